@@ -1,0 +1,95 @@
+//! How a command fails: one line that says what, hints that say why and what now.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+/// The exit code of Warren's own failures, as against the contained program's.
+pub const OWN_FAILURE: u8 = 125;
+
+/// An error on its way to the user: printed once, by `main`.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    hints: Vec<String>,
+    code: u8,
+}
+
+impl Failure {
+    /// A failure of Warren's own.
+    pub fn new(message: impl Display) -> Self {
+        Self {
+            message: message.to_string(),
+            hints: Vec::new(),
+            code: OWN_FAILURE,
+        }
+    }
+
+    /// A command line that says nothing sensible.
+    pub fn usage(message: impl Display) -> Self {
+        Self::new(message)
+    }
+
+    /// With a line that tells why, or the way out.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// With an exit code of its own.
+    pub fn code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// Says it on standard error and gives the exit code.
+    pub fn report(&self) -> u8 {
+        let mut text = String::new();
+        if !self.message.is_empty() {
+            text = format!("warren: {}\n", self.message);
+        }
+        for hint in &self.hints {
+            // A usage text stands by itself; a one-line reason is called a hint.
+            let label = if hint.trim_end().contains('\n') {
+                ""
+            } else {
+                "hint: "
+            };
+            text.push_str(&format!("{label}{}\n", hint.trim_end()));
+        }
+        // Standard error may be closed or full; there is nowhere left to say so.
+        let _ = io::stderr().write_all(text.as_bytes());
+        self.code
+    }
+}
+
+impl From<clap::Error> for Failure {
+    /// clap's own text already has usage and suggestions; `--help` goes to standard
+    /// output with code 0.
+    fn from(error: clap::Error) -> Self {
+        let text = error.render().to_string();
+        if !error.use_stderr() {
+            return match print(&text) {
+                Ok(()) => Self {
+                    message: String::new(),
+                    hints: Vec::new(),
+                    code: 0,
+                },
+                Err(failure) => failure,
+            };
+        }
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        Self::usage(text.trim_end())
+    }
+}
+
+/// Writes to standard output. A reader that has gone (`warren ls | head`) is no
+/// failure; a full disk is.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("write standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

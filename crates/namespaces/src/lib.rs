@@ -1,0 +1,16 @@
+//! Linux namespaces as values: kinds, identity, handles and id maps.
+//!
+//! Nothing here changes the calling process. The crate names what the kernel has
+//! ([`Kind`], [`NamespaceSet`]), opens it ([`NsFd`]), reads it from /proc
+//! ([`ProcRoot`]), and works out id maps ([`IdMap`]). `warren-spawn` builds processes
+//! from these values.
+
+mod handle;
+mod id_map;
+mod kind;
+mod proc_root;
+
+pub use handle::{NsFd, NsId};
+pub use id_map::{IdMap, IdMapError};
+pub use kind::{Kind, NamespaceSet, UnknownKind};
+pub use proc_root::{NotProcfs, ProcRoot};

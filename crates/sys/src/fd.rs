@@ -1,0 +1,75 @@
+//! Descriptors in bulk, and the one network call of every sandbox.
+
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+
+use crate::{Errno, Result, check};
+
+/// Closes every descriptor from `first` to `last`: close_range(2), Linux 5.9.
+///
+/// Where the call is missing, one by one.
+///
+/// # Safety
+/// No value of this process may go on believing that it owns one of them: in
+/// practice, a forked child that only walks its plan.
+pub unsafe fn close_range(first: u32, last: u32) {
+    if close_range_call(first, last, 0) == Err(Errno::NOSYS) {
+        for fd in first..=last.min(highest_possible()) {
+            // SAFETY: the caller has given up every descriptor of the range.
+            unsafe { libc::close(fd as RawFd) };
+        }
+    }
+}
+
+/// Marks every descriptor from `first` on as close-on-exec.
+///
+/// close_range(2) with `CLOSE_RANGE_CLOEXEC`, Linux 5.11; one by one where that is
+/// missing.
+pub fn close_range_on_exec(first: u32) {
+    const CLOSE_RANGE_CLOEXEC: u32 = 1 << 2;
+    if close_range_call(first, u32::MAX, CLOSE_RANGE_CLOEXEC).is_err() {
+        for fd in first..=highest_possible() {
+            // SAFETY: F_SETFD on any number is at worst EBADF.
+            unsafe { libc::fcntl(fd as RawFd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+}
+
+fn close_range_call(first: u32, last: u32, flags: u32) -> Result<()> {
+    // SAFETY: closing is the point of the call; close_range() above passes the
+    // promise on to its caller, close_range_on_exec() closes nothing now.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) }).map(drop)
+}
+
+/// The highest descriptor number that this process could have opened.
+fn highest_possible() -> u32 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    // The hard limit, since the soft one may have been lowered after an open.
+    let most = limit.maximum.unwrap_or(1 << 20).clamp(1, 1 << 20);
+    most as u32 - 1
+}
+
+/// Brings the interface `lo` of the caller's network namespace up, through `socket`,
+/// any socket of that namespace: `SIOCSIFFLAGS`, netdevice(7).
+///
+/// The kernel gives `lo` its addresses 127.0.0.1 and ::1 when it comes up, so no
+/// netlink conversation is needed.
+///
+/// # Errors
+/// `EPERM` without `CAP_NET_ADMIN` in the namespace's owner.
+pub fn loopback_up(socket: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: an all-zero ifreq is valid: a name of NULs and a zero union.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_name[0] = b'l' as libc::c_char;
+    request.ifr_name[1] = b'o' as libc::c_char;
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: SIOCSIFFLAGS reads one ifreq, which lives on this stack.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_ioctl,
+            socket.as_raw_fd(),
+            libc::SIOCSIFFLAGS,
+            &raw const request,
+        )
+    };
+    check(result).map(drop)
+}

@@ -1,0 +1,48 @@
+//! The Linux system calls that [`rustix`] lacks, each wrapped once, without policy.
+//!
+//! This is the first of the two crates that contain `unsafe` (the other is
+//! `warren-spawn`, which forks). A wrapper here takes borrowed, typed arguments,
+//! makes exactly one system call where it can, and returns the kernel's errno
+//! untouched; what the errno *means* is said by the crates above.
+//!
+//! Everything in this crate except [`signal::handlers_reset`]'s documentation-free
+//! cousins in `std` can be called between `clone` and `exec`: nothing allocates,
+//! locks or panics. The constructors that do allocate ([`CStringArray::new`],
+//! [`SharedPage::new`]) say so.
+//!
+//! [`rustix`]: https://docs.rs/rustix
+
+mod clone;
+mod exec;
+mod fd;
+mod mount;
+mod nsfs;
+mod seccomp;
+mod shared;
+pub mod signal;
+
+pub use clone::{CloneArgs, Forked, clone3, fork, unshare};
+pub use exec::{CStringArray, execve, exit_now};
+pub use fd::{close_range, close_range_on_exec, loopback_up};
+pub use mount::{
+    MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID,
+    MOUNT_ATTR_RDONLY, MountAttr, mount_setattr, pivot_root,
+};
+pub use nsfs::{namespace_kind, namespace_owner_uid, namespace_parent, namespace_user};
+pub use rustix::io::Errno;
+pub use seccomp::{BpfInstruction, seccomp_load};
+pub use shared::{SharedPage, Zeroed};
+
+/// The result of a system call.
+pub type Result<T> = std::result::Result<T, Errno>;
+
+/// Turns the return value of [`libc::syscall`] into a [`Result`].
+fn check(value: libc::c_long) -> Result<libc::c_long> {
+    if value == -1 {
+        // glibc keeps errno in thread-local storage: reading it allocates nothing,
+        // and a forked child has its own copy.
+        let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
+        return Err(Errno::from_raw_os_error(errno));
+    }
+    Ok(value)
+}
