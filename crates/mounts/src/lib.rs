@@ -1,1 +1,24 @@
-//! placeholder
+//! Mount and path operations relative to a descriptor, by the new mount API.
+//!
+//! Nothing here takes a path of the whole machine and acts on it twice: a tree is
+//! cloned or made *detached* ([`clone_tree`], [`Filesystem`]), given its attributes
+//! while nobody can see it, and then attached below a descriptor ([`attach`]). A path
+//! inside a container's root is resolved by the kernel with that root as its limit
+//! ([`open_in_root`]), so that a symlink there cannot lead out.
+//!
+//! Every function can be called between `clone` and `exec`: nothing allocates, locks
+//! or formats. What needs allocation is prepared before ([`Target::new`]).
+//!
+//! Needs Linux 5.2 (open_tree(2), move_mount(2), fsopen(2)); openat2(2) of Linux 5.6
+//! has a fallback here, mount_setattr(2) needs 5.12.
+
+mod attach;
+mod detached;
+mod resolve;
+mod target;
+
+pub use attach::{Node, attach, attach_over, ensure};
+pub use detached::{Attributes, Filesystem, clone_tree, set_attributes};
+pub use resolve::open_in_root;
+pub use target::{Target, TargetError};
+pub use warren_sys::{Errno, Result};

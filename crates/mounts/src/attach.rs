@@ -1,0 +1,120 @@
+//! Attaching a detached mount at a place inside a root, made if it is missing.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::mount::MoveMountFlags;
+
+use crate::{Errno, Result, Target, open_in_root};
+
+/// What kind of file a mount point is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Node {
+    /// A folder, for a folder or a filesystem.
+    Folder,
+    /// An empty file, for a file of any other type.
+    File,
+}
+
+/// Attaches `mount` at `target` below `root`, and makes `target` and its parents
+/// where they are missing.
+///
+/// A target of one component is used as it is named, without following a symlink;
+/// symlinks on a longer way are resolved inside the root.
+///
+/// # Errors
+/// `EROFS` or `EACCES` where the target is missing and cannot be made; `ENOTDIR`
+/// where one of mount and target is a folder and the other is not.
+pub fn attach(
+    mount: BorrowedFd<'_>,
+    root: BorrowedFd<'_>,
+    target: &Target,
+    node: Node,
+) -> Result<()> {
+    if target.parents().is_empty() {
+        let made = make(root, target.name(), node);
+        match move_to(mount, root, target.name()) {
+            Err(Errno::NOENT) => return made,
+            // The name may be a symlink to the right kind of file: resolve it.
+            Err(Errno::NOTDIR) => {}
+            other => return other,
+        }
+    }
+    let place = ensure(root, target, node)?;
+    attach_over(mount, place.as_fd())
+}
+
+/// Attaches `mount` on top of the file or folder `place`.
+///
+/// # Errors
+/// As [`attach`].
+pub fn attach_over(mount: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<()> {
+    let flags =
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(mount, c"", place, c"", flags)
+}
+
+fn move_to(mount: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    rustix::mount::move_mount(mount, c"", dir, name, flags)
+}
+
+/// Opens `target` below `root` as a path descriptor; makes it and its parents where
+/// they are missing.
+///
+/// # Errors
+/// As [`attach`]; `ELOOP` for a symlink that leads nowhere inside the root.
+pub fn ensure(root: BorrowedFd<'_>, target: &Target, node: Node) -> Result<OwnedFd> {
+    match open_in_root(root, target.path(), OFlags::PATH) {
+        Err(Errno::NOENT) => {}
+        other => return other,
+    }
+    let mut parent = None;
+    for path in target.parents() {
+        let dir = parent.as_ref().map_or(root, OwnedFd::as_fd);
+        // Only the last component is new, so its parent is resolved by `path`.
+        let name = last_component(path);
+        match make(dir, name, Node::Folder) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+        parent = Some(open_in_root(root, path, OFlags::PATH | OFlags::DIRECTORY)?);
+    }
+    let dir = parent.as_ref().map_or(root, OwnedFd::as_fd);
+    match make(dir, target.name(), node) {
+        Ok(()) | Err(Errno::EXIST) => open_in_root(root, target.path(), OFlags::PATH),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The part of `path` after its last slash. Never empty for a prefix of a target.
+fn last_component(path: &CStr) -> &CStr {
+    let bytes = path.to_bytes_with_nul();
+    let start = bytes
+        .iter()
+        .rposition(|byte| *byte == b'/')
+        .map_or(0, |slash| slash + 1);
+    CStr::from_bytes_with_nul(&bytes[start..]).unwrap_or(path)
+}
+
+fn make(dir: BorrowedFd<'_>, name: &CStr, node: Node) -> Result<()> {
+    match node {
+        Node::Folder => rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o755)),
+        Node::File => {
+            let mode = Mode::from_raw_mode(0o444);
+            rustix::fs::mknodat(dir, name, FileType::RegularFile, mode, 0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_component_is_what_follows_the_last_slash() {
+        assert_eq!(last_component(c"a/b/c"), c"c");
+        assert_eq!(last_component(c"a"), c"a");
+    }
+}

@@ -1,0 +1,102 @@
+//! Mounts that are attached nowhere yet.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use bitflags::bitflags;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags};
+use warren_sys::{MountAttr, mount_setattr};
+
+use crate::Result;
+
+bitflags! {
+    /// What a mount forbids: the `MOUNT_ATTR_*` flags of mount_setattr(2).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Attributes: u32 {
+        /// Nothing can be written.
+        const READ_ONLY = warren_sys::MOUNT_ATTR_RDONLY;
+        /// Set-user-id bits and file capabilities mean nothing.
+        const NO_SUID = warren_sys::MOUNT_ATTR_NOSUID;
+        /// Device files cannot be opened.
+        const NO_DEVICES = warren_sys::MOUNT_ATTR_NODEV;
+        /// Nothing can be executed.
+        const NO_EXEC = warren_sys::MOUNT_ATTR_NOEXEC;
+    }
+}
+
+/// A detached copy of the mount at `path` (relative to `dir`), with all mounts below
+/// it if `recursive`: open_tree(2) with `OPEN_TREE_CLONE`.
+///
+/// # Errors
+/// `EPERM` without `CAP_SYS_ADMIN` in the user namespace of the mount namespace;
+/// `EINVAL` where `dir` lies in another mount namespace, or where a part of a tree
+/// from a more privileged one would uncover what it hides.
+pub fn clone_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    if path.is_empty() {
+        flags |= OpenTreeFlags::AT_EMPTY_PATH;
+    }
+    rustix::mount::open_tree(dir, path, flags)
+}
+
+/// Adds `attributes` to a detached mount, and with `recursive` to all below it.
+///
+/// # Errors
+/// As mount_setattr(2): `ENOSYS` before Linux 5.12.
+pub fn set_attributes(
+    mount: BorrowedFd<'_>,
+    attributes: Attributes,
+    recursive: bool,
+) -> Result<()> {
+    let attr = MountAttr {
+        set: u64::from(attributes.bits()),
+        ..MountAttr::default()
+    };
+    mount_setattr(mount, c"", recursive, attr)
+}
+
+/// A new filesystem on its way to a detached mount: fsopen(2), fsconfig(2),
+/// fsmount(2).
+#[derive(Debug)]
+pub struct Filesystem(OwnedFd);
+
+impl Filesystem {
+    /// Begins one of the kind `name`, as in /proc/filesystems.
+    ///
+    /// # Errors
+    /// `ENODEV` where the kernel has no such filesystem.
+    pub fn open(name: &CStr) -> Result<Self> {
+        rustix::mount::fsopen(name, FsOpenFlags::FSOPEN_CLOEXEC).map(Self)
+    }
+
+    /// Sets the option `key` to `value`.
+    ///
+    /// # Errors
+    /// `EINVAL` where the filesystem has no such option or refuses the value.
+    pub fn set(&self, key: &CStr, value: &CStr) -> Result<()> {
+        rustix::mount::fsconfig_set_string(self.0.as_fd(), key, value)
+    }
+
+    /// Sets the option `key` that takes no value.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn flag(&self, key: &CStr) -> Result<()> {
+        rustix::mount::fsconfig_set_flag(self.0.as_fd(), key)
+    }
+
+    /// Makes the filesystem and a detached mount of it.
+    ///
+    /// # Errors
+    /// `EPERM` where the user namespace may not mount it; for procfs and sysfs also
+    /// where the instance that is visible now has parts covered ("mount too
+    /// revealing").
+    pub fn mount(self, attributes: Attributes) -> Result<OwnedFd> {
+        rustix::mount::fsconfig_create(self.0.as_fd())?;
+        let attributes = MountAttrFlags::from_bits_retain(attributes.bits());
+        rustix::mount::fsmount(self.0.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+    }
+}
