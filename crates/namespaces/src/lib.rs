@@ -5,11 +5,15 @@
 //! ([`ProcRoot`]), and works out id maps ([`IdMap`]). `warren-spawn` builds processes
 //! from these values.
 
+pub mod accounts;
+mod error;
 mod handle;
 mod id_map;
 mod kind;
+pub mod limits;
 mod proc_root;
 
+pub use error::Error;
 pub use handle::{NsFd, NsId};
 pub use id_map::{IdMap, IdMapError};
 pub use kind::{Kind, NamespaceSet, UnknownKind};

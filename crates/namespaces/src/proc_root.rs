@@ -3,8 +3,10 @@
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+
+use crate::Error;
 
 /// A descriptor of the root of a procfs, through which every file below is opened.
 ///
@@ -63,6 +65,67 @@ impl ProcRoot {
             Err(NotProcfs::Other)
         }
     }
+
+    /// Opens a file below, given relative to /proc, for reading: through no symlink,
+    /// and only if it is procfs's own.
+    ///
+    /// Container managers bind parts of procfs onto itself (a read-only /proc/sys), so
+    /// mounts are crossed and the result is checked instead.
+    ///
+    /// # Errors
+    /// `EXDEV` where another filesystem covers it, else whatever openat2(2) answers.
+    pub fn open_file(&self, path: &str) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NOFOLLOW;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let fd = match rustix::fs::openat2(&self.0, path, flags, Mode::empty(), resolve) {
+            // A seccomp filter may refuse it; what is opened is checked all the same.
+            Err(Errno::NOSYS) => rustix::fs::openat(&self.0, path, flags, Mode::empty())?,
+            result => result?,
+        };
+        if rustix::fs::fstatfs(&fd)?.f_type != rustix::fs::PROC_SUPER_MAGIC {
+            return Err(Errno::XDEV);
+        }
+        Ok(fd)
+    }
+
+    /// The content of a file below, given relative to /proc.
+    ///
+    /// # Errors
+    /// As [`Self::open_file`] and read(2) do, with the whole path.
+    pub fn read(&self, path: &str) -> Result<Vec<u8>, Error> {
+        self.open_file(path)
+            .and_then(|fd| read_to_end(fd.as_fd()))
+            .map_err(|errno| Error::new("read", format!("/proc/{path}"), errno))
+    }
+
+    /// The number in a file below /proc/sys, given relative to there; `None` where
+    /// this kernel has no such sysctl.
+    ///
+    /// # Errors
+    /// As [`Self::read`]; `EINVAL` where the file holds no number.
+    pub fn sysctl(&self, path: &str) -> Result<Option<i64>, Error> {
+        let path = format!("sys/{path}");
+        let text = match self.read(&path) {
+            Err(error) if error.errno() == Errno::NOENT => return Ok(None),
+            result => result?,
+        };
+        let number = String::from_utf8_lossy(&text).trim().parse();
+        let invalid = |_| Error::new("read", format!("/proc/{path}"), Errno::INVAL);
+        number.map(Some).map_err(invalid)
+    }
+}
+
+/// Reads a procfs file to its end.
+pub(crate) fn read_to_end(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+    let mut content = Vec::with_capacity(4096);
+    loop {
+        content.reserve(4096);
+        match rustix::io::read(fd, rustix::buffer::spare_capacity(&mut content)) {
+            Ok(0) => return Ok(content),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
 }
 
 impl AsFd for ProcRoot {
@@ -90,5 +153,26 @@ mod tests {
             ProcRoot::from_fd(tmp).expect_err("no procfs"),
             NotProcfs::Other
         );
+    }
+
+    #[test]
+    fn a_file_below_is_read_and_a_symlink_is_not_followed() {
+        let root = ProcRoot::open().expect("this machine has /proc");
+        let version = root.read("version").expect("/proc/version");
+        assert!(version.starts_with(b"Linux version"));
+        let error = root.read("self/status").expect_err("self is a symlink");
+        assert_eq!(error.errno(), Errno::LOOP);
+        assert!(error.to_string().starts_with("read /proc/self/status: "));
+    }
+
+    #[test]
+    fn a_sysctl_is_a_number_or_missing() {
+        let root = ProcRoot::open().expect("this machine has /proc");
+        assert!(root.sysctl("kernel/pid_max").expect("a number") > Some(0));
+        assert_eq!(root.sysctl("kernel/no_such_thing"), Ok(None));
+        let error = root
+            .sysctl("kernel/ostype")
+            .expect_err("Linux is no number");
+        assert_eq!(error.errno(), Errno::INVAL);
     }
 }
