@@ -4,13 +4,21 @@ use std::fmt;
 
 use rustix::io::Errno;
 
+use crate::NotProcfs;
+
 /// An operation on an object that the kernel refused; prints as
 /// `read /etc/subuid: Permission denied (os error 13)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     operation: &'static str,
     object: String,
-    errno: Errno,
+    cause: Cause,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Cause {
+    Errno(Errno),
+    NotProcfs,
 }
 
 impl Error {
@@ -22,14 +30,18 @@ impl Error {
         Self {
             operation,
             object: object.into(),
-            errno,
+            cause: Cause::Errno(errno),
         }
     }
 
-    /// What the kernel answered; `EINVAL` also where a file held no number.
+    /// What the kernel answered; `EINVAL` also where a file held no number, `EXDEV`
+    /// where something else than procfs is on /proc.
     #[must_use]
     pub fn errno(&self) -> Errno {
-        self.errno
+        match self.cause {
+            Cause::Errno(errno) => errno,
+            Cause::NotProcfs => Errno::XDEV,
+        }
     }
 
     /// What it was about: a path, or a namespace.
@@ -41,7 +53,25 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.operation, self.object, self.errno)
+        write!(f, "{} {}: ", self.operation, self.object)?;
+        match self.cause {
+            Cause::Errno(errno) => errno.fmt(f),
+            Cause::NotProcfs => f.write_str("not the root of a procfs"),
+        }
+    }
+}
+
+impl From<NotProcfs> for Error {
+    fn from(error: NotProcfs) -> Self {
+        let cause = match error {
+            NotProcfs::Open(errno) => Cause::Errno(errno),
+            NotProcfs::Other => Cause::NotProcfs,
+        };
+        Self {
+            operation: "open",
+            object: "/proc".to_owned(),
+            cause,
+        }
     }
 }
 

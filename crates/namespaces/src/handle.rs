@@ -44,6 +44,11 @@ impl NsFd {
         Ok(Self { fd, kind })
     }
 
+    /// Takes over a descriptor that is known to be a namespace of the kind.
+    pub(crate) fn known(fd: OwnedFd, kind: Kind) -> Self {
+        Self { fd, kind }
+    }
+
     /// Opens a namespace file: /proc/PID/ns/KIND, or a bind mount of one such as
     /// /run/netns/NAME.
     ///

@@ -2,8 +2,8 @@
 //!
 //! Nothing here changes the calling process. The crate names what the kernel has
 //! ([`Kind`], [`NamespaceSet`]), opens it ([`NsFd`]), reads it from /proc
-//! ([`ProcRoot`]), and works out id maps ([`IdMap`]). `warren-spawn` builds processes
-//! from these values.
+//! ([`ProcRoot`]), finds all that there are and who keeps them ([`Snapshot`]), and
+//! works out id maps ([`IdMap`]). `warren-spawn` builds processes from these values.
 
 pub mod accounts;
 mod error;
@@ -11,10 +11,18 @@ mod handle;
 mod id_map;
 mod kind;
 pub mod limits;
+pub mod mountinfo;
 mod proc_root;
+mod process;
+mod scan;
+mod snapshot;
 
 pub use error::Error;
 pub use handle::{NsFd, NsId};
 pub use id_map::{IdMap, IdMapError};
 pub use kind::{Kind, NamespaceSet, UnknownKind};
 pub use proc_root::{NotProcfs, ProcRoot};
+pub use process::{NamespaceIds, namespaces_of};
+pub use snapshot::{
+    Group, Holder, Namespace, Part, Process, Reference, Snapshot, Unreadable, View,
+};

@@ -98,6 +98,16 @@ impl ProcRoot {
             .map_err(|errno| Error::new("read", format!("/proc/{path}"), errno))
     }
 
+    /// The name of the caller's own folder below: its pid, as this procfs counts.
+    ///
+    /// # Errors
+    /// `ENOENT` where the procfs is of a pid namespace that does not see the caller.
+    pub fn own_folder(&self) -> Result<String, Error> {
+        let link = rustix::fs::readlinkat(&self.0, "self", Vec::new())
+            .map_err(|errno| Error::new("read", "/proc/self", errno))?;
+        Ok(link.to_string_lossy().into_owned())
+    }
+
     /// The number in a file below /proc/sys, given relative to there; `None` where
     /// this kernel has no such sysctl.
     ///

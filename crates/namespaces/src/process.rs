@@ -1,0 +1,359 @@
+//! One process or thread below /proc: its namespaces, its stat line, its command.
+
+use std::ffi::CStr;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags, RawDir};
+use rustix::io::Errno;
+use rustix::path::{Arg, DecInt};
+
+use crate::{Error, Kind, NamespaceSet, NsId, ProcRoot};
+
+/// The namespaces of one process: at most one of each kind.
+///
+/// A zombie has only its user and pid namespaces left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NamespaceIds {
+    device: u64,
+    /// By kind; 0, which no namespace has, for none.
+    inodes: [u64; 8],
+}
+
+impl NamespaceIds {
+    pub(crate) fn empty(device: u64) -> Self {
+        Self {
+            device,
+            inodes: [0; 8],
+        }
+    }
+
+    /// The namespace of this kind.
+    #[must_use]
+    pub fn get(&self, kind: Kind) -> Option<NsId> {
+        let inode = self.inodes[kind as usize];
+        (inode != 0).then_some(NsId {
+            device: self.device,
+            inode,
+        })
+    }
+
+    pub(crate) fn set(&mut self, kind: Kind, inode: u64) {
+        self.inodes[kind as usize] = inode;
+    }
+
+    /// Those of the given kinds.
+    pub(crate) fn only(&self, kinds: NamespaceSet) -> Self {
+        let mut only = Self::empty(self.device);
+        for kind in kinds.iter() {
+            only.inodes[kind as usize] = self.inodes[kind as usize];
+        }
+        only
+    }
+
+    /// Those that there are, in the order of [`Kind::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = (Kind, NsId)> + '_ {
+        Kind::ALL
+            .into_iter()
+            .filter_map(|kind| self.get(kind).map(|id| (kind, id)))
+    }
+
+    /// The kinds of which `self` has one and it is not `other`'s.
+    pub fn different_from(&self, other: &Self) -> impl Iterator<Item = (Kind, NsId)> {
+        let other = *other;
+        self.iter()
+            .filter(move |(kind, id)| other.get(*kind) != Some(*id))
+    }
+}
+
+/// The namespaces of the process `pid`.
+///
+/// # Errors
+/// `ESRCH` where there is none; `EACCES` where the caller may not examine it
+/// (ptrace(2), "read" access).
+pub fn namespaces_of(proc: &ProcRoot, pid: u32) -> Result<NamespaceIds, Error> {
+    let wrap =
+        |errno| Error::new("read the namespaces of process", pid.to_string(), errno);
+    let device = nsfs_device(proc)?;
+    let folder = Folder::open(proc.as_fd(), pid).map_err(wrap)?;
+    let ids = folder.namespaces(device);
+    // The links of a process that has died say EACCES; only stat knows.
+    folder.stat().map_err(wrap)?;
+    ids.map_err(wrap)
+}
+
+/// The device of nsfs, of which there is one.
+pub(crate) fn nsfs_device(proc: &ProcRoot) -> Result<u64, Error> {
+    let path = format!("{}/ns/user", proc.own_folder()?);
+    rustix::fs::statat(proc, &path, rustix::fs::AtFlags::empty())
+        .map(|stat| stat.st_dev)
+        .map_err(|errno| Error::new("stat", format!("/proc/{path}"), errno))
+}
+
+/// /proc/PID or /proc/PID/task/TID, open: what is read through it is of that process,
+/// or fails with `ESRCH`, even when its number has come to another.
+pub(crate) struct Folder(OwnedFd);
+
+/// What /proc/PID/stat says, as far as it is used here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stat {
+    pub comm: String,
+    pub zombie: bool,
+    pub parent: u32,
+    pub threads: u32,
+}
+
+/// The links in /proc/PID/ns, in the order of [`Kind::ALL`].
+const LINKS: [&CStr; 8] = [
+    c"ns/mnt",
+    c"ns/net",
+    c"ns/ipc",
+    c"ns/user",
+    c"ns/pid",
+    c"ns/uts",
+    c"ns/cgroup",
+    c"ns/time",
+];
+
+impl Folder {
+    /// # Errors
+    /// `ESRCH` where there is no such process.
+    pub fn open(parent: BorrowedFd<'_>, number: u32) -> Result<Self, Errno> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        match rustix::fs::openat(parent, DecInt::new(number), flags, Mode::empty()) {
+            Err(Errno::NOENT) => Err(Errno::SRCH),
+            result => result.map(Self),
+        }
+    }
+
+    /// The effective user id of the process.
+    pub fn uid(&self) -> Result<u32, Errno> {
+        rustix::fs::fstat(&self.0).map(|stat| stat.st_uid)
+    }
+
+    pub fn stat(&self) -> Result<Stat, Errno> {
+        let mut buffer = [0; 1024];
+        let text = self.read(c"stat", &mut buffer)?;
+        parse_stat(text).ok_or(Errno::INVAL)
+    }
+
+    /// The command line with spaces between the arguments, at most its first 4 KiB;
+    /// empty for a kernel thread and a zombie.
+    pub fn command_line(&self) -> Result<String, Errno> {
+        let mut buffer = [0; 4096];
+        let text = self.read(c"cmdline", &mut buffer)?;
+        let text = String::from_utf8_lossy(text);
+        Ok(text.trim_end_matches('\0').replace('\0', " "))
+    }
+
+    /// All namespaces. `EACCES` may also mean that the process has just died.
+    pub fn namespaces(&self, device: u64) -> Result<NamespaceIds, Errno> {
+        self.some_namespaces(device, &Kind::ALL)
+    }
+
+    /// The namespaces of some kinds.
+    pub fn some_namespaces(
+        &self,
+        device: u64,
+        kinds: &[Kind],
+    ) -> Result<NamespaceIds, Errno> {
+        let mut ids = NamespaceIds::empty(device);
+        for &kind in kinds {
+            if let Some(inode) = self.link(LINKS[kind as usize])? {
+                ids.set(kind, inode);
+            }
+        }
+        Ok(ids)
+    }
+
+    /// The namespace that the *next child* will start in, for a pid or time
+    /// namespace.
+    pub fn for_children(&self, kind: Kind) -> Result<Option<u64>, Errno> {
+        match kind {
+            Kind::Pid => self.link(c"ns/pid_for_children"),
+            Kind::Time => self.link(c"ns/time_for_children"),
+            _ => Ok(None),
+        }
+    }
+
+    /// The inode that a link in ns/ shows; `None` where the process has no such
+    /// namespace, or the kernel no such kind.
+    fn link(&self, path: &CStr) -> Result<Option<u64>, Errno> {
+        match read_link(self.0.as_fd(), path) {
+            Err(Errno::NOENT | Errno::INVAL) => Ok(None),
+            result => result.map(|link| link.map(|(_, inode)| inode)),
+        }
+    }
+
+    /// Opens the namespace that the process is in, or its next child will be.
+    pub fn open_namespace(
+        &self,
+        kind: Kind,
+        for_children: bool,
+    ) -> Result<OwnedFd, Errno> {
+        let path = match (kind, for_children) {
+            (Kind::Pid, true) => c"ns/pid_for_children",
+            (Kind::Time, true) => c"ns/time_for_children",
+            _ => LINKS[kind as usize],
+        };
+        match self.open_below(path, OFlags::NONBLOCK) {
+            // What a process that has died says, too.
+            Err(Errno::ACCESS) => self.stat().and(Err(Errno::ACCESS)),
+            result => result,
+        }
+    }
+
+    /// A folder below: `fd` or `task`.
+    pub fn list(&self, name: &CStr) -> Result<Numbered, Errno> {
+        let fd = self.open_below(name, OFlags::DIRECTORY | OFlags::NOFOLLOW)?;
+        Numbered::read(fd)
+    }
+
+    fn open_below(&self, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.0, path, flags, Mode::empty())
+    }
+
+    /// One read, which is enough for what fits the buffer: procfs writes a whole
+    /// stat line at once.
+    fn read<'b>(&self, path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        let fd = self.open_below(path, OFlags::NOFOLLOW)?;
+        let length = rustix::io::read(&fd, &mut *buffer)?;
+        Ok(&buffer[..length])
+    }
+}
+
+/// A folder with numbers for names, and which there are.
+pub(crate) struct Numbered {
+    pub fd: OwnedFd,
+    pub numbers: Vec<u32>,
+}
+
+impl Numbered {
+    /// Lists a folder that is open for reading, in the order of the kernel, which for
+    /// processes, threads and descriptors is ascending.
+    pub fn read(fd: OwnedFd) -> Result<Self, Errno> {
+        let mut buffer = [MaybeUninit::uninit(); 8192];
+        let mut numbers = Vec::new();
+        let mut entries = RawDir::new(&fd, &mut buffer);
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = entry.file_name().to_str().ok();
+            numbers.extend(name.and_then(|name| name.parse::<u32>().ok()));
+        }
+        Ok(Self { fd, numbers })
+    }
+
+    /// What namespace the link `number` leads to; `None` where it is another file.
+    pub fn namespace(&self, number: u32) -> Result<Option<(Kind, u64)>, Errno> {
+        read_link(self.fd.as_fd(), DecInt::new(number))
+    }
+
+    /// What the link `number` leads to now, as a handle that has opened nothing.
+    pub fn handle(&self, number: u32) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.fd, DecInt::new(number), flags, Mode::empty())
+    }
+}
+
+/// Reads a link, whose text tells a namespace from everything else: a path starts
+/// with a slash, and no other file is called by the name of a kind.
+fn read_link(
+    folder: BorrowedFd<'_>,
+    path: impl Arg,
+) -> Result<Option<(Kind, u64)>, Errno> {
+    let mut buffer = [MaybeUninit::uninit(); 64];
+    let (text, _) = rustix::fs::readlinkat_raw(folder, path, &mut buffer)?;
+    Ok(parse_link(text))
+}
+
+/// `net:[4026531840]`.
+pub(crate) fn parse_link(text: &[u8]) -> Option<(Kind, u64)> {
+    let text = str::from_utf8(text).ok()?;
+    let (name, rest) = text.split_once(":[")?;
+    let inode = rest.strip_suffix(']')?.parse().ok()?;
+    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name)?;
+    Some((kind, inode))
+}
+
+/// `PID (COMM) STATE PPID ...`; a name may contain blanks and parentheses.
+fn parse_stat(text: &[u8]) -> Option<Stat> {
+    let text = String::from_utf8_lossy(text);
+    let (_, rest) = text.split_once('(')?;
+    let (comm, rest) = rest.rsplit_once(')')?;
+    // Fields 3 and on of proc_pid_stat(5).
+    let mut fields = rest.split_ascii_whitespace();
+    let zombie = matches!(fields.next()?, "Z" | "X");
+    let parent = fields.next()?.parse().ok()?;
+    let threads = fields.nth(15)?.parse().ok()?;
+    Some(Stat {
+        comm: comm.to_owned(),
+        zombie,
+        parent,
+        threads,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stat_line_is_read_whatever_the_name() {
+        let line = b"42 (a) b (c) S 7 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 3 0 99 1";
+        let stat = parse_stat(line).expect("a good line");
+        assert_eq!(stat.comm, "a) b (c");
+        assert_eq!((stat.parent, stat.threads, stat.zombie), (7, 3, false));
+        assert_eq!(parse_stat(b"42 (x) S 7"), None);
+    }
+
+    #[test]
+    fn only_links_of_namespaces_are_namespaces() {
+        assert_eq!(
+            parse_link(b"net:[4026531840]"),
+            Some((Kind::Net, 4_026_531_840))
+        );
+        for text in [
+            "socket:[7]",
+            "/net:[7]",
+            "net:[7",
+            "net:7",
+            "network:[7]",
+            "net:[x]",
+        ] {
+            assert_eq!(parse_link(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_callers_namespaces_are_those_of_its_links() {
+        let proc = ProcRoot::open().expect("/proc");
+        let ids = namespaces_of(&proc, std::process::id()).expect("own namespaces");
+        for (kind, id) in ids.iter() {
+            let link =
+                std::fs::read_link(format!("/proc/self/ns/{kind}")).expect("a link");
+            assert_eq!(link.to_string_lossy(), format!("{kind}:[{}]", id.inode));
+        }
+        assert_eq!(ids.iter().count(), 8);
+        assert_eq!(ids.different_from(&ids).count(), 0);
+    }
+
+    #[test]
+    fn a_process_that_does_not_exist_is_esrch() {
+        let proc = ProcRoot::open().expect("/proc");
+        let beyond = u32::MAX;
+        let error = namespaces_of(&proc, beyond).expect_err("no such process");
+        assert_eq!(error.errno(), Errno::SRCH);
+    }
+
+    #[test]
+    fn a_process_that_has_died_is_esrch_and_not_eacces() {
+        let proc = ProcRoot::open().expect("/proc");
+        let mut child = std::process::Command::new("/bin/true")
+            .spawn()
+            .expect("/bin/true");
+        let folder = Folder::open(proc.as_fd(), child.id()).expect("not yet reaped");
+        child.wait().expect("wait");
+        assert_eq!(folder.stat(), Err(Errno::SRCH));
+    }
+}
