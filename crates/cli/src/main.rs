@@ -5,6 +5,9 @@
 //! values of the crates below.
 
 mod failure;
+mod json;
+mod ls;
+mod terminal;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -19,7 +22,11 @@ struct Command {
     run: fn(&[OsString]) -> Result<u8, Failure>,
 }
 
-const COMMANDS: &[Command] = &[];
+const COMMANDS: &[Command] = &[Command {
+    name: "ls",
+    about: "list namespaces and the processes in them",
+    run: ls::run,
+}];
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();

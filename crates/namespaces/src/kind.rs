@@ -88,6 +88,22 @@ impl Kind {
         }
     }
 
+    /// The inode of the first namespace of the kind, where it is the same on every
+    /// machine that runs Linux; `PROC_*_INIT_INO`.
+    #[must_use]
+    pub const fn first_inode(self) -> Option<u64> {
+        match self {
+            Self::Ipc => Some(0xefff_ffff),
+            Self::Uts => Some(0xefff_fffe),
+            Self::User => Some(0xefff_fffd),
+            Self::Pid => Some(0xefff_fffc),
+            Self::Cgroup => Some(0xefff_fffb),
+            Self::Time => Some(0xefff_fffa),
+            // KERNEL(6.18): fixed as well, and counted up at boot before.
+            Self::Mnt | Self::Net => None,
+        }
+    }
+
     const fn bit(self) -> u8 {
         1 << self as u8
     }

@@ -19,9 +19,6 @@ use crate::{
     Reference, Snapshot, Unreadable, View,
 };
 
-/// The inode of the first pid namespace, the same on every machine: `PROC_PID_INIT_INO`.
-const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
-
 /// The kinds of which threads of one process can have different ones: setns(2) and
 /// unshare(2) refuse `CLONE_NEWUSER` to a process with threads, and a pid namespace
 /// is entered by children only.
@@ -452,12 +449,8 @@ fn hides_other_users(mounts: &[MountInfo]) -> bool {
 }
 
 fn view(own: Option<&Process>, hidden: bool) -> View {
-    let first = |process: &Process| {
-        let pid = process.namespaces.get(Kind::Pid);
-        pid.is_some_and(|id| id.inode == FIRST_PID_NAMESPACE)
-    };
     match own {
-        Some(own) if !first(own) => View::PidNamespace,
+        Some(own) if !own.is_in_first(Kind::Pid) => View::PidNamespace,
         _ if hidden => View::OwnUser,
         _ => View::Whole,
     }

@@ -190,6 +190,16 @@ pub struct Group<'a> {
     pub processes: usize,
 }
 
+impl Process {
+    /// Whether it is known to be in the first namespace of the kind, the one that the
+    /// machine started with.
+    #[must_use]
+    pub fn is_in_first(&self, kind: Kind) -> bool {
+        let inode = self.namespaces.get(kind).map(|id| id.inode);
+        inode.is_some() && inode == kind.first_inode()
+    }
+}
+
 impl Snapshot {
     /// Looks at every process, thread and descriptor that /proc shows and that may be
     /// read, and at the caller's mounts.

@@ -1,0 +1,140 @@
+//! `--json`: the types whose fields docs/json.md describes.
+
+use serde::Serialize;
+use warren_namespaces::{
+    Holder, Kind, Namespace, NamespaceSet, Part, Snapshot, Unreadable, View,
+};
+
+use crate::failure::Failure;
+
+/// Raised when a field changes its meaning or goes away; new fields do not raise it.
+const VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct List {
+    version: u32,
+    view: &'static str,
+    processes: usize,
+    reference: Option<u32>,
+    namespaces: Vec<Item>,
+    unreadable: Vec<Hole>,
+}
+
+#[derive(Serialize)]
+struct Item {
+    kind: Kind,
+    inode: u64,
+    device: u64,
+    owner: Option<u64>,
+    parent: Option<u64>,
+    owner_uid: Option<u32>,
+    processes: usize,
+    pid: Option<u32>,
+    command: Option<String>,
+    held_by: Vec<By>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "by", rename_all = "kebab-case")]
+enum By {
+    Process { pid: u32 },
+    Thread { pid: u32, tid: u32 },
+    NextChildren { pid: u32, tid: u32 },
+    Descriptor { pid: u32, fd: u32 },
+    Mount { path: String },
+    Child { kind: Kind, inode: u64 },
+}
+
+#[derive(Serialize)]
+struct Hole {
+    #[serde(flatten)]
+    part: Missing,
+    errno: i32,
+    reason: String,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "part", rename_all = "kebab-case")]
+enum Missing {
+    Process { pid: u32 },
+    Thread { pid: u32, tid: u32 },
+    Threads { pid: u32 },
+    Descriptors { pid: u32 },
+    Relations { kind: Kind, inode: u64 },
+    Mounts,
+}
+
+/// The text, with a line feed at its end.
+pub fn render(snapshot: &Snapshot, kinds: NamespaceSet) -> Result<String, Failure> {
+    let namespaces = snapshot.namespaces.iter();
+    let list = List {
+        version: VERSION,
+        view: match snapshot.view {
+            View::Whole => "whole",
+            View::PidNamespace => "pid-namespace",
+            View::OwnUser => "own-user",
+        },
+        processes: snapshot.processes.len(),
+        reference: snapshot.reference.map(|reference| reference.pid),
+        namespaces: namespaces
+            .filter(|namespace| kinds.contains(namespace.kind))
+            .map(|namespace| item(snapshot, namespace))
+            .collect(),
+        unreadable: snapshot.unreadable.iter().map(hole).collect(),
+    };
+    crate::json::text(&list)
+}
+
+fn item(snapshot: &Snapshot, namespace: &Namespace) -> Item {
+    let process = namespace.pid.and_then(|pid| snapshot.process(pid));
+    Item {
+        kind: namespace.kind,
+        inode: namespace.id.inode,
+        device: namespace.id.device,
+        owner: namespace.owner.map(|id| id.inode),
+        parent: namespace.parent.map(|id| id.inode),
+        owner_uid: namespace.owner_uid,
+        processes: namespace.processes,
+        pid: namespace.pid,
+        command: process.map(|process| match process.command.as_deref() {
+            Some(command) if !command.is_empty() => command.to_owned(),
+            _ => process.comm.clone(),
+        }),
+        held_by: namespace.held_by.iter().map(by).collect(),
+    }
+}
+
+fn by(holder: &Holder) -> By {
+    match *holder {
+        Holder::Process { pid } => By::Process { pid },
+        Holder::Thread { pid, tid } => By::Thread { pid, tid },
+        Holder::NextChildren { pid, tid } => By::NextChildren { pid, tid },
+        Holder::Descriptor { pid, fd } => By::Descriptor { pid, fd },
+        Holder::Mount { ref path } => By::Mount {
+            path: path.to_string_lossy().into_owned(),
+        },
+        Holder::Child { kind, id } => By::Child {
+            kind,
+            inode: id.inode,
+        },
+    }
+}
+
+fn hole(unreadable: &Unreadable) -> Hole {
+    let part = match unreadable.part {
+        Part::Process { pid } => Missing::Process { pid },
+        Part::Thread { pid, tid } => Missing::Thread { pid, tid },
+        Part::Threads { pid } => Missing::Threads { pid },
+        Part::Descriptors { pid } => Missing::Descriptors { pid },
+        Part::Relations { kind, id } => Missing::Relations {
+            kind,
+            inode: id.inode,
+        },
+        Part::Mounts => Missing::Mounts,
+    };
+    Hole {
+        part,
+        errno: unreadable.errno.raw_os_error(),
+        reason: unreadable.errno.to_string(),
+    }
+}
