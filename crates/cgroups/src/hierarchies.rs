@@ -1,0 +1,241 @@
+//! Which cgroup hierarchies are mounted, and so which layout this machine has.
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FsWord, Mode, OFlags};
+use rustix::io::Errno;
+use warren_namespaces::ProcRoot;
+use warren_namespaces::mountinfo::{self, MountInfo};
+
+use crate::{Error, Membership};
+
+/// linux/magic.h.
+const CGROUP_SUPER_MAGIC: FsWord = 0x0027_e0eb;
+const CGROUP2_SUPER_MAGIC: FsWord = 0x6367_7270;
+
+/// How the hierarchies are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// No cgroup filesystem is mounted.
+    None,
+    /// v1 only: one tree for each controller.
+    V1,
+    /// Controllers on v1 and the v2 tree next to them.
+    Hybrid,
+    /// One tree for everything.
+    V2,
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::V1 => "v1",
+            Self::Hybrid => "hybrid",
+            Self::V2 => "v2",
+        })
+    }
+}
+
+/// One mounted hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hierarchy {
+    /// v1: its controllers, or `name=systemd`; empty for v2.
+    pub controllers: Vec<String>,
+    /// Where it is mounted.
+    pub mount_point: PathBuf,
+    /// Which of its cgroups is there: `/`, unless a container manager bound a part.
+    pub root: PathBuf,
+}
+
+impl Hierarchy {
+    /// Whether it is the v2 one.
+    #[must_use]
+    pub fn is_v2(&self) -> bool {
+        self.controllers.is_empty()
+    }
+
+    /// Whether the line of /proc/PID/cgroup speaks of this hierarchy.
+    pub(crate) fn matches(&self, membership: &Membership) -> bool {
+        match membership.controllers.as_slice() {
+            [] => self.is_v2(),
+            controllers => controllers
+                .iter()
+                .all(|controller| self.controllers.contains(controller)),
+        }
+    }
+
+    /// The path of a cgroup below the mount point, without a leading slash; `None`
+    /// where the cgroup lies outside of what is mounted, or of the caller's cgroup
+    /// namespace (a path with `..`).
+    pub(crate) fn below<'a>(&self, cgroup: &'a Path) -> Option<&'a Path> {
+        let below = cgroup.strip_prefix(&self.root).ok()?;
+        let plain = |part| matches!(part, std::path::Component::Normal(_));
+        below.components().all(plain).then_some(below)
+    }
+
+    /// Opens the mount point and checks that a cgroup filesystem is there.
+    pub(crate) fn open(&self) -> Result<OwnedFd, Error> {
+        let wrap = |errno| Error::new("open", self.mount_point.to_string_lossy(), errno);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd =
+            rustix::fs::open(&self.mount_point, flags, Mode::empty()).map_err(wrap)?;
+        let expected = if self.is_v2() {
+            CGROUP2_SUPER_MAGIC
+        } else {
+            CGROUP_SUPER_MAGIC
+        };
+        let found = rustix::fs::fstatfs(&fd).map_err(wrap)?.f_type;
+        if found == expected {
+            Ok(fd)
+        } else {
+            Err(wrap(Errno::XDEV))
+        }
+    }
+}
+
+/// All hierarchies that are mounted in the caller's mount namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hierarchies {
+    /// v2 last; each once, where it was mounted first.
+    pub list: Vec<Hierarchy>,
+}
+
+impl Hierarchies {
+    /// Finds them in the caller's mountinfo.
+    ///
+    /// # Errors
+    /// Where that cannot be read.
+    pub fn detect(proc: &ProcRoot) -> Result<Self, Error> {
+        Ok(Self::from_mounts(&mountinfo::own(proc)?))
+    }
+
+    /// Finds them in a list of mounts.
+    #[must_use]
+    pub fn from_mounts(mounts: &[MountInfo]) -> Self {
+        let mut list: Vec<Hierarchy> = Vec::new();
+        for hierarchy in mounts.iter().filter_map(hierarchy) {
+            let known = |other: &Hierarchy| other.controllers == hierarchy.controllers;
+            if !list.iter().any(known) {
+                list.push(hierarchy);
+            }
+        }
+        list.sort_by_key(Hierarchy::is_v2);
+        Self { list }
+    }
+
+    /// The layout.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        let v1 = self.list.iter().any(|hierarchy| !hierarchy.is_v2());
+        match (v1, self.v2().is_some()) {
+            (false, false) => Layout::None,
+            (true, false) => Layout::V1,
+            (true, true) => Layout::Hybrid,
+            (false, true) => Layout::V2,
+        }
+    }
+
+    /// The v2 hierarchy.
+    #[must_use]
+    pub fn v2(&self) -> Option<&Hierarchy> {
+        self.list.iter().find(|hierarchy| hierarchy.is_v2())
+    }
+}
+
+fn hierarchy(mount: &MountInfo) -> Option<Hierarchy> {
+    let controllers = match mount.filesystem.as_str() {
+        "cgroup2" => Vec::new(),
+        "cgroup" => v1_controllers(&mount.super_options),
+        _ => return None,
+    };
+    // A v1 tree without a name or controller cannot be told from others.
+    let nameless = mount.filesystem == "cgroup" && controllers.is_empty();
+    (!nameless).then(|| Hierarchy {
+        controllers,
+        mount_point: mount.mount_point.clone(),
+        root: mount.root.clone(),
+    })
+}
+
+/// The words of the options of a v1 hierarchy that are not its flags.
+fn v1_controllers(options: &str) -> Vec<String> {
+    const FLAGS: [&str; 7] = [
+        "rw",
+        "ro",
+        "xattr",
+        "noprefix",
+        "clone_children",
+        "cpuset_v2_mode",
+        "seclabel",
+    ];
+    options
+        .split(',')
+        .filter(|word| !FLAGS.contains(word) && !word.starts_with("release_agent="))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detect(lines: &[&str]) -> Hierarchies {
+        Hierarchies::from_mounts(&mountinfo::parse(lines.join("\n").as_bytes()))
+    }
+
+    const TMPFS: &str = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755";
+    const CPU: &str = "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup \
+                       rw,xattr,release_agent=/lib/agent,cpu,cpuacct";
+    const SYSTEMD: &str =
+        "40 31 0:37 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd";
+    const UNIFIED: &str = "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw";
+    const V2: &str = "28 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate";
+
+    #[test]
+    fn the_layout_follows_from_the_mounts() {
+        assert_eq!(detect(&[TMPFS]).layout(), Layout::None);
+        assert_eq!(detect(&[TMPFS, CPU, SYSTEMD]).layout(), Layout::V1);
+        assert_eq!(detect(&[TMPFS, UNIFIED, CPU]).layout(), Layout::Hybrid);
+        assert_eq!(detect(&[V2]).layout(), Layout::V2);
+    }
+
+    #[test]
+    fn controllers_are_told_from_flags() {
+        let found = detect(&[TMPFS, UNIFIED, CPU, SYSTEMD]);
+        let controllers: Vec<&[String]> = found
+            .list
+            .iter()
+            .map(|hierarchy| hierarchy.controllers.as_slice())
+            .collect();
+        assert_eq!(
+            controllers,
+            [
+                &["cpu".to_owned(), "cpuacct".to_owned()][..],
+                &["name=systemd".to_owned()][..],
+                &[][..]
+            ]
+        );
+    }
+
+    #[test]
+    fn a_hierarchy_that_is_mounted_twice_is_one() {
+        let again = "50 1 0:26 /a /mnt rw - cgroup2 cgroup2 rw";
+        let found = detect(&[V2, again]);
+        assert_eq!(found.list.len(), 1);
+        assert_eq!(found.list[0].mount_point, Path::new("/sys/fs/cgroup"));
+    }
+
+    #[test]
+    fn a_cgroup_outside_of_what_is_mounted_has_no_path() {
+        let bound = "28 23 0:26 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
+        let found = detect(&[bound]);
+        let v2 = found.v2().expect("v2");
+        assert_eq!(v2.below(Path::new("/docker/abc/x")), Some(Path::new("x")));
+        assert_eq!(v2.below(Path::new("/docker/abcd")), None);
+        assert_eq!(v2.below(Path::new("/docker/abc/../x")), None);
+        assert_eq!(v2.below(Path::new("/../x")), None);
+    }
+}

@@ -1,0 +1,105 @@
+//! Moving a process into the cgroups of another.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use warren_namespaces::ProcRoot;
+
+use crate::delegation::{open_below, open_inside, own_memberships};
+use crate::{Error, Hierarchies, Hierarchy, Membership, of_process};
+
+/// The cgroups of a process, in all mounted hierarchies, open for joining.
+///
+/// Opened before anything else of the process is entered: inside of its mount
+/// namespace the paths mean something else.
+#[derive(Debug)]
+pub struct Cgroup {
+    procs: Vec<Procs>,
+}
+
+/// An open `cgroup.procs`, and its path for messages.
+#[derive(Debug)]
+struct Procs {
+    path: String,
+    fd: OwnedFd,
+}
+
+impl Cgroup {
+    /// Opens the cgroups of `pid`. Those that the caller is in as well are left out:
+    /// joining them would change nothing, and could be refused.
+    ///
+    /// # Errors
+    /// `EXDEV` where a cgroup lies outside of what is mounted here, `EACCES` where it
+    /// is not the caller's to change; each with the path.
+    pub fn of_process(
+        hierarchies: &Hierarchies,
+        proc: &ProcRoot,
+        pid: u32,
+    ) -> Result<Self, Error> {
+        let own = own_memberships(proc)?;
+        let target = of_process(proc, pid)?;
+        let procs = target
+            .iter()
+            .filter(|membership| !own.contains(membership))
+            .filter_map(|membership| {
+                let mut mounted = hierarchies.list.iter();
+                let hierarchy = mounted.find(|mounted| mounted.matches(membership))?;
+                Some(open_procs(hierarchy, membership))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { procs })
+    }
+
+    /// Whether there is nothing to join: the caller is in the same cgroups.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.procs.is_empty()
+    }
+
+    /// Moves the process `pid`, as the caller's pid namespace counts, with all its
+    /// threads.
+    ///
+    /// # Errors
+    /// `EACCES` without the right to write to the common ancestor's `cgroup.procs`,
+    /// `EBUSY` for a v2 group that has handed controllers down. The hierarchies before
+    /// have been joined then.
+    pub fn join(&self, pid: u32) -> Result<(), Error> {
+        for Procs { path, fd } in &self.procs {
+            let text = pid.to_string();
+            rustix::io::write(fd, text.as_bytes())
+                .map_err(|errno| Error::new("join", path.as_str(), errno))?;
+        }
+        Ok(())
+    }
+}
+
+fn open_procs(hierarchy: &Hierarchy, membership: &Membership) -> Result<Procs, Error> {
+    let wrap = |path: &Path, errno| Error::new("join", path.to_string_lossy(), errno);
+    let below = hierarchy
+        .below(&membership.path)
+        .ok_or_else(|| wrap(&membership.path, Errno::XDEV))?;
+    let folder = open_below(hierarchy, below)?;
+    let path = hierarchy.mount_point.join(below).join("cgroup.procs");
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let fd = open_inside(&folder, Path::new("cgroup.procs"), flags)
+        .map_err(|errno| wrap(&path, errno))?;
+    Ok(Procs {
+        path: path.to_string_lossy().into_owned(),
+        fd,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_nothing_to_join_in_ones_own_cgroups() {
+        let proc = ProcRoot::open().expect("/proc");
+        let hierarchies = Hierarchies::detect(&proc).expect("mountinfo");
+        let own = Cgroup::of_process(&hierarchies, &proc, std::process::id());
+        assert!(own.expect("own cgroups").is_own());
+    }
+}
