@@ -4,6 +4,7 @@
 //! system calls. One file per command: its arguments, and their translation into
 //! values of the crates below.
 
+mod doctor;
 mod failure;
 mod json;
 mod ls;
@@ -22,11 +23,18 @@ struct Command {
     run: fn(&[OsString]) -> Result<u8, Failure>,
 }
 
-const COMMANDS: &[Command] = &[Command {
-    name: "ls",
-    about: "list namespaces and the processes in them",
-    run: ls::run,
-}];
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "ls",
+        about: "list namespaces and the processes in them",
+        run: ls::run,
+    },
+    Command {
+        name: "doctor",
+        about: "say what this machine allows, and what to do about the rest",
+        run: doctor::run,
+    },
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();

@@ -3,7 +3,9 @@
 //! These only read sysctls, so they can be asked after a call has failed, to say why.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
+use crate::mountinfo::MountInfo;
 use crate::{Error, Kind, ProcRoot};
 
 /// How many namespaces of the kind one user may make in the caller's user namespace:
@@ -117,6 +119,127 @@ pub fn userns_gates(proc: &ProcRoot) -> Result<Vec<GateSetting>, Error> {
     Ok(settings)
 }
 
+/// The mounts that keep the kernel from mounting a new procfs in a user namespace
+/// (`EPERM`; "mount too revealing" in the kernel's own words); empty where it may.
+///
+/// The rule: a user namespace may mount procfs only if its mount namespace has one of
+/// which nothing is hidden. Container managers hide parts of /proc under mounts;
+/// folders that exist to be mounted on hide nothing.
+#[must_use]
+pub fn proc_masks(mounts: &[MountInfo]) -> Vec<PathBuf> {
+    let mut masks: Option<Vec<PathBuf>> = None;
+    for procfs in mounts.iter().filter(|mount| mount.filesystem == "proc") {
+        let on_it: Vec<PathBuf> = mounts
+            .iter()
+            .filter(|mount| mount.parent == procfs.id && mount.id != procfs.id)
+            .filter(|mount| !is_made_for_mounts(procfs, mount))
+            .map(|mount| mount.mount_point.clone())
+            .collect();
+        let whole = procfs.root == Path::new("/");
+        if whole && on_it.is_empty() {
+            return Vec::new();
+        }
+        let hidden = if whole {
+            on_it
+        } else {
+            vec![procfs.mount_point.clone()]
+        };
+        // Those of the first procfs, which is /proc, are the ones to tell.
+        masks.get_or_insert(hidden);
+    }
+    masks.unwrap_or_default()
+}
+
+/// Whether procfs keeps the folder for another filesystem, so it is always empty.
+fn is_made_for_mounts(procfs: &MountInfo, mount: &MountInfo) -> bool {
+    const FOLDERS: [&str; 3] = ["sys/fs/binfmt_misc", "fs/nfsd", "openprom"];
+    let below = mount.mount_point.strip_prefix(&procfs.mount_point);
+    below.is_ok_and(|below| FOLDERS.iter().any(|folder| below == Path::new(folder)))
+}
+
+/// What a process has been denied for good: from /proc/PID/status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restrictions {
+    /// No executable gives it more rights: `NoNewPrivs`, so newuidmap(1) does not work.
+    pub no_new_privs: bool,
+    /// Whether a seccomp filter looks at its system calls.
+    pub seccomp_filter: bool,
+    /// Its effective capabilities, as a bit set.
+    pub capabilities: u64,
+}
+
+impl Restrictions {
+    /// Whether it has `CAP_SYS_ADMIN` in its own user namespace.
+    #[must_use]
+    pub const fn has_sys_admin(&self) -> bool {
+        const CAP_SYS_ADMIN: u32 = 21;
+        self.capabilities & (1 << CAP_SYS_ADMIN) != 0
+    }
+}
+
+/// The restrictions of the caller.
+///
+/// # Errors
+/// Where /proc/self/status cannot be read.
+pub fn own_restrictions(proc: &ProcRoot) -> Result<Restrictions, Error> {
+    let status = proc.read(&format!("{}/status", proc.own_folder()?))?;
+    Ok(parse_status(&String::from_utf8_lossy(&status)))
+}
+
+fn parse_status(text: &str) -> Restrictions {
+    let field = |name: &str| {
+        text.lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(key, _)| *key == name)
+            .map_or("", |(_, value)| value.trim())
+    };
+    Restrictions {
+        no_new_privs: field("NoNewPrivs") == "1",
+        seccomp_filter: field("Seccomp") == "2",
+        capabilities: u64::from_str_radix(field("CapEff"), 16).unwrap_or(0),
+    }
+}
+
+/// The version of the running kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KernelVersion {
+    /// The 6 of 6.18.
+    pub major: u32,
+    /// The 18 of 6.18.
+    pub minor: u32,
+}
+
+impl KernelVersion {
+    /// The oldest kernel that this project supports.
+    pub const FLOOR: Self = Self {
+        major: 5,
+        minor: 10,
+    };
+
+    /// Asks the kernel; uname(2). 0.0 where its answer is no version.
+    #[must_use]
+    pub fn running() -> Self {
+        Self::parse(&rustix::system::uname().release().to_string_lossy())
+    }
+
+    /// Reads `6.18.44-anything`.
+    fn parse(release: &str) -> Self {
+        let mut numbers = release
+            .split(|char: char| !char.is_ascii_digit())
+            .map(|digits| digits.parse().unwrap_or(0));
+        Self {
+            major: numbers.next().unwrap_or(0),
+            minor: numbers.next().unwrap_or(0),
+        }
+    }
+}
+
+impl fmt::Display for KernelVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,5 +284,54 @@ mod tests {
             value: 0,
         };
         assert_eq!(setting.to_string(), "kernel.unprivileged_userns_clone is 0");
+    }
+
+    fn masks(lines: &[&str]) -> Vec<PathBuf> {
+        proc_masks(&crate::mountinfo::parse(lines.join("\n").as_bytes()))
+    }
+
+    const PROC: &str = "20 1 0:5 / /proc rw - proc proc rw";
+
+    #[test]
+    fn a_mount_below_proc_masks_it() {
+        let tmpfs = "30 20 0:9 / /proc/acpi ro - tmpfs tmpfs ro";
+        let bind = "31 20 0:5 /sys /proc/sys ro - proc proc rw";
+        let paths = ["/proc/acpi", "/proc/sys"].map(PathBuf::from);
+        assert_eq!(masks(&[PROC, tmpfs, bind]), paths);
+        assert_eq!(masks(&[PROC]), [] as [PathBuf; 0]);
+    }
+
+    #[test]
+    fn a_folder_that_is_made_for_mounts_masks_nothing() {
+        let binfmt = "30 20 0:9 / /proc/sys/fs/binfmt_misc rw - autofs systemd-1 rw";
+        assert_eq!(masks(&[PROC, binfmt]), [] as [PathBuf; 0]);
+    }
+
+    #[test]
+    fn one_whole_procfs_anywhere_is_enough() {
+        let tmpfs = "30 20 0:9 / /proc/acpi ro - tmpfs tmpfs ro";
+        let other = "40 1 0:5 / /srv/proc rw - proc proc rw";
+        assert_eq!(masks(&[PROC, tmpfs, other]), [] as [PathBuf; 0]);
+        let part = "40 1 0:5 /sys /srv/sys rw - proc proc rw";
+        assert_eq!(masks(&[PROC, tmpfs, part]), [PathBuf::from("/proc/acpi")]);
+    }
+
+    #[test]
+    fn restrictions_are_read_from_status() {
+        let text = "Name:\tx\nCapEff:\t0000000000200000\nNoNewPrivs:\t1\nSeccomp:\t2\n";
+        let found = parse_status(text);
+        assert!(found.no_new_privs && found.seccomp_filter && found.has_sys_admin());
+        let found = parse_status("CapEff:\t0000000000000000\nSeccomp:\t0\n");
+        assert!(!found.no_new_privs && !found.seccomp_filter && !found.has_sys_admin());
+    }
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        let version = KernelVersion::parse;
+        assert!(version("6.18.44-fc") > KernelVersion::FLOOR);
+        assert!(version("5.9.0") < KernelVersion::FLOOR);
+        assert_eq!(version("5.10-rc1"), KernelVersion::FLOOR);
+        assert_eq!(version("strange").to_string(), "0.0");
+        assert!(KernelVersion::running() >= KernelVersion::FLOOR);
     }
 }

@@ -17,6 +17,7 @@ mod exec;
 mod fd;
 mod mount;
 mod nsfs;
+mod probe;
 mod seccomp;
 mod shared;
 pub mod signal;
@@ -29,6 +30,7 @@ pub use mount::{
     MOUNT_ATTR_RDONLY, MountAttr, mount_setattr, pivot_root,
 };
 pub use nsfs::{namespace_kind, namespace_owner_uid, namespace_parent, namespace_user};
+pub use probe::{Call, probe};
 pub use rustix::io::Errno;
 pub use seccomp::{BpfInstruction, seccomp_load};
 pub use shared::{SharedPage, Zeroed};

@@ -1,0 +1,286 @@
+//! Namespaces, what gates them, and what else confines or refuses.
+
+use rustix::io::Errno;
+use warren_namespaces::{Kind, limits};
+
+use super::facts::Facts;
+use super::trial::Trial;
+use super::{Check, Section, State};
+
+pub fn section(facts: &Facts, trial: &Trial) -> Section {
+    let mut checks: Vec<Check> = Kind::ALL
+        .into_iter()
+        .map(|kind| namespace(facts, kind, trial))
+        .collect();
+    checks.push(procfs(facts));
+    checks.push(seccomp(facts));
+    checks.push(own_filter(facts));
+    checks.push(no_new_privs(facts));
+    checks.push(security_modules(facts));
+    checks.push(ptrace(facts));
+    Section {
+        name: "isolation",
+        checks,
+    }
+}
+
+fn namespace(facts: &Facts, kind: Kind, trial: &Trial) -> Check {
+    let why = match kind {
+        Kind::Mnt => "own mounts; the root and every bound folder need it",
+        Kind::Net => "own network: without it the host's ports and services are open",
+        Kind::Ipc => "own shared memory and message queues",
+        Kind::User => "own ids: everything else is made inside of one",
+        Kind::Pid => "own processes: without it the host's can be seen and signalled",
+        Kind::Uts => "own host name",
+        Kind::Cgroup => "own view of the cgroup tree",
+        Kind::Time => "own monotonic and boot-time clocks",
+    };
+    let name = format!("{kind} namespace");
+    match trial.answer(kind) {
+        Some(Ok(())) => {
+            let limit = facts.limits[kind as usize];
+            let found = limit.map_or("can be made".to_owned(), |limit| {
+                format!("can be made, at most {limit} for a user")
+            });
+            Check::ok(name, found, why)
+        }
+        Some(Err(errno)) => {
+            let (reason, fix) = refusal(facts, kind, errno);
+            Check::ok(name, format!("{reason} ({errno})"), why).but(State::Fails, fix)
+        }
+        None => Check::ok(name, "not tried, for want of a user namespace", why)
+            .but(State::Fails, "see the user namespace"),
+    }
+}
+
+/// Why the kernel said no, as far as this machine shows, and the way out.
+fn refusal(facts: &Facts, kind: Kind, errno: Errno) -> (String, String) {
+    match errno {
+        Errno::NOSPC | Errno::USERS => no_space(facts, kind),
+        Errno::PERM | Errno::ACCESS => not_permitted(facts, kind),
+        Errno::INVAL | Errno::NOSYS => (
+            format!("this kernel has no {kind} namespaces"),
+            format!("boot a kernel with {}", config(kind)),
+        ),
+        _ => (
+            "the kernel refuses".to_owned(),
+            "look at the kernel's messages: dmesg".to_owned(),
+        ),
+    }
+}
+
+/// The option that a kernel is built with to have the kind.
+fn config(kind: Kind) -> String {
+    match kind {
+        // Older than the option would be.
+        Kind::Mnt => "CONFIG_NAMESPACES".to_owned(),
+        Kind::Cgroup => "CONFIG_CGROUPS".to_owned(),
+        _ => format!("CONFIG_{}_NS", kind.name().to_uppercase()),
+    }
+}
+
+fn no_space(facts: &Facts, kind: Kind) -> (String, String) {
+    let sysctl = format!("user.{}", kind.limit());
+    match facts.limits[kind as usize] {
+        Some(limit) => (
+            format!("{sysctl} is {limit}, and that many are there"),
+            format!("sysctl -w {sysctl}=10000, here and in every container around"),
+        ),
+        None => (
+            format!("{sysctl} is reached"),
+            format!("sysctl -w {sysctl}=10000"),
+        ),
+    }
+}
+
+fn not_permitted(facts: &Facts, kind: Kind) -> (String, String) {
+    if kind != Kind::User && facts.apparmor_restricts() {
+        let apparmor = limits::UsernsGate::AppArmor;
+        let reason = "AppArmor gives this program's user namespaces no capabilities";
+        return (reason.to_owned(), apparmor.fix().to_owned());
+    }
+    if let Some(setting) = facts.closed_gate() {
+        return (setting.to_string(), setting.gate.fix().to_owned());
+    }
+    if facts.is_chrooted() {
+        return (
+            "this process is in a chroot, where the kernel makes none".to_owned(),
+            "enter the root by pivot_root(2) instead of chroot(2)".to_owned(),
+        );
+    }
+    if facts.own.seccomp_filter {
+        return (
+            "the seccomp filter that this process runs under forbids it".to_owned(),
+            "allow clone, clone3 and unshare with CLONE_NEWUSER in the container \
+             manager's seccomp profile"
+                .to_owned(),
+        );
+    }
+    (
+        "a security module forbids it".to_owned(),
+        "look at the kernel's messages for the rule: dmesg, ausearch".to_owned(),
+    )
+}
+
+fn procfs(facts: &Facts) -> Check {
+    let why = "a new /proc for the new pid namespace; the kernel allows it only where \
+               nothing of the present one is hidden";
+    let masks = limits::proc_masks(&facts.mounts);
+    if masks.is_empty() {
+        return Check::ok("new procfs", "can be mounted", why);
+    }
+    let shown: Vec<_> = masks
+        .iter()
+        .take(3)
+        .map(|mask| mask.to_string_lossy())
+        .collect();
+    let more = if masks.len() > 3 { " and more" } else { "" };
+    let found = format!("parts of /proc are covered: {}{more}", shown.join(" "));
+    let fix = "have the container manager leave /proc unmasked: docker run \
+               --security-opt systempaths=unconfined, podman run --security-opt \
+               unmask=ALL, Kubernetes procMount: Unmasked";
+    Check::ok("new procfs", found, why).but(State::Fails, fix)
+}
+
+fn seccomp(facts: &Facts) -> Check {
+    let why = "the default filter refuses calls that a container has no business with";
+    let actions = facts.words("sys/kernel/seccomp/actions_avail");
+    if actions.iter().any(|action| action == "errno") {
+        return Check::ok("seccomp filters", actions.join(" "), why);
+    }
+    Check::ok("seccomp filters", "this kernel has none", why)
+        .but(State::Fails, "boot a kernel with CONFIG_SECCOMP_FILTER")
+}
+
+fn own_filter(facts: &Facts) -> Check {
+    let why = "a filter around this shell can refuse what Warren needs";
+    let found = if facts.own.seccomp_filter {
+        "this process runs under one"
+    } else {
+        "none"
+    };
+    Check::ok("own filter", found, why)
+}
+
+fn no_new_privs(facts: &Facts) -> Check {
+    let why = "under it newuidmap(1), which is setuid, maps no ranges of ids";
+    if facts.uid != 0 && facts.own.no_new_privs {
+        return Check::ok("no_new_privs", "set", why).but(
+            State::Missing,
+            "start the shell outside of the service or sandbox that sets it \
+             (systemd: NoNewPrivileges=no)",
+        );
+    }
+    let found = if facts.own.no_new_privs {
+        "set"
+    } else {
+        "not set"
+    };
+    Check::ok("no_new_privs", found, why)
+}
+
+fn security_modules(facts: &Facts) -> Check {
+    let why = "AppArmor and SELinux can refuse mounts and user namespaces; Landlock \
+               confines without privilege";
+    let list = std::fs::read_to_string("/sys/kernel/security/lsm");
+    let found = match list {
+        Ok(list) => list.trim().replace(',', " "),
+        Err(_) => "not to be seen: securityfs is not mounted or not readable".to_owned(),
+    };
+    let label = own_label(facts);
+    Check::ok("security modules", found + &label, why)
+}
+
+fn own_label(facts: &Facts) -> String {
+    let Ok(folder) = facts.proc.own_folder() else {
+        return String::new();
+    };
+    let label = facts.words(&format!("{folder}/attr/apparmor/current"));
+    if label.is_empty() {
+        return String::new();
+    }
+    format!("; AppArmor profile of this process: {}", label.join(" "))
+}
+
+fn ptrace(facts: &Facts) -> Check {
+    let why = "`warren ls` and `warren enter` may look only into what ptrace(2) may";
+    let scope = facts.proc.sysctl("kernel/yama/ptrace_scope");
+    let (found, restricted) = match scope {
+        Ok(None) => ("no Yama: own processes may be examined".to_owned(), false),
+        Ok(Some(scope @ ..=1)) => (format!("ptrace_scope is {scope}"), false),
+        Ok(Some(scope)) => (format!("ptrace_scope is {scope}"), facts.uid != 0),
+        Err(error) => (error.to_string(), false),
+    };
+    let check = Check::ok("ptrace", found, why);
+    if restricted {
+        return check.but(State::Missing, "sysctl -w kernel.yama.ptrace_scope=1");
+    }
+    check
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use warren_namespaces::limits::{GateSetting, UsernsGate};
+
+    fn facts() -> Facts {
+        let mut facts = Facts::gather().expect("this machine has /proc");
+        facts.gates = Vec::new();
+        facts.own.seccomp_filter = false;
+        facts.own.capabilities = 0;
+        facts
+    }
+
+    fn only_user(errno: Errno) -> Trial {
+        Trial::of(|kind| (kind == Kind::User).then_some(Err(errno)))
+    }
+
+    #[test]
+    fn a_closed_gate_is_named_with_its_fix() {
+        let mut facts = facts();
+        facts.gates = vec![GateSetting {
+            gate: UsernsGate::UnprivilegedUsernsClone,
+            value: 0,
+        }];
+        let check = namespace(&facts, Kind::User, &only_user(Errno::PERM));
+        assert_eq!(check.state, State::Fails);
+        assert!(
+            check
+                .found
+                .starts_with("kernel.unprivileged_userns_clone is 0")
+        );
+        let fix = check.fix.expect("a fix");
+        assert_eq!(fix, "sysctl -w kernel.unprivileged_userns_clone=1");
+    }
+
+    #[test]
+    fn apparmor_is_named_where_only_the_inner_namespaces_fail() {
+        let mut facts = facts();
+        facts.gates = vec![GateSetting {
+            gate: UsernsGate::AppArmor,
+            value: 1,
+        }];
+        let trial = Trial::of(|kind| match kind {
+            Kind::User => Some(Ok(())),
+            _ => Some(Err(Errno::PERM)),
+        });
+        assert_eq!(namespace(&facts, Kind::User, &trial).state, State::Ok);
+        let check = namespace(&facts, Kind::Net, &trial);
+        assert!(check.found.starts_with("AppArmor"), "{}", check.found);
+    }
+
+    #[test]
+    fn without_a_user_namespace_nothing_else_is_claimed() {
+        let check = namespace(&facts(), Kind::Pid, &only_user(Errno::PERM));
+        assert_eq!(check.state, State::Fails);
+        assert!(check.found.starts_with("not tried"));
+    }
+
+    #[test]
+    fn a_limit_is_named_by_its_sysctl() {
+        let check = namespace(&facts(), Kind::User, &only_user(Errno::NOSPC));
+        let limit = facts().limits[Kind::User as usize].expect("a limit");
+        let expected = format!("user.max_user_namespaces is {limit}");
+        assert!(check.found.starts_with(&expected), "{}", check.found);
+    }
+}
