@@ -43,7 +43,7 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
         [] => NamespaceSet::ALL,
         kinds => kinds.iter().copied().collect(),
     };
-    let snapshot = Snapshot::take().map_err(Failure::new)?;
+    let snapshot = Snapshot::take().map_err(no_snapshot)?;
     let width = terminal::width();
     let text = if arguments.json {
         json::render(&snapshot, kinds)?
@@ -54,6 +54,15 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     };
     print(&text)?;
     Ok(0)
+}
+
+fn no_snapshot(error: warren_namespaces::Error) -> Failure {
+    let is_root = error.object() == "/proc";
+    let failure = Failure::new(error);
+    if is_root {
+        return failure.hint("mount procfs there: mount -t proc proc /proc");
+    }
+    failure
 }
 
 /// `1 process`, `2 processes`.

@@ -6,7 +6,7 @@ use warren_namespaces::limits::{
     self, GateSetting, KernelVersion, Restrictions, UsernsGate,
 };
 use warren_namespaces::mountinfo::{self, MountInfo};
-use warren_namespaces::{Error, Kind, ProcRoot};
+use warren_namespaces::{Error, IdMap, Kind, ProcRoot};
 
 use crate::failure::Failure;
 
@@ -21,6 +21,8 @@ pub struct Facts {
     /// `user.max_KIND_namespaces`, by kind: read early, since a new user namespace has
     /// values of its own.
     pub limits: [Option<u64>; 8],
+    /// The ids that the caller's user namespace has: its uid_map.
+    pub uid_map: Vec<IdMap>,
 }
 
 impl Facts {
@@ -40,6 +42,7 @@ impl Facts {
                 let limit = limits::max_namespaces(&proc, kind);
                 limit.ok().flatten()
             }),
+            uid_map: own_uid_map(&proc)?,
             proc,
         })
     }
@@ -71,6 +74,13 @@ impl Facts {
         let text = String::from_utf8_lossy(&text);
         text.split_whitespace().map(str::to_owned).collect()
     }
+}
+
+fn own_uid_map(proc: &ProcRoot) -> Result<Vec<IdMap>, Error> {
+    let text = proc.read(&format!("{}/uid_map", proc.own_folder()?))?;
+    let map = IdMap::parse_file(&String::from_utf8_lossy(&text));
+    // The kernel writes no line that is none.
+    Ok(map.unwrap_or_default())
 }
 
 fn no_proc(error: warren_namespaces::NotProcfs) -> Failure {

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use warren_namespaces::IdMap;
 use warren_namespaces::accounts::{Accounts, Range, passwd_by_uid};
 
 use super::facts::Facts;
@@ -13,7 +14,7 @@ use crate::failure::Failure;
 pub fn section(facts: &Facts) -> Result<Section, Failure> {
     let accounts = Accounts::read().map_err(Failure::new)?;
     let checks = if facts.uid == 0 {
-        vec![blocks(&accounts)]
+        vec![blocks(&accounts, &facts.uid_map)]
     } else {
         user_checks(facts.uid, &accounts)
     };
@@ -50,21 +51,29 @@ fn account(uid: u32, user: Option<&str>) -> Check {
 }
 
 /// What root maps to by default.
-fn blocks(accounts: &Accounts) -> Check {
+fn blocks(accounts: &Accounts, uid_map: &[IdMap]) -> Check {
     let why = "a container that root starts runs as ids that nobody on the host has";
     let name = "id blocks";
-    let own = accounts.subordinate_uids(0);
-    if let Some(range) = own.first() {
-        let found = format!("root has {} in /etc/subuid", text(*range));
+    let is_there = |range: &Range| has(uid_map, *range);
+    if let Some(range) = accounts.subordinate_uids(0).into_iter().find(is_there) {
+        let found = format!("root has {} in /etc/subuid", text(range));
         return Check::ok(name, found, why);
     }
-    match accounts.free_blocks().next() {
+    match accounts.free_blocks().find(is_there) {
         Some(block) => Check::ok(name, format!("free from {} on", block.first), why),
-        None => Check::ok(name, "no free block in the container range", why).but(
-            State::Fails,
-            "give root a range: add `root:FIRST:65536` to /etc/subuid and /etc/subgid",
+        None => Check::ok(name, "none free in this user namespace", why).but(
+            State::Missing,
+            "map more ids into the container that this is, or share the user namespace",
         ),
     }
+}
+
+/// Whether the user namespace with this map has all ids of the range.
+fn has(uid_map: &[IdMap], range: Range) -> bool {
+    let last = range.first + (range.count - 1);
+    uid_map.iter().any(|line| {
+        line.to_outside(range.first).is_some() && line.to_outside(last).is_some()
+    })
 }
 
 fn mapper(program: &'static str) -> Check {
@@ -134,6 +143,25 @@ mod tests {
         let fix = subuid.and_then(|check| check.fix.as_deref());
         let line = "as root: add the line `anna:589824:65536` to /etc/subuid";
         assert_eq!(fix, Some(line));
+    }
+
+    #[test]
+    fn a_block_that_this_user_namespace_lacks_is_not_offered() {
+        let accounts = Accounts::default();
+        let whole = [IdMap {
+            inside: 0,
+            outside: 0,
+            count: u32::MAX,
+        }];
+        assert_eq!(blocks(&accounts, &whole).found, "free from 524288 on");
+        let single = [IdMap::single(0, 1000)];
+        assert_eq!(blocks(&accounts, &single).state, State::Missing);
+        let nearly = [IdMap {
+            inside: 0,
+            outside: 0,
+            count: 524_288 + 65_535,
+        }];
+        assert_eq!(blocks(&accounts, &nearly).state, State::Missing);
     }
 
     #[test]

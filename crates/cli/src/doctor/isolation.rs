@@ -8,10 +8,7 @@ use super::trial::Trial;
 use super::{Check, Section, State};
 
 pub fn section(facts: &Facts, trial: &Trial) -> Section {
-    let mut checks: Vec<Check> = Kind::ALL
-        .into_iter()
-        .map(|kind| namespace(facts, kind, trial))
-        .collect();
+    let mut checks = namespaces(facts, trial);
     checks.push(procfs(facts));
     checks.push(seccomp(facts));
     checks.push(own_filter(facts));
@@ -24,7 +21,18 @@ pub fn section(facts: &Facts, trial: &Trial) -> Section {
     }
 }
 
-fn namespace(facts: &Facts, kind: Kind, trial: &Trial) -> Check {
+/// The user namespace first; where it cannot be made, the others were not tried and
+/// there is nothing to say about them.
+fn namespaces(facts: &Facts, trial: &Trial) -> Vec<Check> {
+    let others = Kind::ALL.into_iter().filter(|kind| *kind != Kind::User);
+    [Kind::User]
+        .into_iter()
+        .chain(others)
+        .filter_map(|kind| Some(namespace(facts, kind, trial.answer(kind)?)))
+        .collect()
+}
+
+fn namespace(facts: &Facts, kind: Kind, answer: Result<(), Errno>) -> Check {
     let why = match kind {
         Kind::Mnt => "own mounts; the root and every bound folder need it",
         Kind::Net => "own network: without it the host's ports and services are open",
@@ -36,20 +44,18 @@ fn namespace(facts: &Facts, kind: Kind, trial: &Trial) -> Check {
         Kind::Time => "own monotonic and boot-time clocks",
     };
     let name = format!("{kind} namespace");
-    match trial.answer(kind) {
-        Some(Ok(())) => {
+    match answer {
+        Ok(()) => {
             let limit = facts.limits[kind as usize];
             let found = limit.map_or("can be made".to_owned(), |limit| {
                 format!("can be made, at most {limit} for a user")
             });
             Check::ok(name, found, why)
         }
-        Some(Err(errno)) => {
+        Err(errno) => {
             let (reason, fix) = refusal(facts, kind, errno);
             Check::ok(name, format!("{reason} ({errno})"), why).but(State::Fails, fix)
         }
-        None => Check::ok(name, "not tried, for want of a user namespace", why)
-            .but(State::Fails, "see the user namespace"),
     }
 }
 
@@ -81,16 +87,15 @@ fn config(kind: Kind) -> String {
 
 fn no_space(facts: &Facts, kind: Kind) -> (String, String) {
     let sysctl = format!("user.{}", kind.limit());
-    match facts.limits[kind as usize] {
-        Some(limit) => (
-            format!("{sysctl} is {limit}, and that many are there"),
-            format!("sysctl -w {sysctl}=10000, here and in every container around"),
+    let reason = match facts.limits[kind as usize] {
+        Some(0) => format!("{sysctl} is 0"),
+        Some(limit) => format!(
+            "{sysctl} is {limit} and that many are there, or a limit outside of this \
+             user namespace is reached"
         ),
-        None => (
-            format!("{sysctl} is reached"),
-            format!("sysctl -w {sysctl}=10000"),
-        ),
-    }
+        None => format!("{sysctl} is reached"),
+    };
+    (reason, format!("sysctl -w {sysctl}=10000"))
 }
 
 fn not_permitted(facts: &Facts, kind: Kind) -> (String, String) {
@@ -231,10 +236,6 @@ mod tests {
         facts
     }
 
-    fn only_user(errno: Errno) -> Trial {
-        Trial::of(|kind| (kind == Kind::User).then_some(Err(errno)))
-    }
-
     #[test]
     fn a_closed_gate_is_named_with_its_fix() {
         let mut facts = facts();
@@ -242,13 +243,10 @@ mod tests {
             gate: UsernsGate::UnprivilegedUsernsClone,
             value: 0,
         }];
-        let check = namespace(&facts, Kind::User, &only_user(Errno::PERM));
+        let check = namespace(&facts, Kind::User, Err(Errno::PERM));
         assert_eq!(check.state, State::Fails);
-        assert!(
-            check
-                .found
-                .starts_with("kernel.unprivileged_userns_clone is 0")
-        );
+        let reason = "kernel.unprivileged_userns_clone is 0";
+        assert!(check.found.starts_with(reason), "{}", check.found);
         let fix = check.fix.expect("a fix");
         assert_eq!(fix, "sysctl -w kernel.unprivileged_userns_clone=1");
     }
@@ -260,27 +258,26 @@ mod tests {
             gate: UsernsGate::AppArmor,
             value: 1,
         }];
-        let trial = Trial::of(|kind| match kind {
-            Kind::User => Some(Ok(())),
-            _ => Some(Err(Errno::PERM)),
-        });
-        assert_eq!(namespace(&facts, Kind::User, &trial).state, State::Ok);
-        let check = namespace(&facts, Kind::Net, &trial);
+        assert_eq!(namespace(&facts, Kind::User, Ok(())).state, State::Ok);
+        let check = namespace(&facts, Kind::Net, Err(Errno::PERM));
         assert!(check.found.starts_with("AppArmor"), "{}", check.found);
     }
 
     #[test]
     fn without_a_user_namespace_nothing_else_is_claimed() {
-        let check = namespace(&facts(), Kind::Pid, &only_user(Errno::PERM));
-        assert_eq!(check.state, State::Fails);
-        assert!(check.found.starts_with("not tried"));
+        let trial = Trial::of(|kind| (kind == Kind::User).then_some(Err(Errno::PERM)));
+        let checks = namespaces(&facts(), &trial);
+        assert_eq!(checks.len(), 1);
+        assert_eq!(checks[0].name, "user namespace");
+        assert_eq!(checks[0].state, State::Fails);
     }
 
     #[test]
     fn a_limit_is_named_by_its_sysctl() {
-        let check = namespace(&facts(), Kind::User, &only_user(Errno::NOSPC));
-        let limit = facts().limits[Kind::User as usize].expect("a limit");
-        let expected = format!("user.max_user_namespaces is {limit}");
-        assert!(check.found.starts_with(&expected), "{}", check.found);
+        let mut facts = facts();
+        facts.limits = [Some(0); 8];
+        let check = namespace(&facts, Kind::Net, Err(Errno::NOSPC));
+        let reason = "user.max_net_namespaces is 0 (";
+        assert!(check.found.starts_with(reason), "{}", check.found);
     }
 }

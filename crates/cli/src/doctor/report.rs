@@ -49,9 +49,12 @@ fn verdict(sections: &[Section], uid: u32) -> String {
         (0, 0) => {
             format!("warren run works here for uid {uid}, and nothing is missing\n")
         }
-        (0, _) => format!("warren run works here for uid {uid}; {missing} missing\n"),
+        (0, 1) => format!("warren run works here for uid {uid}; one thing is missing\n"),
+        (0, _) => {
+            format!("warren run works here for uid {uid}; {missing} things are missing\n")
+        }
         (fails, _) => format!(
-            "warren run cannot work here for uid {uid}: {fails} of the above fail\n"
+            "warren run cannot work here for uid {uid}; see the lines above with `fails` ({fails})\n"
         ),
     }
 }
@@ -154,7 +157,7 @@ mod tests {
             missing  openat2  not there\n                    \
             why: paths are walked by hand\n                    \
             fix: it came with Linux 5.6\n\n\
-            warren run works here for uid 7; 1 missing\n";
+            warren run works here for uid 7; one thing is missing\n";
         assert_eq!(render(&sections(), 7, None, false), expected);
     }
 
