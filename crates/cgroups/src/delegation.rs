@@ -76,7 +76,7 @@ fn delegation(hierarchy: &Hierarchy, membership: &Membership) -> Option<Delegati
             hierarchy.controllers.clone()
         },
         v2,
-        folder: hierarchy.mount_point.join(below),
+        folder: hierarchy.path(below),
         groups: is_writable(&folder, "."),
         procs: is_writable(&folder, "cgroup.procs"),
         subtree_control: v2 && is_writable(&folder, "cgroup.subtree_control"),
@@ -91,7 +91,7 @@ pub(crate) fn open_below(hierarchy: &Hierarchy, below: &Path) -> Result<OwnedFd,
     }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     open_inside(root.as_fd(), below, flags).map_err(|errno| {
-        let path = hierarchy.mount_point.join(below);
+        let path = hierarchy.path(below);
         Error::new("open", path.to_string_lossy(), errno)
     })
 }

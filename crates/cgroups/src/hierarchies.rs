@@ -76,6 +76,12 @@ impl Hierarchy {
         below.components().all(plain).then_some(below)
     }
 
+    /// Where [`Self::below`] is, for people to read.
+    pub(crate) fn path(&self, below: &Path) -> PathBuf {
+        // Joining an empty path would add a slash.
+        self.mount_point.join(below).components().collect()
+    }
+
     /// Opens the mount point and checks that a cgroup filesystem is there.
     pub(crate) fn open(&self) -> Result<OwnedFd, Error> {
         let wrap = |errno| Error::new("open", self.mount_point.to_string_lossy(), errno);
@@ -234,6 +240,8 @@ mod tests {
         let found = detect(&[bound]);
         let v2 = found.v2().expect("v2");
         assert_eq!(v2.below(Path::new("/docker/abc/x")), Some(Path::new("x")));
+        assert_eq!(v2.path(Path::new("x")), Path::new("/sys/fs/cgroup/x"));
+        assert_eq!(v2.path(Path::new("")).as_os_str(), "/sys/fs/cgroup");
         assert_eq!(v2.below(Path::new("/docker/abcd")), None);
         assert_eq!(v2.below(Path::new("/docker/abc/../x")), None);
         assert_eq!(v2.below(Path::new("/../x")), None);

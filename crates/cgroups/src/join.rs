@@ -81,7 +81,7 @@ fn open_procs(hierarchy: &Hierarchy, membership: &Membership) -> Result<Procs, E
         .below(&membership.path)
         .ok_or_else(|| wrap(&membership.path, Errno::XDEV))?;
     let folder = open_below(hierarchy, below)?;
-    let path = hierarchy.mount_point.join(below).join("cgroup.procs");
+    let path = hierarchy.path(below).join("cgroup.procs");
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
     let fd = open_inside(&folder, Path::new("cgroup.procs"), flags)
         .map_err(|errno| wrap(&path, errno))?;

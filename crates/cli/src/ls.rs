@@ -48,9 +48,9 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     let text = if arguments.json {
         json::render(&snapshot, kinds)?
     } else if arguments.tree {
-        tree::render(&snapshot, kinds, width) + &completeness(&snapshot)
+        tree::render(&snapshot, kinds, width) + &footer(&snapshot, width)
     } else {
-        table::render(&snapshot, kinds, width) + &completeness(&snapshot)
+        table::render(&snapshot, kinds, width) + &footer(&snapshot, width)
     };
     print(&text)?;
     Ok(0)
@@ -127,7 +127,14 @@ enum Asker {
     Root,
 }
 
-/// The last line: how much of the machine this is.
+/// The last line, or lines where the terminal is narrow.
+fn footer(snapshot: &Snapshot, width: Option<usize>) -> String {
+    let text = completeness(snapshot);
+    let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+    terminal::wrap(&words, " ", width.unwrap_or(usize::MAX)).join("\n") + "\n"
+}
+
+/// How much of the machine this is.
 fn completeness(snapshot: &Snapshot) -> String {
     let own = snapshot.process(std::process::id());
     let asker = match own {
@@ -147,7 +154,7 @@ fn completeness_for(snapshot: &Snapshot, asker: Asker) -> String {
         View::OwnUser => text.push_str(", your own; /proc hides those of others"),
     }
     if snapshot.unreadable.is_empty() {
-        text.push_str("; nothing was unreadable\n");
+        text.push_str("; nothing was unreadable");
     } else {
         let what = unreadable(&snapshot.unreadable);
         let why = match asker {
@@ -155,7 +162,7 @@ fn completeness_for(snapshot: &Snapshot, asker: Asker) -> String {
             Asker::RootOfNamespace => "run as root outside of this user namespace",
             Asker::Root => "this shell lacks capabilities, or a security module refuses",
         };
-        text.push_str(&format!("; {what} not readable: {why}\n"));
+        text.push_str(&format!("; {what} not readable: {why}"));
     }
     text
 }

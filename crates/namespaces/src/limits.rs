@@ -164,6 +164,8 @@ pub struct Restrictions {
     pub no_new_privs: bool,
     /// Whether a seccomp filter looks at its system calls.
     pub seccomp_filter: bool,
+    /// Whether this kernel has seccomp filters at all.
+    pub seccomp_exists: bool,
     /// Its effective capabilities, as a bit set.
     pub capabilities: u64,
 }
@@ -187,15 +189,19 @@ pub fn own_restrictions(proc: &ProcRoot) -> Result<Restrictions, Error> {
 }
 
 fn parse_status(text: &str) -> Restrictions {
-    let field = |name: &str| {
+    let find = |name: &str| {
         text.lines()
             .filter_map(|line| line.split_once(':'))
             .find(|(key, _)| *key == name)
-            .map_or("", |(_, value)| value.trim())
+            .map(|(_, value)| value.trim())
     };
+    let field = |name| find(name).unwrap_or_default();
     Restrictions {
         no_new_privs: field("NoNewPrivs") == "1",
         seccomp_filter: field("Seccomp") == "2",
+        // The number of filters, since Linux 5.9; there only with
+        // CONFIG_SECCOMP_FILTER.
+        seccomp_exists: find("Seccomp_filters").is_some(),
         capabilities: u64::from_str_radix(field("CapEff"), 16).unwrap_or(0),
     }
 }
@@ -318,11 +324,13 @@ mod tests {
 
     #[test]
     fn restrictions_are_read_from_status() {
-        let text = "Name:\tx\nCapEff:\t0000000000200000\nNoNewPrivs:\t1\nSeccomp:\t2\n";
+        let text = "Name:\tx\nCapEff:\t0000000000200000\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n";
         let found = parse_status(text);
         assert!(found.no_new_privs && found.seccomp_filter && found.has_sys_admin());
+        assert!(found.seccomp_exists);
         let found = parse_status("CapEff:\t0000000000000000\nSeccomp:\t0\n");
         assert!(!found.no_new_privs && !found.seccomp_filter && !found.has_sys_admin());
+        assert!(!found.seccomp_exists);
     }
 
     #[test]

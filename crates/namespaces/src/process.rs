@@ -76,10 +76,8 @@ pub fn namespaces_of(proc: &ProcRoot, pid: u32) -> Result<NamespaceIds, Error> {
         |errno| Error::new("read the namespaces of process", pid.to_string(), errno);
     let device = nsfs_device(proc)?;
     let folder = Folder::open(proc.as_fd(), pid).map_err(wrap)?;
-    let ids = folder.namespaces(device);
-    // The links of a process that has died say EACCES; only stat knows.
-    folder.stat().map_err(wrap)?;
-    ids.map_err(wrap)
+    let (_, ids) = folder.stat_and_namespaces(device).map_err(wrap)?;
+    Ok(ids)
 }
 
 /// The device of nsfs, of which there is one.
@@ -146,12 +144,22 @@ impl Folder {
         Ok(text.trim_end_matches('\0').replace('\0', " "))
     }
 
-    /// All namespaces. `EACCES` may also mean that the process has just died.
-    pub fn namespaces(&self, device: u64) -> Result<NamespaceIds, Errno> {
-        self.some_namespaces(device, &Kind::ALL)
+    /// All namespaces, and the stat line.
+    ///
+    /// # Errors
+    /// `ESRCH` where the process has died, `EACCES` where it may not be examined.
+    pub fn stat_and_namespaces(
+        &self,
+        device: u64,
+    ) -> Result<(Stat, NamespaceIds), Errno> {
+        let namespaces = self.some_namespaces(device, &Kind::ALL);
+        // In this order: the links of a process that dies while they are read can say
+        // EACCES too (proc_ns_readlink), and only stat tells which it was.
+        let stat = self.stat()?;
+        Ok((stat, namespaces?))
     }
 
-    /// The namespaces of some kinds.
+    /// The namespaces of some kinds. `EACCES` may also mean that the process has died.
     pub fn some_namespaces(
         &self,
         device: u64,
@@ -197,7 +205,7 @@ impl Folder {
             _ => LINKS[kind as usize],
         };
         match self.open_below(path, OFlags::NONBLOCK) {
-            // What a process that has died says, too.
+            // What a process that dies at this moment says, too.
             Err(Errno::ACCESS) => self.stat().and(Err(Errno::ACCESS)),
             result => result,
         }
@@ -354,6 +362,8 @@ mod tests {
             .expect("/bin/true");
         let folder = Folder::open(proc.as_fd(), child.id()).expect("not yet reaped");
         child.wait().expect("wait");
-        assert_eq!(folder.stat(), Err(Errno::SRCH));
+        assert_eq!(folder.stat_and_namespaces(1), Err(Errno::SRCH));
+        let opened = folder.open_namespace(Kind::Net, false);
+        assert_eq!(opened.err(), Some(Errno::SRCH));
     }
 }

@@ -81,11 +81,7 @@ impl<'p> Scan<'p> {
 
     fn try_process(&mut self, pid: u32) -> Result<(), Errno> {
         let folder = Folder::open(self.proc.as_fd(), pid)?;
-        let namespaces = folder.namespaces(self.device);
-        // In this order: the links of a process that has died say EACCES, as those of
-        // one that may not be examined do; only stat tells which.
-        let stat = folder.stat()?;
-        let namespaces = namespaces?;
+        let (stat, namespaces) = folder.stat_and_namespaces(self.device)?;
         let uid = folder.uid()?;
         let threads = stat.threads;
         let zombie = stat.zombie;

@@ -8,7 +8,7 @@ use super::facts::Facts;
 use super::{Check, Section, State};
 
 pub fn section(facts: &Facts) -> Section {
-    let mut checks = vec![version(facts.kernel)];
+    let mut checks = vec![version(facts)];
     checks.extend(Call::ALL.into_iter().map(|call| {
         let answer = probe(call);
         system_call(call, answer, facts)
@@ -19,11 +19,12 @@ pub fn section(facts: &Facts) -> Section {
     }
 }
 
-fn version(running: KernelVersion) -> Check {
+fn version(facts: &Facts) -> Check {
     let floor = KernelVersion::FLOOR;
+    let release = facts.words("sys/kernel/osrelease").join(" ");
     let why = "older kernels lack calls that have no substitute";
-    let check = Check::ok("version", format!("Linux {running}"), why);
-    if running < floor {
+    let check = Check::ok("version", format!("Linux {release}"), why);
+    if facts.kernel < floor {
         return check.but(State::Fails, format!("install Linux {floor} or newer"));
     }
     check

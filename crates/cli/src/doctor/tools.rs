@@ -43,9 +43,14 @@ fn overlay(facts: &Facts) -> Check {
         let fix = format!("it is allowed there since Linux {needed}");
         return Check::ok(name, found, why).but(State::Missing, fix);
     }
-    let known = facts.words("filesystems").iter().any(|word| word == name);
-    if known {
+    let known = facts.words("filesystems");
+    if known.iter().any(|word| word == name) {
         return Check::ok(name, "there, in user namespaces too", why);
+    }
+    if known.is_empty() {
+        let found = "not to be seen: /proc/filesystems cannot be read";
+        let fix = "mount the whole of procfs: mount -t proc proc /proc";
+        return Check::ok(name, found, why).but(State::Missing, fix);
     }
     Check::ok(name, "the kernel has not loaded it", why)
         .but(State::Missing, "as root: modprobe overlay")
