@@ -93,3 +93,10 @@ pub fn print(text: &str) -> Result<(), Failure> {
         _ => Ok(()),
     }
 }
+
+/// Writes to standard error, for what is no failure.
+pub fn print_error(text: &str) -> Result<(), Failure> {
+    // Nobody who closed it wants to hear of it.
+    let _ = io::stderr().write_all(text.as_bytes());
+    Ok(())
+}

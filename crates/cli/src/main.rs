@@ -8,6 +8,9 @@ mod doctor;
 mod failure;
 mod json;
 mod ls;
+mod pty;
+mod run;
+mod supervise;
 mod terminal;
 
 use std::ffi::OsString;
@@ -24,6 +27,11 @@ struct Command {
 }
 
 const COMMANDS: &[Command] = &[
+    Command {
+        name: "run",
+        about: "run a command in eight new namespaces, isolated unless told",
+        run: run::run,
+    },
     Command {
         name: "ls",
         about: "list namespaces and the processes in them",

@@ -34,7 +34,7 @@ pub fn attach(
 ) -> Result<()> {
     if target.parents().is_empty() {
         let made = make(root, target.name(), node);
-        match move_to(mount, root, target.name()) {
+        match attach_at(mount, root, target.name()) {
             Err(Errno::NOENT) => return made,
             // The name may be a symlink to the right kind of file: resolve it.
             Err(Errno::NOTDIR) => {}
@@ -55,7 +55,11 @@ pub fn attach_over(mount: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<()> {
     rustix::mount::move_mount(mount, c"", place, c"", flags)
 }
 
-fn move_to(mount: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+/// Attaches `mount` at `name` in `dir`. A symlink there is not followed.
+///
+/// # Errors
+/// As [`attach`]; `ENOENT` where nothing is there.
+pub fn attach_at(mount: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &CStr) -> Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
     rustix::mount::move_mount(mount, c"", dir, name, flags)
 }
@@ -70,22 +74,38 @@ pub fn ensure(root: BorrowedFd<'_>, target: &Target, node: Node) -> Result<Owned
         Err(Errno::NOENT) => {}
         other => return other,
     }
-    let mut parent = None;
-    for path in target.parents() {
-        let dir = parent.as_ref().map_or(root, OwnedFd::as_fd);
-        // Only the last component is new, so its parent is resolved by `path`.
-        let name = last_component(path);
-        match make(dir, name, Node::Folder) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno),
-        }
-        parent = Some(open_in_root(root, path, OFlags::PATH | OFlags::DIRECTORY)?);
-    }
+    let parent = ensure_parent(root, target)?;
     let dir = parent.as_ref().map_or(root, OwnedFd::as_fd);
     match make(dir, target.name(), node) {
         Ok(()) | Err(Errno::EXIST) => open_in_root(root, target.path(), OFlags::PATH),
         Err(errno) => Err(errno),
     }
+}
+
+/// Opens the folder that `target` lies in, and makes it and its parents where they are
+/// missing; `None` where that folder is the root itself.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_parent(root: BorrowedFd<'_>, target: &Target) -> Result<Option<OwnedFd>> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY;
+    let Some(whole) = target.parent() else {
+        return Ok(None);
+    };
+    match open_in_root(root, whole, flags) {
+        Err(Errno::NOENT) => {}
+        found => return found.map(Some),
+    }
+    let mut parent = None;
+    for path in target.parents() {
+        let dir = parent.as_ref().map_or(root, OwnedFd::as_fd);
+        match make(dir, last_component(path), Node::Folder) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+        parent = Some(open_in_root(root, path, flags)?);
+    }
+    Ok(parent)
 }
 
 /// The part of `path` after its last slash. Never empty for a prefix of a target.

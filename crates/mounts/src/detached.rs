@@ -42,7 +42,11 @@ pub fn clone_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<O
     rustix::mount::open_tree(dir, path, flags)
 }
 
-/// Adds `attributes` to a detached mount, and with `recursive` to all below it.
+/// Adds `attributes` to a detached mount, and with `recursive` to all below it, and
+/// takes it out of its peer group.
+///
+/// A tree cloned from a shared mount is its peer: what is mounted in the one would
+/// appear in the other, on the host.
 ///
 /// # Errors
 /// As mount_setattr(2): `ENOSYS` before Linux 5.12.
@@ -53,10 +57,46 @@ pub fn set_attributes(
 ) -> Result<()> {
     let attr = MountAttr {
         set: u64::from(attributes.bits()),
+        propagation: PRIVATE,
         ..MountAttr::default()
     };
     mount_setattr(mount, c"", recursive, attr)
 }
+
+/// Makes every mount of the caller's mount namespace private.
+///
+/// # Errors
+/// As [`set_attributes`].
+pub fn make_all_private() -> Result<()> {
+    let attr = MountAttr {
+        propagation: PRIVATE,
+        ..MountAttr::default()
+    };
+    mount_setattr(rustix::fs::CWD, c"/", true, attr)
+}
+
+/// Shows the ids of a detached mount's files through the map of `user_namespace`: an
+/// id on disk appears as what it would be inside. Linux 5.12, and the filesystem must
+/// support it.
+///
+/// # Errors
+/// `EINVAL` where the filesystem has no idmapped mounts or this one has a map already;
+/// `EPERM` without `CAP_SYS_ADMIN` over the filesystem.
+pub fn shift_ids(mount: BorrowedFd<'_>, user_namespace: BorrowedFd<'_>) -> Result<()> {
+    let user_namespace = Some(user_namespace);
+    mount_setattr(
+        mount,
+        c"",
+        true,
+        MountAttr {
+            user_namespace,
+            ..MountAttr::default()
+        },
+    )
+}
+
+/// `MS_PRIVATE` of mount(2).
+const PRIVATE: u64 = 1 << 18;
 
 /// A new filesystem on its way to a detached mount: fsopen(2), fsconfig(2),
 /// fsmount(2).

@@ -17,8 +17,10 @@ mod detached;
 mod resolve;
 mod target;
 
-pub use attach::{Node, attach, attach_over, ensure};
-pub use detached::{Attributes, Filesystem, clone_tree, set_attributes};
+pub use attach::{Node, attach, attach_at, attach_over, ensure, ensure_parent};
+pub use detached::{
+    Attributes, Filesystem, clone_tree, make_all_private, set_attributes, shift_ids,
+};
 pub use resolve::open_in_root;
 pub use target::{Target, TargetError};
 pub use warren_sys::{Errno, Result};

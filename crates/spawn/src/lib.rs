@@ -1,1 +1,36 @@
-//! placeholder
+//! [`Spec`] to [`Plan`] to [`Child`]: a process in namespaces of its own.
+//!
+//! A [`Spec`] says what is wanted. [`Plan::new`] turns it into an ordered list of
+//! small [`Step`]s, which print themselves; [`Plan::launch`] opens what the steps
+//! need, clones, and lets each side walk its part. [`Command`] is the same in the shape
+//! of [`std::process::Command`].
+//!
+//! Between clone and exec the child allocates nothing, locks nothing, formats nothing
+//! and unwinds nothing, so the crate can be used in a program with threads.
+
+mod child;
+mod command;
+mod error;
+mod host;
+mod ids;
+mod init;
+mod launch;
+mod plan;
+mod process;
+mod reasons;
+mod report;
+mod spec;
+mod step;
+pub mod system;
+
+pub use command::{Command, Stdio};
+pub use error::{Error, ErrorKind};
+pub use host::{Host, Ranges};
+pub use plan::Plan;
+pub use process::{Child, Event, Output, TerminalEnd};
+pub use report::Timing;
+pub use spec::{
+    Access, IdMapping, Join, Mount, Namespace, Namespaces, Root, Seccomp, Spec, Terminal,
+    User,
+};
+pub use step::{Side, Step};

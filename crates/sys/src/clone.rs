@@ -181,3 +181,14 @@ pub fn unshare(namespaces: u64) -> Result<()> {
     // that other code of this process relies on.
     check(unsafe { libc::syscall(libc::SYS_unshare, namespaces) }).map(drop)
 }
+
+/// Moves the caller into the namespace `fd`, or, where `fd` is a pidfd, into those of
+/// that process that `namespaces` names: `int setns(int fd, int nstype)`, setns(2).
+///
+/// # Errors
+/// `EINVAL` where `fd` is of another kind, or the caller has threads and the kind is
+/// user; `EPERM` without `CAP_SYS_ADMIN` in the owner.
+pub fn setns(fd: BorrowedFd<'_>, namespaces: u64) -> Result<()> {
+    // SAFETY: setns has no memory to get wrong.
+    check(unsafe { libc::syscall(libc::SYS_setns, fd.as_raw_fd(), namespaces) }).map(drop)
+}

@@ -22,7 +22,7 @@ mod seccomp;
 mod shared;
 pub mod signal;
 
-pub use clone::{CloneArgs, Forked, clone3, fork, unshare};
+pub use clone::{CloneArgs, Forked, clone3, fork, setns, unshare};
 pub use exec::{CStringArray, execve, exit_now};
 pub use fd::{close_range, close_range_on_exec, loopback_up};
 pub use mount::{

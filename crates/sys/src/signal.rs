@@ -1,5 +1,6 @@
 //! Signals as a supervisor handles them: blocked, then taken one by one.
 
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use crate::{Errno, Result, check};
@@ -150,4 +151,56 @@ fn has_handler(signal: i32) -> bool {
 pub fn kill(pid: i32, signal: i32) -> Result<()> {
     // SAFETY: kill has no memory to get wrong.
     check(unsafe { libc::syscall(libc::SYS_kill, pid, signal) }).map(drop)
+}
+
+/// Blocked signals as a descriptor that poll(2) can wait for: signalfd(2).
+#[derive(Debug)]
+pub struct SignalFd(OwnedFd);
+
+impl SignalFd {
+    /// One that gives the signals of `set`, which must be blocked.
+    ///
+    /// # Errors
+    /// `EMFILE`.
+    pub fn open(set: SignalSet) -> Result<Self> {
+        // SAFETY: the set is live and 8 bytes, as stated; -1 asks for a new descriptor.
+        let fd = check(unsafe {
+            libc::syscall(
+                libc::SYS_signalfd4,
+                -1,
+                &raw const set,
+                size_of::<SignalSet>(),
+                libc::SFD_CLOEXEC,
+            )
+        })?;
+        // SAFETY: the kernel has just made it, and nobody else knows it.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
+    }
+
+    /// Takes one signal; waits for it.
+    ///
+    /// # Errors
+    /// Whatever read(2) answers.
+    pub fn take(&self) -> Result<Taken> {
+        const CODE: usize = 8;
+        let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
+        let length = rustix::io::retry_on_intr(|| rustix::io::read(&self.0, &mut info))?;
+        if length != info.len() {
+            return Err(Errno::IO);
+        }
+        // The number is the first word, si_code the third.
+        let word = |at: usize| {
+            i32::from_ne_bytes([info[at], info[at + 1], info[at + 2], info[at + 3]])
+        };
+        Ok(Taken {
+            signal: word(0),
+            from_kernel: word(CODE) > 0,
+        })
+    }
+}
+
+impl AsFd for SignalFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }

@@ -1,0 +1,110 @@
+//! How a launch fails: which step, with what errno, for what reason.
+
+use std::fmt;
+
+use warren_sys::Errno;
+
+/// What kind of failure it is: it decides the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The Spec contradicts itself or names what is not there; nothing was created.
+    Spec,
+    /// A step failed; what was created is gone again.
+    Step,
+    /// The program is not there.
+    NotFound,
+    /// The program is there and cannot be executed.
+    NotExecutable,
+}
+
+/// A failed launch.
+///
+/// It prints as `<what we were doing> <object>: <errno text>`; [`hints`](Self::hints)
+/// tell why, as far as this system shows, and the way out.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    doing: String,
+    errno: Option<Errno>,
+    hints: Vec<String>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, doing: impl Into<String>) -> Self {
+        Self {
+            kind,
+            doing: doing.into(),
+            errno: None,
+            hints: Vec::new(),
+        }
+    }
+
+    /// A Spec that cannot be planned.
+    pub(crate) fn spec(what: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Spec, what)
+    }
+
+    /// A step that the kernel refused.
+    pub(crate) fn step(doing: impl fmt::Display, errno: Errno) -> Self {
+        Self::new(ErrorKind::Step, doing.to_string()).errno(errno)
+    }
+
+    pub(crate) fn kind_of(mut self, kind: ErrorKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    pub(crate) fn errno(mut self, errno: Errno) -> Self {
+        self.errno = Some(errno);
+        self
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    pub(crate) fn hints_of(mut self, hints: Vec<String>) -> Self {
+        self.hints.extend(hints);
+        self
+    }
+
+    /// What kind it is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The errno of the call that failed, if one did.
+    #[must_use]
+    pub fn raw_os_error(&self) -> Option<i32> {
+        self.errno.map(Errno::raw_os_error)
+    }
+
+    /// Why, and the way out: one sentence each.
+    #[must_use]
+    pub fn hints(&self) -> &[String] {
+        &self.hints
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.doing)?;
+        match self.errno {
+            Some(errno) => write!(f, ": {}", text(errno)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The words of an errno, without the number that `std` appends.
+pub fn text(errno: Errno) -> String {
+    let text = std::io::Error::from(errno).to_string();
+    match text.rsplit_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}

@@ -1,0 +1,153 @@
+//! What a plan must know of the machine and of the caller.
+
+use std::path::{Path, PathBuf};
+
+use rustix::process::{getegid, geteuid};
+use warren_confine::{Capability, CapabilitySet};
+use warren_namespaces::IdMap;
+use warren_namespaces::accounts::{Accounts, Range};
+
+use crate::ids::BLOCK;
+
+/// The facts on which a plan depends, beyond its Spec.
+///
+/// The same Spec and the same facts give the same plan, to the letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// The caller's effective user id.
+    pub uid: u32,
+    /// The caller's effective group id.
+    pub gid: u32,
+    /// The caller's effective capabilities.
+    pub capabilities: CapabilitySet,
+    /// Whether the caller's user namespace has every id, as the initial one does: else
+    /// no block of host ids can be had.
+    pub has_all_ids: bool,
+    /// Where the id ranges of [`IdMapping::Auto`](crate::IdMapping::Auto) come from.
+    pub ranges: Ranges,
+}
+
+/// The id ranges that an ordinary caller may map, beside its own ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Ranges {
+    /// They are looked up when a Spec needs them, in /etc/subuid and /etc/subgid, if
+    /// newuidmap(1) and newgidmap(1) are there.
+    #[default]
+    FromSystem,
+    /// There are none.
+    None,
+    /// These lines of uid_map and gid_map, the caller's own ids first.
+    Known {
+        /// Of uid_map.
+        uids: Vec<IdMap>,
+        /// Of gid_map.
+        gids: Vec<IdMap>,
+    },
+}
+
+impl Host {
+    /// Asks the kernel who the caller is.
+    #[must_use]
+    pub fn probe() -> Self {
+        // Cannot fail for the caller itself.
+        let effective =
+            rustix::thread::capabilities(None).map_or(0, |sets| sets.effective.bits());
+        let mut host = Self {
+            uid: geteuid().as_raw(),
+            gid: getegid().as_raw(),
+            capabilities: CapabilitySet::from_bits(effective),
+            has_all_ids: false,
+            ranges: Ranges::FromSystem,
+        };
+        // Only who may map blocks needs to know whether there are any.
+        host.has_all_ids = host.is_privileged() && own_map_is_whole();
+        host
+    }
+
+    /// Whether the caller may mount in its own mount namespace and write any id map:
+    /// what root can, and the owner of a user namespace inside of it.
+    #[must_use]
+    pub fn is_privileged(&self) -> bool {
+        [
+            Capability::SYS_ADMIN,
+            Capability::SETUID,
+            Capability::SETGID,
+        ]
+        .into_iter()
+        .all(|capability| self.capabilities.contains(capability))
+    }
+
+    /// The lines that newuidmap(1) and newgidmap(1) would write for the caller.
+    pub(crate) fn ranges(&self) -> Option<(Vec<IdMap>, Vec<IdMap>)> {
+        match &self.ranges {
+            Ranges::None => None,
+            Ranges::Known { uids, gids } => Some((uids.clone(), gids.clone())),
+            Ranges::FromSystem => self.ranges_of_system(),
+        }
+    }
+
+    fn ranges_of_system(&self) -> Option<(Vec<IdMap>, Vec<IdMap>)> {
+        helper("newuidmap").and(helper("newgidmap"))?;
+        // Unreadable files grant nothing: the map is then of one id.
+        let accounts = Accounts::read().ok()?;
+        let uids = lines(self.uid, &accounts.subordinate_uids(self.uid))?;
+        let gids = lines(self.gid, &accounts.subordinate_gids(self.uid))?;
+        Some((uids, gids))
+    }
+}
+
+fn own_map_is_whole() -> bool {
+    const EVERY_ID: u32 = u32::MAX;
+    let text = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    text.split_ascii_whitespace().nth(2) == Some(EVERY_ID.to_string().as_str())
+}
+
+/// The caller's id as 0, and its ranges from 1 on, up to 65,536 ids as a container
+/// expects; `None` without a range.
+fn lines(own: u32, ranges: &[Range]) -> Option<Vec<IdMap>> {
+    let mut lines = vec![IdMap::single(0, own)];
+    let mut next = 1;
+    for range in ranges {
+        let count = range.count.min(BLOCK - next);
+        let Ok(line) = IdMap::new(next, range.first, count) else {
+            continue;
+        };
+        lines.push(line);
+        next += count;
+    }
+    (lines.len() > 1).then_some(lines)
+}
+
+/// Where a map helper is: in the system's folders, not in the caller's PATH, which
+/// would decide which program gets the caller's trust.
+pub fn helper(name: &str) -> Option<PathBuf> {
+    ["/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin"]
+        .into_iter()
+        .map(|dir| Path::new(dir).join(name))
+        .find(|path| path.exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_follow_the_own_id_and_fill_one_block() {
+        let ranges = [
+            Range {
+                first: 100_000,
+                count: 1000,
+            },
+            Range {
+                first: 300_000,
+                count: 1_000_000,
+            },
+        ];
+        let map = lines(1000, &ranges).expect("ranges");
+        assert_eq!(
+            IdMap::text(&map),
+            "0 1000 1\n1 100000 1000\n1001 300000 64535\n"
+        );
+        assert_eq!(lines(1000, &[]), None);
+    }
+}

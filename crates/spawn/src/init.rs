@@ -1,0 +1,100 @@
+//! The reaping init: pid 1 of a container, or the parent that waits in front of a
+//! joined pid namespace.
+//!
+//! It holds no descriptor but the event pipe, has no capability, cannot be traced by
+//! the program, and does three things: it reaps whatever is orphaned, passes signals
+//! on to the program, and ends as the program ended. Its end kills all that is left.
+//!
+//! It runs in a forked child of a possibly threaded program, under the rules of
+//! [`child`](crate::child): no allocation, no lock, no panic.
+
+use std::os::fd::BorrowedFd;
+
+use rustix::process::{Pid, WaitOptions};
+use warren_sys::exit_now;
+use warren_sys::signal::{self, SignalSet, Taken};
+
+use crate::report::Report;
+
+/// The byte that says on the event pipe that the program was stopped by its terminal.
+pub const STOPPED: u8 = b's';
+
+/// Runs until `program` has ended, then ends the same way.
+///
+/// All signals must be blocked. With `events`, a stop of the program is told there.
+pub fn run(program: Pid, report: &Report, events: Option<BorrowedFd<'_>>) -> ! {
+    loop {
+        match signal::wait(SignalSet::ALL, None) {
+            Ok(Taken {
+                signal: libc::SIGCHLD,
+                ..
+            }) => reap(program, report, events),
+            Ok(taken) => forward(taken, program, events.is_some()),
+            // Nothing to wait for can be wrong with a full set.
+            Err(_) => {}
+        }
+    }
+}
+
+/// Takes every child that has changed; ends with the program.
+fn reap(program: Pid, report: &Report, events: Option<BorrowedFd<'_>>) {
+    let mut options = WaitOptions::NOHANG;
+    if events.is_some() {
+        options |= WaitOptions::UNTRACED;
+    }
+    while let Ok(Some((child, status))) = rustix::process::wait(options) {
+        if child != program {
+            continue;
+        }
+        if status.stopped() {
+            tell_stopped(events);
+            continue;
+        }
+        report.end(status.as_raw());
+        exit_now(exit_code(status.as_raw()));
+    }
+}
+
+fn tell_stopped(events: Option<BorrowedFd<'_>>) {
+    if let Some(events) = events {
+        // A parent that has gone cares no more.
+        let _ = rustix::io::write(events, &[STOPPED]);
+    }
+}
+
+/// Passes a signal on.
+///
+/// What the kernel itself sends comes from a terminal, and the program, in the same
+/// foreground group, has had it already. With a terminal of its own the program may be
+/// several processes in one group, all of which a stop or a continue concerns.
+fn forward(taken: Taken, program: Pid, own_terminal: bool) {
+    if taken.from_kernel {
+        return;
+    }
+    let program = program.as_raw_nonzero().get();
+    let whole_group = own_terminal && taken.signal == libc::SIGCONT;
+    let target = if whole_group { -program } else { program };
+    // The program is not reaped yet, so its number is still its own. EPERM cannot be:
+    // both have the same ids.
+    let _ = signal::kill(target, taken.signal);
+}
+
+/// The exit code by which an init that cannot die of a signal tells of one.
+fn exit_code(status: i32) -> i32 {
+    match status & 0x7f {
+        0 => status >> 8 & 0xff,
+        signal => 128 + signal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_init_ends_with_the_code_a_shell_would_show() {
+        assert_eq!(exit_code(7 << 8), 7);
+        assert_eq!(exit_code(libc::SIGTERM), 143);
+        assert_eq!(exit_code(libc::SIGSEGV | 0x80), 139);
+    }
+}

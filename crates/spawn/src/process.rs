@@ -1,0 +1,218 @@
+//! A launched process, as its parent holds it.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, WaitOptions};
+use warren_sys::{Errno, SharedPage};
+
+use crate::Plan;
+use crate::ids::Reservation;
+use crate::report::{Report, Timing};
+
+/// A running program in its namespaces.
+///
+/// Like [`std::process::Child`] it keeps running when the value is dropped, and is a
+/// zombie after its end until it is waited for.
+#[derive(Debug)]
+pub struct Child {
+    pid: i32,
+    pidfd: OwnedFd,
+    report: SharedPage<Report>,
+    plan: Plan,
+    terminal: Option<TerminalEnd>,
+    status: Option<ExitStatus>,
+    /// Nobody else gets the ids as long as the process may use them.
+    _reservation: Option<Reservation>,
+    /// Our end of the standard input, if it was piped.
+    pub stdin: Option<OwnedFd>,
+    /// Our end of the standard output, if it was piped.
+    pub stdout: Option<OwnedFd>,
+    /// Our end of the standard error, if it was piped.
+    pub stderr: Option<OwnedFd>,
+}
+
+/// The other end of a program's terminal.
+#[derive(Debug)]
+pub struct TerminalEnd {
+    /// What is written here is typed; what is read from here is shown.
+    pub master: OwnedFd,
+    /// Where the init says that the terminal has stopped the program: see [`Event`].
+    pub events: OwnedFd,
+}
+
+/// What the init of a program with a terminal tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The program was stopped, as by Ctrl-Z. `SIGCONT` through [`Child::kill`] lets it
+    /// go on.
+    Stopped,
+    /// The init is gone.
+    Ended,
+}
+
+/// What a program that has ended left: see [`Command::output`](crate::Command::output).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it wrote to standard output.
+    pub stdout: Vec<u8>,
+    /// What it wrote to standard error.
+    pub stderr: Vec<u8>,
+}
+
+impl TerminalEnd {
+    /// Takes the next event; waits for it.
+    ///
+    /// # Errors
+    /// Whatever read(2) answers.
+    pub fn event(&self) -> io::Result<Event> {
+        let mut byte = [0];
+        match rustix::io::read(&self.events, &mut byte)? {
+            0 => Ok(Event::Ended),
+            _ => Ok(Event::Stopped),
+        }
+    }
+}
+
+impl Child {
+    pub(crate) fn new(
+        pid: i32,
+        pidfd: OwnedFd,
+        report: SharedPage<Report>,
+        plan: Plan,
+        terminal: Option<TerminalEnd>,
+        reservation: Option<Reservation>,
+    ) -> Self {
+        Self {
+            pid,
+            pidfd,
+            report,
+            plan,
+            terminal,
+            status: None,
+            _reservation: reservation,
+            stdin: None,
+            stdout: None,
+            stderr: None,
+        }
+    }
+
+    /// The pid of the process that was created, in the caller's pid namespace: the init
+    /// where there is one.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.pid as u32
+    }
+
+    /// A pidfd of that process: readable when it has ended, pidfd_open(2).
+    #[must_use]
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// Takes the other end of the program's terminal, if it got one of its own.
+    pub fn take_terminal(&mut self) -> Option<TerminalEnd> {
+        self.terminal.take()
+    }
+
+    /// Sends a signal, through the pidfd: it cannot reach another process. An init passes
+    /// every signal on to the program, but `SIGKILL`, which ends them all.
+    ///
+    /// # Errors
+    /// `ESRCH` where it has ended.
+    pub fn signal(&self, signal: i32) -> io::Result<()> {
+        let signal = Signal::from_named_raw(signal).ok_or(Errno::INVAL)?;
+        Ok(rustix::process::pidfd_send_signal(&self.pidfd, signal)?)
+    }
+
+    /// Kills the program and all that it has started.
+    ///
+    /// # Errors
+    /// None if it has ended already.
+    pub fn kill(&mut self) -> io::Result<()> {
+        if self.status.is_some() {
+            return Ok(());
+        }
+        self.signal(Signal::KILL.as_raw())
+    }
+
+    /// Waits until the program has ended, and says how. Standard input is closed first,
+    /// as [`std::process::Child::wait`] does.
+    ///
+    /// # Errors
+    /// Whatever wait4(2) answers.
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        drop(self.stdin.take());
+        if let Some(status) = self.status {
+            return Ok(status);
+        }
+        let status = reap(self.pid)?;
+        Ok(self.ended(status))
+    }
+
+    /// Says how the program has ended, if it has.
+    ///
+    /// # Errors
+    /// Whatever wait4(2) answers.
+    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        if self.status.is_some() {
+            return Ok(self.status);
+        }
+        let found =
+            rustix::process::waitpid(Pid::from_raw(self.pid), WaitOptions::NOHANG)?;
+        Ok(found.map(|(_, status)| self.ended(status.as_raw())))
+    }
+
+    /// The program's own status where an init has told it, which cannot die of a signal
+    /// itself; else that of the process.
+    fn ended(&mut self, status: i32) -> ExitStatus {
+        let told = self.plan.has_init.then(|| self.report.ended()).flatten();
+        let status = ExitStatus::from_raw(told.unwrap_or(status));
+        self.status = Some(status);
+        status
+    }
+
+    /// How long each step of the launch took.
+    #[must_use]
+    pub fn timings(&self) -> Vec<Timing> {
+        let began = |number| self.report.began(number);
+        let steps = self.plan.steps().iter().enumerate();
+        let begun: Vec<_> = steps
+            .filter_map(|(number, step)| Some((step, began(number)?)))
+            .collect();
+        let first = begun.iter().map(|(_, at)| *at).min().unwrap_or_default();
+        let end = begun.iter().map(|(_, at)| *at).max().unwrap_or_default();
+        let timing = |position: usize| {
+            let (step, at) = begun[position];
+            // A side's step ends where that side's next one begins; payload follows child.
+            let is_parent = step.side() == crate::Side::Parent;
+            let next = begun[position + 1..]
+                .iter()
+                .find(|(next, _)| (next.side() == crate::Side::Parent) == is_parent)
+                .map_or(end, |(_, at)| *at);
+            Timing {
+                step: step.to_string(),
+                side: step.side(),
+                at: at - first,
+                took: next.checked_sub(at).unwrap_or(Duration::ZERO),
+            }
+        };
+        (0..begun.len()).map(timing).collect()
+    }
+}
+
+/// Waits for a child that nobody else reaps: its pid stays its own until then.
+pub fn reap(pid: i32) -> Result<i32, Errno> {
+    loop {
+        match rustix::process::waitpid(Pid::from_raw(pid), WaitOptions::empty()) {
+            Ok(Some((_, status))) => return Ok(status.as_raw()),
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Why a step failed, as far as this system shows, and the way out.
+//!
+//! A table keyed by step and errno; where several reasons fit, a look at the system
+//! tells them apart.
+
+use warren_namespaces::{Kind, NamespaceSet, ProcRoot, limits, mountinfo};
+use warren_sys::Errno;
+
+use crate::Plan;
+use crate::report::Detail;
+use crate::step::{MapWriter, Source, Step};
+
+/// The hints for a failed step.
+pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec<String> {
+    if errno == Errno::NOSYS {
+        return vec![missing_call(step)];
+    }
+    match (step, errno) {
+        (Step::Clone { namespaces }, Errno::PERM) => no_namespace_allowed(*namespaces),
+        (Step::Clone { namespaces }, Errno::NOSPC | Errno::USERS) => limit_reached(*namespaces),
+        (Step::Clone { namespaces }, Errno::INVAL) => vec![format!(
+            "this kernel lacks one of the kinds {namespaces}: see `warren doctor`"
+        )],
+        (Step::Clone { .. }, Errno::AGAIN) => vec![
+            "the user has too many processes (ulimit -u), or the cgroup (pids.max)".to_owned(),
+        ],
+        (Step::WriteOwnMaps { .. } | Step::WriteMaps { .. }, errno) => map_refused(step, errno),
+        (Step::Proc { .. }, Errno::PERM) => proc_covered(),
+        (Step::RootOverlay { .. }, errno) => overlay_refused(errno),
+        (Step::ShiftIds { .. }, Errno::INVAL) => vec![
+            "its filesystem has no idmapped mounts, or the kernel is older than Linux 5.12"
+                .to_owned(),
+        ],
+        (
+            Step::Bind { .. } | Step::Tmpfs { .. } | Step::Proc { .. } | Step::DevFolder { .. },
+            Errno::ROFS | Errno::ACCESS | Errno::NOENT,
+        ) => vec![
+            "the place must exist there already, since the root cannot be written".to_owned(),
+        ],
+        (Step::Bind { .. }, Errno::NOTDIR) => {
+            vec!["a folder goes on a folder, any other file on a file".to_owned()]
+        }
+        (Step::Bind { .. } | Step::RootTree { .. } | Step::CloneTree { .. }, Errno::NOSPC) => {
+            vec!["too many mounts: see /proc/sys/fs/mount-max".to_owned()]
+        }
+        (Step::WorkDir(_), Errno::NOENT) => {
+            vec!["inside there is no such folder: bind one, or give --workdir".to_owned()]
+        }
+        (Step::LimitUserNamespaces, _) => {
+            vec!["/proc/sys cannot be written here, as in a container of another tool".to_owned()]
+        }
+        (Step::LoadSeccomp(_), Errno::INVAL) => {
+            vec!["the kernel has no seccomp filters (CONFIG_SECCOMP_FILTER)".to_owned()]
+        }
+        (Step::OpenNamespace { .. } | Step::JoinNamespace { .. }, errno) => cannot_join(step, errno),
+        (Step::OpenTerminal { .. }, Errno::NOSPC) => {
+            vec!["no more terminals: see /proc/sys/kernel/pty/max".to_owned()]
+        }
+        (Step::SetRlimit(_), Errno::PERM) => {
+            vec!["a hard limit can be raised only with CAP_SYS_RESOURCE on the host".to_owned()]
+        }
+        (Step::Exec(program), errno) => {
+            let script = program.name.display().to_string();
+            not_executed(&script, errno, detail, plan)
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The first kernel that has what a step calls, where there is no other way.
+fn missing_call(step: &Step) -> String {
+    let (call, version) = match step {
+        Step::PrivateMounts | Step::ShiftIds { .. } => ("mount_setattr", "5.12"),
+        Step::RootEmpty
+        | Step::Tmpfs { .. }
+        | Step::Proc { .. }
+        | Step::DevFolder { .. } => ("fsopen and move_mount", "5.2"),
+        Step::DevPts | Step::RootOverlay { .. } => ("fsopen and move_mount", "5.2"),
+        Step::RootTree { .. } | Step::Bind { .. } | Step::Device { .. } => {
+            ("open_tree and move_mount", "5.2")
+        }
+        Step::CloneTree { .. } => ("open_tree and mount_setattr", "5.12"),
+        Step::ProcMasks => ("open_tree, move_mount and mount_setattr", "5.12"),
+        Step::Mask { .. } | Step::EnterRoot => ("move_mount", "5.2"),
+        Step::LoadSeccomp(_) => ("seccomp", "3.17"),
+        _ => {
+            return "this kernel, or a filter on this process, lacks a system call"
+                .to_owned();
+        }
+    };
+    format!("this needs Linux {version} ({call}), or a filter on this process refuses it")
+}
+
+/// EPERM of clone: which gate is shut.
+fn no_namespace_allowed(namespaces: NamespaceSet) -> Vec<String> {
+    if !namespaces.contains(Kind::User) {
+        return vec![format!(
+            "new namespaces {namespaces} need CAP_SYS_ADMIN: be root, or make a user \
+             namespace as well"
+        )];
+    }
+    let mut hints = closed_gates();
+    if hints.is_empty() {
+        hints = in_the_way();
+    }
+    hints
+}
+
+/// The sysctls that forbid user namespaces to this caller.
+fn closed_gates() -> Vec<String> {
+    let privileged = crate::Host::probe().is_privileged();
+    let Ok(proc) = ProcRoot::open() else {
+        return Vec::new();
+    };
+    let gates = limits::userns_gates(&proc).unwrap_or_default();
+    gates
+        .into_iter()
+        .filter(|gate| gate.is_closed(privileged))
+        .map(|gate| format!("{gate}; as root: {}", gate.gate.fix()))
+        .collect()
+}
+
+/// What can forbid user namespaces without a sysctl.
+fn in_the_way() -> Vec<String> {
+    let mut hints = Vec::new();
+    if std::fs::read_link("/proc/self/root").is_ok_and(|root| root.as_os_str() != "/") {
+        hints.push(
+            "this process lives in a chroot, where user namespaces are refused"
+                .to_owned(),
+        );
+    }
+    let filtered = std::fs::read_to_string("/proc/self/status")
+        .is_ok_and(|status| status.contains("Seccomp:\t2"));
+    if filtered {
+        hints.push(
+            "this process runs under a seccomp filter, as in a container of another tool: \
+             it must allow clone and unshare with CLONE_NEWUSER"
+                .to_owned(),
+        );
+    }
+    if hints.is_empty() {
+        hints.push("see `warren doctor` for what this machine allows".to_owned());
+    }
+    hints
+}
+
+/// ENOSPC of clone: which limit, with its value.
+fn limit_reached(namespaces: NamespaceSet) -> Vec<String> {
+    let Ok(proc) = ProcRoot::open() else {
+        return Vec::new();
+    };
+    let limit = |kind: Kind| {
+        let most = limits::max_namespaces(&proc, kind).ok().flatten()?;
+        Some((kind, most))
+    };
+    let mut limits: Vec<_> = namespaces.iter().filter_map(limit).collect();
+    limits.sort_by_key(|(_, most)| *most);
+    let mut hints: Vec<String> = limits
+        .into_iter()
+        .take(1)
+        .map(|(kind, most)| {
+            format!(
+                "the lowest limit is user.{} = {most}; as root: sysctl user.{}=10000",
+                kind.limit(),
+                kind.limit()
+            )
+        })
+        .collect();
+    hints.push("user and pid namespaces also nest at most 32 deep".to_owned());
+    hints
+}
+
+fn map_refused(step: &Step, errno: Errno) -> Vec<String> {
+    let by_parent = matches!(
+        step,
+        Step::WriteMaps { maps } if maps.writer == MapWriter::Parent
+    );
+    match errno {
+        Errno::PERM if by_parent => {
+            vec!["an id on the right side is not one of this user namespace".to_owned()]
+        }
+        Errno::PERM | Errno::ACCESS => {
+            let mut hints = closed_gates();
+            if hints.is_empty() {
+                hints.push(
+                    "an AppArmor profile or a nested container forbids it".to_owned(),
+                );
+            }
+            hints
+        }
+        Errno::INVAL => {
+            vec!["two lines of the map overlap, or there are too many".to_owned()]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The kernel shows a new procfs only to who sees all of an old one.
+fn proc_covered() -> Vec<String> {
+    let covers = ProcRoot::open()
+        .ok()
+        .and_then(|proc| mountinfo::own(&proc).ok())
+        .map(|mounts| limits::proc_masks(&mounts))
+        .unwrap_or_default();
+    let example = covers.first().map(|path| format!(" ({})", path.display()));
+    vec![
+        format!(
+            "parts of /proc are covered here{}, as in a container; the kernel then refuses \
+             a new one (\"mount too revealing\")",
+            example.unwrap_or_default()
+        ),
+        "run the outer container with an unmasked /proc, or share the pid namespace \
+         (--share pid)"
+            .to_owned(),
+    ]
+}
+
+fn overlay_refused(errno: Errno) -> Vec<String> {
+    match errno {
+        Errno::NODEV => vec!["the kernel has no overlayfs: modprobe overlay".to_owned()],
+        Errno::PERM => vec!["overlayfs in a user namespace needs Linux 5.11".to_owned()],
+        Errno::INVAL => vec![
+            "the lower tree cannot be a layer: another overlay of the same depth, a \
+             filesystem without the needed features, or an idmapped mount before Linux 5.19"
+                .to_owned(),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+fn cannot_join(step: &Step, errno: Errno) -> Vec<String> {
+    let hint = match (step, errno) {
+        (Step::OpenNamespace { .. }, Errno::ACCESS) => {
+            "the process belongs to another user or has capabilities that the caller lacks"
+        }
+        (Step::OpenNamespace { .. }, Errno::NOTTY) => "the file is no namespace",
+        (Step::OpenNamespace { .. }, Errno::INVAL) => "the namespace is of another kind",
+        (
+            Step::JoinNamespace {
+                kind: Kind::User, ..
+            },
+            Errno::INVAL,
+        ) => "the caller is in that user namespace already",
+        (_, Errno::PERM) => {
+            "it takes CAP_SYS_ADMIN in the user namespace that owns it: enter that one too"
+        }
+        _ => return Vec::new(),
+    };
+    vec![hint.to_owned()]
+}
+
+fn not_executed(
+    name: &str,
+    errno: Errno,
+    detail: Option<Detail>,
+    plan: &Plan,
+) -> Vec<String> {
+    let hint = match (errno, detail) {
+        (Errno::NOENT, Some(Detail::InterpreterMissing)) => {
+            "the file is there; the interpreter in its first line, or its ELF loader, is not"
+                .to_owned()
+        }
+        (Errno::ACCESS, Some(Detail::IsFolder)) => format!("{name} is a folder"),
+        (Errno::NOENT, _) if name.contains('/') => "inside there is no such file".to_owned(),
+        (Errno::NOENT, _) => "no folder of the PATH inside has it".to_owned(),
+        (Errno::ACCESS, _) => {
+            "it has no execute permission for this user, or lies on a noexec mount".to_owned()
+        }
+        (Errno::NOEXEC, _) => {
+            "it is no program for this machine; a script needs a first line such as #!/bin/sh"
+                .to_owned()
+        }
+        _ => return Vec::new(),
+    };
+    let shown = plan.steps().iter().any(
+        |step| matches!(step, Step::RootTree { source, .. } if is_whole_host(source)),
+    );
+    let missing = errno == Errno::NOENT && !shown;
+    let way_out = missing.then(|| {
+        "outside of /usr, /bin, /sbin, /lib*, /opt and /etc nothing of the host is there \
+         unless bound: --here, --ro-bind, --host-root"
+            .to_owned()
+    });
+    let in_empty_root = plan
+        .steps()
+        .iter()
+        .any(|step| matches!(step, Step::RootEmpty));
+    std::iter::once(hint)
+        .chain(way_out.filter(|_| in_empty_root))
+        .collect()
+}
+
+fn is_whole_host(source: &Source) -> bool {
+    match source {
+        Source::Path(path) => path.as_bytes() == b"/",
+        Source::Tree(_, path) => path.as_os_str() == "/",
+    }
+}

@@ -1,0 +1,354 @@
+//! What is wanted: complete, typed, comparable, and serialisable.
+
+use std::ffi::OsString;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use warren_confine::{CapabilitySet, Rlimit};
+use warren_namespaces::{IdMap, Kind, NamespaceSet};
+
+/// A process in namespaces, as every front end describes it.
+///
+/// The default changes nothing: it is what fork and exec would do.
+///
+/// ```
+/// use warren_namespaces::Kind;
+/// use warren_spawn::{Namespace, Spec};
+///
+/// let mut spec = Spec::new("id");
+/// spec.namespaces.set(Kind::User, Namespace::New);
+/// assert_eq!(spec.namespaces.created().to_string(), "user");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Spec {
+    /// Which namespaces are new, joined or inherited.
+    pub namespaces: Namespaces,
+    /// The id maps of a new user namespace.
+    pub id_map: IdMapping,
+    /// What `/` is.
+    pub root: Root,
+    /// What is mounted or made below it, in this order.
+    pub mounts: Vec<Mount>,
+    /// The host name of a new uts namespace.
+    pub hostname: Option<OsString>,
+    /// Brings `lo` up in a new network namespace.
+    pub loopback: bool,
+    /// Forbids user namespaces below a new one (`user.max_user_namespaces` = 0).
+    pub no_nested_user_namespaces: bool,
+    /// The working directory, inside the root; inherited if `None`.
+    pub cwd: Option<PathBuf>,
+    /// The whole environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// The program and its arguments; a program without a slash is looked for in the
+    /// `PATH` of `env`.
+    pub argv: Vec<OsString>,
+    /// Who the process is, in the ids of its user namespace; unchanged if `None`.
+    pub user: Option<User>,
+    /// Exactly these capabilities, in every set; unchanged if `None`.
+    pub capabilities: Option<CapabilitySet>,
+    /// Whether execve(2) can never give more privilege: `PR_SET_NO_NEW_PRIVS`.
+    pub no_new_privs: bool,
+    /// The system calls that are refused.
+    pub seccomp: Seccomp,
+    /// Resource limits to set.
+    pub rlimits: Vec<Rlimit>,
+    /// Sent to the child when the *thread* that launched it ends:
+    /// `PR_SET_PDEATHSIG`.
+    pub parent_death_signal: Option<i32>,
+    /// Descriptors above 2 that the program inherits; all others are closed.
+    pub keep_fds: Vec<RawFd>,
+    /// A terminal of the process's own.
+    pub terminal: Terminal,
+    /// Runs the program as pid 1 itself, without the reaping init.
+    pub no_init: bool,
+}
+
+impl Spec {
+    /// A Spec that runs `program` and changes nothing.
+    pub fn new(program: impl Into<OsString>) -> Self {
+        Self {
+            argv: vec![program.into()],
+            ..Self::default()
+        }
+    }
+
+    /// Whether the process gets a reaping init (or, in a joined pid namespace, a
+    /// parent that waits for it).
+    #[must_use]
+    pub fn has_init(&self) -> bool {
+        match self.namespaces.get(Kind::Pid) {
+            Namespace::Inherit => false,
+            Namespace::New => !self.no_init,
+            // setns(2) moves only children into a pid namespace.
+            Namespace::Join(_) => true,
+        }
+    }
+}
+
+/// What the process does with one kind of namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Namespace {
+    /// It stays in the caller's.
+    #[default]
+    Inherit,
+    /// It gets one of its own.
+    New,
+    /// It enters one that exists.
+    Join(Join),
+}
+
+/// Where a namespace to be joined is found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Join {
+    /// A namespace file, such as /proc/PID/ns/net or /run/netns/NAME.
+    Path(PathBuf),
+    /// An open descriptor of the calling process.
+    Fd(RawFd),
+}
+
+/// What the process does with each kind of namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Namespaces {
+    mnt: Namespace,
+    net: Namespace,
+    ipc: Namespace,
+    user: Namespace,
+    pid: Namespace,
+    uts: Namespace,
+    cgroup: Namespace,
+    time: Namespace,
+}
+
+impl Namespaces {
+    /// New ones of the kinds in `set`, the caller's of all others.
+    #[must_use]
+    pub fn new_of(set: NamespaceSet) -> Self {
+        let mut namespaces = Self::default();
+        set.iter()
+            .for_each(|kind| namespaces.set(kind, Namespace::New));
+        namespaces
+    }
+
+    /// What is done with `kind`.
+    #[must_use]
+    pub fn get(&self, kind: Kind) -> &Namespace {
+        match kind {
+            Kind::Mnt => &self.mnt,
+            Kind::Net => &self.net,
+            Kind::Ipc => &self.ipc,
+            Kind::User => &self.user,
+            Kind::Pid => &self.pid,
+            Kind::Uts => &self.uts,
+            Kind::Cgroup => &self.cgroup,
+            Kind::Time => &self.time,
+        }
+    }
+
+    /// Sets what is done with `kind`.
+    pub fn set(&mut self, kind: Kind, what: Namespace) {
+        let place = match kind {
+            Kind::Mnt => &mut self.mnt,
+            Kind::Net => &mut self.net,
+            Kind::Ipc => &mut self.ipc,
+            Kind::User => &mut self.user,
+            Kind::Pid => &mut self.pid,
+            Kind::Uts => &mut self.uts,
+            Kind::Cgroup => &mut self.cgroup,
+            Kind::Time => &mut self.time,
+        };
+        *place = what;
+    }
+
+    /// The kinds that are new.
+    #[must_use]
+    pub fn created(&self) -> NamespaceSet {
+        self.kinds(|namespace| *namespace == Namespace::New)
+    }
+
+    /// The kinds that are joined.
+    #[must_use]
+    pub fn joined(&self) -> NamespaceSet {
+        self.kinds(|namespace| matches!(namespace, Namespace::Join(_)))
+    }
+
+    fn kinds(&self, which: impl Fn(&Namespace) -> bool) -> NamespaceSet {
+        Kind::ALL
+            .into_iter()
+            .filter(|kind| which(self.get(*kind)))
+            .collect()
+    }
+}
+
+/// The id maps of a new user namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IdMapping {
+    /// For root, 65,536 ids from 0 on as a block of host ids that no user and no other
+    /// container owns. For others, 0 as the caller and what /etc/subuid and
+    /// /etc/subgid grant above it, where newuidmap(1) is there; else `Single`.
+    #[default]
+    Auto,
+    /// One id alone: the caller's own, seen inside as that of [`Spec::user`], or 0.
+    Single,
+    /// These lines.
+    Explicit {
+        /// Of uid_map.
+        uids: Vec<IdMap>,
+        /// Of gid_map.
+        gids: Vec<IdMap>,
+    },
+    /// None: somebody else writes the maps, or nobody does.
+    Unmapped,
+}
+
+/// What `/` is in a new mount namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Root {
+    /// The caller's root, untouched.
+    #[default]
+    Inherit,
+    /// An empty tmpfs: what is to be seen in it is mounted by [`Spec::mounts`].
+    Empty,
+    /// The tree at this path, and all that is mounted in it.
+    Tree {
+        /// Where it is; `/` for the host's whole tree.
+        path: PathBuf,
+        /// Whether it can be written.
+        access: Access,
+    },
+    /// The tree at this path under an overlay in memory that takes all changes and
+    /// vanishes with the process.
+    Overlay {
+        /// Where the lower tree is.
+        path: PathBuf,
+    },
+}
+
+/// Whether a tree can be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// It cannot.
+    #[default]
+    ReadOnly,
+    /// It can, as far as its files' owners and modes allow.
+    ReadWrite,
+}
+
+/// One thing below the root. Paths are those that the process will see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mount {
+    /// A file or folder of the host, with all that is mounted in it.
+    Bind {
+        /// The path on the host.
+        source: PathBuf,
+        /// Where it appears.
+        target: PathBuf,
+        /// Whether it can be written.
+        access: Access,
+    },
+    /// An empty filesystem in memory.
+    Tmpfs {
+        /// Where it appears.
+        target: PathBuf,
+        /// The mode of its root folder.
+        mode: u32,
+        /// Bytes that it may hold; the kernel's default, half the memory, if `None`.
+        size: Option<u64>,
+    },
+    /// A folder.
+    Folder {
+        /// Where it appears; its parents are made too.
+        target: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A symlink.
+    Symlink {
+        /// What it says.
+        content: PathBuf,
+        /// Where it appears.
+        target: PathBuf,
+    },
+    /// The processes of the pid namespace, with the files masked that tell of the host
+    /// or change it.
+    Proc {
+        /// Where it appears.
+        target: PathBuf,
+    },
+    /// null, zero, full, random, urandom, tty, pts, shm and the usual links.
+    Dev {
+        /// Where it appears.
+        target: PathBuf,
+    },
+    /// Makes a file or folder that may exist there unreadable.
+    Mask {
+        /// What is hidden.
+        target: PathBuf,
+    },
+}
+
+impl Mount {
+    /// Where it appears.
+    #[must_use]
+    pub fn target(&self) -> &PathBuf {
+        match self {
+            Self::Bind { target, .. }
+            | Self::Tmpfs { target, .. }
+            | Self::Folder { target, .. }
+            | Self::Symlink { target, .. }
+            | Self::Proc { target }
+            | Self::Dev { target }
+            | Self::Mask { target } => target,
+        }
+    }
+}
+
+/// Who the process is, in the ids of its user namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct User {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Supplementary groups. Where the map was written without privilege the kernel
+    /// forbids to change them, and the caller's stay.
+    pub groups: Vec<u32>,
+}
+
+/// Which system calls are refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Seccomp {
+    /// None.
+    #[default]
+    Off,
+    /// What a contained program has no business with:
+    /// [`Filter::sandbox`](warren_confine::Filter::sandbox).
+    Sandbox,
+}
+
+/// Whether the process gets a terminal of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Terminal {
+    /// It keeps the caller's, if it has one.
+    #[default]
+    Inherit,
+    /// A new one, in the devpts of the container, as its standard streams; the caller
+    /// gets the other end ([`Child::take_terminal`](crate::Child::take_terminal)).
+    New {
+        /// Its height in characters.
+        rows: u16,
+        /// Its width in characters.
+        columns: u16,
+    },
+}
