@@ -1,1 +1,54 @@
-fn main() {}
+//! End-to-end tests of the `warren` binary and library: one file per command.
+//!
+//! Each test is a function that fails by panicking; `tests!` says which tiers it belongs
+//! to, and the harness runs it in a process of its own (docs/testing.md).
+
+mod run;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use warren_testkit::harness::{Needed, Suite};
+
+/// What the tests call besides a Debian system's essential packages.
+const NEEDED: &[Needed] = &[
+    Needed {
+        program: "bwrap",
+        package: "bubblewrap",
+    },
+    Needed {
+        program: "ip",
+        package: "iproute2",
+    },
+    Needed {
+        program: "nsenter",
+        package: "util-linux",
+    },
+    Needed {
+        program: "ps",
+        package: "procps",
+    },
+    Needed {
+        program: "strace",
+        package: "strace",
+    },
+    Needed {
+        program: "tmux",
+        package: "tmux",
+    },
+    Needed {
+        program: "vi",
+        package: "vim-tiny",
+    },
+];
+
+fn main() -> ExitCode {
+    let mut tests = Vec::new();
+    tests.extend(run::TESTS);
+    Suite {
+        tests,
+        needed: NEEDED,
+        golden: Path::new(env!("CARGO_MANIFEST_DIR")).join("golden"),
+    }
+    .main()
+}

@@ -1,0 +1,58 @@
+//! `warren run`.
+
+mod exit_codes;
+mod inside;
+mod leftovers;
+mod older_kernels;
+mod options;
+mod plan;
+mod posture;
+mod roots;
+mod terminal;
+
+use std::process::Command;
+
+use warren_testkit::{Output, Test, program, run, warren};
+
+/// All of this command's tests, by file.
+pub const TESTS: [&[Test]; 9] = [
+    inside::TESTS,
+    roots::TESTS,
+    exit_codes::TESTS,
+    options::TESTS,
+    posture::TESTS,
+    terminal::TESTS,
+    leftovers::TESTS,
+    older_kernels::TESTS,
+    plan::TESTS,
+];
+
+/// `warren run OPTIONS -- sh -c SCRIPT`, not started yet.
+fn shell(options: &[&str], script: &str) -> Command {
+    let mut command = warren(["run"]);
+    command.args(options).args(["--", "sh", "-c", script]);
+    command
+}
+
+/// What a shell script says inside a run without options.
+#[track_caller]
+fn inside(script: &str) -> Output {
+    inside_with(&[], script)
+}
+
+/// What a shell script says inside a run with these options.
+#[track_caller]
+fn inside_with(options: &[&str], script: &str) -> Output {
+    run(&mut shell(options, script))
+}
+
+/// What a shell script says under bubblewrap, with the nearest to our defaults.
+#[track_caller]
+fn inside_bubblewrap(script: &str) -> Output {
+    let mut bwrap = program("bwrap");
+    bwrap.args(["--unshare-all", "--ro-bind", "/", "/", "--dev", "/dev"]);
+    bwrap.args([
+        "--proc", "/proc", "--tmpfs", "/tmp", "--", "sh", "-c", script,
+    ]);
+    run(&mut bwrap)
+}

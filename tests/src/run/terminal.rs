@@ -1,0 +1,106 @@
+//! `-t`: a terminal of its own inside, driven here through tmux.
+
+use std::fs;
+
+use warren_testkit::{Test, Tmux, program, scratch, staged, tests, warren};
+
+pub const TESTS: &[Test] = tests! {
+    Both:
+        the_terminal_inside_is_a_new_one,
+        control_c_ends_the_foreground_job_alone,
+        control_z_stops_a_job_and_fg_takes_it_up,
+        a_resize_reaches_the_inside,
+        an_editor_works,
+        the_outer_terminal_is_as_before,
+        control_c_ends_a_run_without_its_own_terminal,
+        without_a_terminal_t_still_gives_one_inside;
+};
+
+/// A shell inside, in its own terminal.
+#[track_caller]
+fn shell_in_terminal() -> Tmux {
+    let terminal =
+        Tmux::start(&warren(["run", "-t", "--env", "PS1=> ", "--", "sh", "-i"]));
+    terminal.shows(">");
+    terminal
+}
+
+fn the_terminal_inside_is_a_new_one() {
+    let terminal = shell_in_terminal();
+    terminal.type_line("tty; ls /dev/pts");
+    terminal.shows_line("/dev/pts/0");
+    terminal.type_line("exit 3");
+    terminal.shows("[exit 3]");
+}
+
+fn control_c_ends_the_foreground_job_alone() {
+    let terminal = shell_in_terminal();
+    terminal.type_line("sleep 1000");
+    terminal.type_keys(&["C-c"]);
+    terminal.type_line("echo code $?");
+    terminal.shows_line("code 130");
+}
+
+fn control_z_stops_a_job_and_fg_takes_it_up() {
+    let terminal = shell_in_terminal();
+    terminal.type_line("sleep 1000");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    terminal.type_keys(&["C-z"]);
+    terminal.shows("Stopped");
+    terminal.type_line("fg");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    terminal.type_keys(&["C-c"]);
+    terminal.type_line("echo code $?");
+    terminal.shows_line("code 130");
+}
+
+fn a_resize_reaches_the_inside() {
+    let terminal = shell_in_terminal();
+    terminal.type_line("stty size");
+    terminal.shows_line("24 80");
+    terminal.resize(100, 30);
+    terminal.type_line("sleep 0.2; stty size");
+    terminal.shows_line("30 100");
+}
+
+fn an_editor_works() {
+    let terminal = shell_in_terminal();
+    terminal.type_line("vi /tmp/file");
+    terminal.shows("~");
+    terminal.type_keys(&["i"]);
+    terminal.type_line("hello from inside");
+    terminal.type_keys(&["Escape"]);
+    terminal.type_line(":wq");
+    terminal.shows("written");
+    terminal.type_line("clear; cat /tmp/file");
+    terminal.shows_line("hello from inside");
+}
+
+fn the_outer_terminal_is_as_before() {
+    let warren = staged("warren");
+    let script = format!(
+        "stty -g >before; {} run -t -- sh -c 'stty raw -echo; exit 4'; echo ended $?; stty -g >after",
+        warren.display()
+    );
+    let terminal = Tmux::start(program("sh").args(["-c", &script]));
+    terminal.shows_line("ended 4");
+    terminal.shows("[exit 0]");
+    let modes = |name| fs::read_to_string(scratch().join(name)).expect("read the modes");
+    assert_eq!(modes("before"), modes("after"));
+    for name in ["before", "after"] {
+        fs::remove_file(scratch().join(name)).expect("remove the modes");
+    }
+}
+
+fn control_c_ends_a_run_without_its_own_terminal() {
+    let terminal =
+        Tmux::start(&warren(["run", "--", "sh", "-c", "echo ready; sleep 1000"]));
+    terminal.shows_line("ready");
+    terminal.type_keys(&["C-c"]);
+    terminal.shows("[exit 130]");
+}
+
+fn without_a_terminal_t_still_gives_one_inside() {
+    let output = warren_testkit::run(&mut warren(["run", "-t", "--", "tty"]));
+    output.exits(0).has("/dev/pts/0");
+}
