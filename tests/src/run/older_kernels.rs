@@ -68,7 +68,7 @@ fn pidfd_send_signal_may_be_missing() {
 fn the_simulation_answers_enosys() {
     let mut perl = warren_testkit::program("perl");
     // pidfd_open(2) is 434 everywhere but on alpha; ENOSYS is 38.
-    perl.args(["-e", "print syscall(434, $$, 0) < 0 ? $!+0 : \"fd\""]);
+    perl.args(["-e", "print syscall(434, $$+0, 0) < 0 ? $!+0 : \"fd\""]);
     run(&mut without_call("pidfd_open", &perl)).says("38");
     run(&mut without_call("openat2", &perl)).says("fd");
 }
