@@ -5,7 +5,7 @@
 
 mod run;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use warren_testkit::harness::{Needed, Suite};
@@ -48,7 +48,13 @@ fn main() -> ExitCode {
     Suite {
         tests,
         needed: NEEDED,
-        golden: Path::new(env!("CARGO_MANIFEST_DIR")).join("golden"),
+        golden: golden_folder(),
     }
     .main()
+}
+
+/// Beside this file; in the virtual machine, where `WARREN_TEST_GOLDEN` says.
+fn golden_folder() -> PathBuf {
+    let told = std::env::var_os("WARREN_TEST_GOLDEN").map(PathBuf::from);
+    told.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("golden"))
 }

@@ -1,3 +1,44 @@
 //! The project's chores, as `cargo xtask NAME`.
 
-fn main() {}
+mod command;
+mod tally;
+mod test;
+mod vm;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// An error that ends a chore: told once, by `main`.
+type Failure = Box<dyn std::error::Error>;
+type Result<T> = std::result::Result<T, Failure>;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's chores")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Run the tests, by tier: 1 unit, 2 end to end as a user, 3 as root, 4 in the VM
+    Test(test::Arguments),
+    /// Run the end-to-end tests in a virtual machine: cgroup v2, systemd, AppArmor
+    Vm(vm::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().chore {
+        Chore::Test(arguments) => test::run(&arguments),
+        Chore::Vm(arguments) => vm::run(&arguments),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! `cargo xtask vm`: the end-to-end tests under cgroup v2, systemd and AppArmor.
+//!
+//! A Debian tree is made once and kept under target/vm. Each run boots it with a second
+//! disk that has the binaries, and reads the results from the serial console. Software
+//! emulation will do: no KVM is asked for.
+
+mod disk;
+mod guest;
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::command::{repository, require};
+use crate::tally::Tally;
+use crate::test::Binaries;
+use crate::{Failure, Result};
+use disk::Image;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Only tests whose name contains this
+    filters: Vec<String>,
+}
+
+/// Runs the tests in the machine; true if all passed.
+pub fn run(arguments: &Arguments) -> Result<bool> {
+    let tally = test_some(&arguments.filters)?;
+    println!("{tally}");
+    Ok(tally.is_good())
+}
+
+/// Runs all tests in the machine.
+pub fn test() -> Result<Tally> {
+    test_some(&[])
+}
+
+fn test_some(filters: &[String]) -> Result<Tally> {
+    require(&[
+        ("qemu-system-x86_64", "qemu-system-x86 qemu-utils-"),
+        ("debootstrap", "debootstrap"),
+        ("mkfs.ext4", "e2fsprogs"),
+        ("timeout", "coreutils"),
+    ])?;
+    let folder = folder()?;
+    let image = Image::ready(&folder)?;
+    let tests = disk::of_tests(&folder, &Binaries::build()?, filters)?;
+    let tally = boot(&image, &tests, &folder.join("console.log"));
+    fs::remove_file(tests)?;
+    tally
+}
+
+/// target/vm of the build tree that this binary was built in.
+fn folder() -> Result<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| repository().join("target"), PathBuf::from);
+    let folder = target.join("vm");
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// Boots, shows what the guest says and adds up the tiers' closing lines.
+fn boot(image: &Image, tests: &Path, console: &Path) -> Result<Tally> {
+    let mut machine = qemu(image, tests)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("start qemu-system-x86_64: {error}"))?;
+    let mut heard = Heard::new(console)?;
+    if let Some(serial) = machine.stdout.take() {
+        for line in BufReader::new(serial).split(b'\n') {
+            heard.line(String::from_utf8_lossy(&line?).trim_end_matches('\r'))?;
+        }
+    }
+    let status = machine.wait()?;
+    heard.verdict(console, &status.to_string())
+}
+
+/// Ends the machine by itself where it takes longer than this, in seconds.
+const TIME_LIMIT: &str = "1500";
+
+fn qemu(image: &Image, tests: &Path) -> Command {
+    let disk = |name: &str, path: &Path, more: &str| {
+        format!("file={},format=raw,if=none,id={name}{more}", path.display())
+    };
+    let mut qemu = Command::new("timeout");
+    qemu.args(["--kill-after=5", TIME_LIMIT, "qemu-system-x86_64"]);
+    // Nested KVM is there on some machines and breaks on others; emulation always works.
+    qemu.args(["-accel", "tcg,thread=multi"]);
+    qemu.args(["-cpu", "max", "-smp", "2", "-m", "2048"]);
+    qemu.arg("-kernel").arg(&image.kernel);
+    qemu.args(["-append", guest::KERNEL_COMMAND_LINE]);
+    // Writes go to a temporary file that qemu deletes: the image stays as it was made.
+    qemu.args(["-drive", &disk("system", &image.disk, ",snapshot=on")]);
+    qemu.args(["-device", "nvme,drive=system,serial=system"]);
+    qemu.args(["-drive", &disk("tests", tests, ",readonly=on")]);
+    qemu.args(["-device", "nvme,drive=tests,serial=tests"]);
+    qemu.args(["-display", "none", "-serial", "stdio", "-monitor", "none"]);
+    qemu.args(["-no-reboot", "-nic", "none"]);
+    qemu
+}
+
+/// The guest's words, so far.
+struct Heard {
+    log: File,
+    last: Vec<String>,
+    began: bool,
+    tiers: Vec<Tally>,
+}
+
+impl Heard {
+    fn new(console: &Path) -> Result<Self> {
+        let log = File::create(console)?;
+        Ok(Self {
+            log,
+            last: Vec::new(),
+            began: false,
+            tiers: Vec::new(),
+        })
+    }
+
+    fn line(&mut self, line: &str) -> Result<()> {
+        writeln!(self.log, "{line}")?;
+        // Before the guest's first word are the firmware's terminal sequences.
+        let start = line.find(guest::MARK).filter(|_| !self.began);
+        self.began |= start.is_some();
+        if self.began {
+            println!("vm| {}", &line[start.unwrap_or(0)..]);
+        } else {
+            self.last.push(line.to_owned());
+        }
+        self.tiers.extend(Tally::of_line(line));
+        Ok(())
+    }
+
+    fn verdict(&self, console: &Path, status: &str) -> Result<Tally> {
+        let mut sum = Tally::default();
+        self.tiers.iter().for_each(|tier| sum += *tier);
+        if self.tiers.len() == guest::TIERS
+            && self.tiers.iter().all(|tier| tier.passed > 0)
+        {
+            return Ok(sum);
+        }
+        let start = self.last.len().saturating_sub(30);
+        if !self.began {
+            println!("{}", self.last[start..].join("\n"));
+        }
+        Err(self.incomplete(console, status))
+    }
+
+    fn incomplete(&self, console: &Path, status: &str) -> Failure {
+        let (heard, wanted) = (self.tiers.len(), guest::TIERS);
+        let console = console.display();
+        format!(
+            "{heard} of {wanted} test runs came to their end in the virtual machine \
+             (qemu: {status}); the whole console is in {console}"
+        )
+        .into()
+    }
+}

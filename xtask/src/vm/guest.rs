@@ -1,0 +1,112 @@
+//! The system inside the virtual machine: its packages and what it does when it boots.
+
+/// Debian's code name.
+pub const SUITE: &str = "trixie";
+
+/// What the tests need, besides `debootstrap --variant=minbase`.
+pub const PACKAGES: &[&str] = &[
+    "bubblewrap",
+    "dbus",
+    "iproute2",
+    "libcap2-bin",
+    "linux-image-cloud-amd64",
+    "nftables",
+    "procps",
+    "strace",
+    "systemd-sysv",
+    "tmux",
+    "uidmap",
+    "util-linux",
+    "vim-tiny",
+];
+
+/// Debian's cloud kernel has NVMe and ext4 built in: no initrd.
+pub const KERNEL_COMMAND_LINE: &str = "root=/dev/nvme0n1 console=ttyS0 rw panic=-1 quiet \
+    loglevel=3 systemd.show_status=false apparmor=1";
+
+/// The first line that the guest itself says begins with this.
+pub const MARK: &str = "warren-vm:";
+
+/// How many closing lines the guest gives: the user tier's and the root tier's.
+pub const TIERS: usize = 2;
+
+/// Files of the guest: path, mode, text.
+pub const FILES: &[(&str, u32, &str)] = &[
+    ("etc/hostname", 0o644, "burrow\n"),
+    ("etc/fstab", 0o644, "/dev/nvme1n1 /mnt ext4 ro 0 0\n"),
+    ("etc/systemd/system/warren-vm.service", 0o644, SERVICE),
+    ("usr/local/sbin/warren-vm", 0o755, include_str!("guest.sh")),
+];
+
+/// Lines added to files that Debian's packages made: an ordinary user, with ranges.
+pub const LINES: &[(&str, &str)] = &[
+    ("etc/passwd", "burrow:x:1000:1000::/home/burrow:/bin/sh\n"),
+    ("etc/group", "burrow:x:1000:\n"),
+    ("etc/subuid", "burrow:100000:65536\n"),
+    ("etc/subgid", "burrow:100000:65536\n"),
+];
+
+/// Links of the guest: path and target. The masked units would start while tests compare
+/// the machine before and after.
+pub const LINKS: &[(&str, &str)] = &[
+    (
+        "etc/systemd/system/multi-user.target.wants/warren-vm.service",
+        "../warren-vm.service",
+    ),
+    ("etc/systemd/system/apt-daily.timer", "/dev/null"),
+    ("etc/systemd/system/apt-daily-upgrade.timer", "/dev/null"),
+    ("etc/systemd/system/dpkg-db-backup.timer", "/dev/null"),
+    ("etc/systemd/system/e2scrub_all.timer", "/dev/null"),
+    ("etc/systemd/system/fstrim.timer", "/dev/null"),
+    (
+        "etc/systemd/system/systemd-tmpfiles-clean.timer",
+        "/dev/null",
+    ),
+    ("etc/systemd/system/serial-getty@.service", "/dev/null"),
+];
+
+const SERVICE: &str = "[Unit]
+Description=Warren's end-to-end tests
+RequiresMountsFor=/mnt
+After=multi-user.target
+
+[Service]
+Type=oneshot
+ExecStart=/usr/local/sbin/warren-vm
+TimeoutStartSec=infinity
+StandardOutput=tty
+StandardError=tty
+TTYPath=/dev/ttyS0
+";
+
+/// A name for the image that changes with everything it is made of.
+pub fn key() -> String {
+    let files = FILES
+        .iter()
+        .map(|(path, mode, text)| format!("{path}{mode}{text}"));
+    let pairs = LINES
+        .iter()
+        .chain(LINKS)
+        .map(|(path, text)| format!("{path}{text}"));
+    let packages = PACKAGES.iter().map(|name| format!("{name} "));
+    let all: String = files.chain(pairs).chain(packages).collect();
+    format!("{SUITE}-{:016x}", fnv(all.as_bytes()))
+}
+
+/// FNV-1a: the same on every machine and Rust version, as std's hasher need not be.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_the_published_one() {
+        assert_eq!(fnv(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv(b"a"), 0xaf63_dc4c_8601_ec8c);
+    }
+}
