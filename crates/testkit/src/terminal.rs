@@ -21,8 +21,9 @@ impl Tmux {
         let terminal = Self {
             socket: scratch().join("tmux"),
         };
+        // The shell lives through a Ctrl-C that is meant for the command.
         let line = format!(
-            "{}; echo \"[exit $?]\"; exec sleep 1000",
+            "trap : INT; {}; echo \"[exit $?]\"; exec sleep 1000",
             shell_line(command)
         );
         let mut tmux = terminal.command();
