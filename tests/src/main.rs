@@ -3,7 +3,11 @@
 //! Each test is a function that fails by panicking; `tests!` says which tiers it belongs
 //! to, and the harness runs it in a process of its own (docs/testing.md).
 
+mod doctor;
+mod enter;
+mod ls;
 mod run;
+mod unshare;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -43,8 +47,8 @@ const NEEDED: &[Needed] = &[
 ];
 
 fn main() -> ExitCode {
-    let mut tests = Vec::new();
-    tests.extend(run::TESTS);
+    let mut tests = run::TESTS.to_vec();
+    tests.extend([unshare::TESTS, enter::TESTS, ls::TESTS, doctor::TESTS]);
     Suite {
         tests,
         needed: NEEDED,
