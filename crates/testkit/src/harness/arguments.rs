@@ -48,8 +48,16 @@ impl Arguments {
 
     /// Whether a test of this name was asked for: all are, where no name is given.
     pub(super) fn wants(&self, name: &str) -> bool {
-        self.filters.is_empty()
-            || self.filters.iter().any(|part| name.contains(part.as_str()))
+        self.filters.is_empty() || self.filters.iter().any(|part| matches(name, part))
+    }
+}
+
+/// A part with `::` begins where a module's name does: `ls::` is not `kernels::`.
+fn matches(name: &str, part: &str) -> bool {
+    if part.contains("::") {
+        format!("::{name}").contains(&format!("::{part}"))
+    } else {
+        name.contains(part)
     }
 }
 
@@ -88,6 +96,14 @@ mod tests {
         let parsed = parse(&["--tier", "root", "exit"]).expect("known flags");
         assert!(parsed.wants("run::exit_code") && !parsed.wants("run::signal"));
         assert_eq!(parsed.tier, Tier::Root);
+    }
+
+    #[test]
+    fn a_part_with_a_path_begins_at_a_module() {
+        assert!(
+            matches("ls::a_test", "ls::") && matches("run::roots::a_test", "roots::a")
+        );
+        assert!(!matches("run::older_kernels::a_test", "ls::"));
     }
 
     #[test]
