@@ -20,7 +20,7 @@ fn the_callers_namespaces_are_listed_as_by_lsns() {
     let own = std::process::id().to_string();
     let theirs =
         run(program("lsns").args(["--noheadings", "--output", "NS", "--task", &own]));
-    let ours = listed(&[]);
+    let ours = listed(&["--json"]);
     assert_eq!(theirs.succeeds().lines().count(), 8, "{theirs}");
     for number in theirs.succeeds().split_whitespace() {
         assert!(ours.contains(number), "{number} is not in\n{ours}");
