@@ -2,6 +2,7 @@
 
 mod bench;
 mod command;
+mod faults;
 mod stage;
 mod tally;
 mod test;
@@ -30,6 +31,8 @@ enum Chore {
     Vm(vm::Arguments),
     /// Measure a run beside the kernel's floor, bubblewrap and unshare
     Bench(bench::Arguments),
+    /// Let each system call of a run fail once, and kill the run at each
+    Faults(faults::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Vm(arguments) => vm::run(&arguments),
         Chore::Bench(arguments) => bench::run(&arguments),
+        Chore::Faults(arguments) => faults::run(&arguments),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
