@@ -202,9 +202,6 @@ impl Breaker {
     }
 
     /// Whether the run held against one fault: what it did, or what was wrong.
-    ///
-    /// Others may change the machine meanwhile, so a difference counts when it comes
-    /// again.
     fn held(
         &self,
         job: &Job,
@@ -212,19 +209,15 @@ impl Breaker {
         fault: Fault,
         before: &mut Machine,
     ) -> Result<std::result::Result<&'static str, String>> {
-        const ATTEMPTS: u32 = 3;
-        let mut changes = Vec::new();
-        for _ in 0..ATTEMPTS {
-            let trace = self.trace(job, job.arguments, Some((target, fault)))?;
-            let verdict = Outcome::of(&trace, target, fault).verdict();
-            let after = Machine::now(&self.own());
-            changes = after.changes_since(before);
-            *before = after;
-            if verdict.is_err() || changes.is_empty() {
-                return Ok(verdict);
-            }
+        let trace = self.trace(job, job.arguments, Some((target, fault)))?;
+        let verdict = Outcome::of(&trace, target, fault).verdict();
+        let after = Machine::settled(&self.own(), before);
+        let changes = after.changes_since(before);
+        *before = after;
+        if verdict.is_ok() && !changes.is_empty() {
+            return Ok(Err(format!("the machine changed: {}", changes.join("; "))));
         }
-        Ok(Err(format!("the machine changed: {}", changes.join("; "))))
+        Ok(verdict)
     }
 
     /// Runs `warren` under the tracer.

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 /// The machine at a moment: a line for each thing.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -23,6 +25,20 @@ impl Machine {
             machine.ours_in(Path::new(folder));
         }
         machine
+    }
+
+    /// The machine once it is as `before`, or after a second: programs that have nothing
+    /// to do with the run may mount and make links meanwhile.
+    pub fn settled(own: &Path, before: &Self) -> Self {
+        const PAUSE: Duration = Duration::from_millis(50);
+        for _ in 0..20 {
+            let now = Self::now(own);
+            if now == *before {
+                return now;
+            }
+            thread::sleep(PAUSE);
+        }
+        Self::now(own)
     }
 
     /// What is there now and was not, and the other way round.
