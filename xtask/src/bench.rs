@@ -197,13 +197,15 @@ impl Contender {
     /// Refuses a contender that does another job than the rest.
     fn check(&self) -> Result<()> {
         for fact in self.facts {
-            let mut command = self.command(&["/bin/sh", "-c", fact]);
+            // The word shows that the shell ran at all.
+            let script = format!("{{ {fact}; }} && echo held");
+            let mut command = self.command(&["/bin/sh", "-c", &script]);
             for kind in ["mnt", "net", "ipc", "user", "pid", "uts", "cgroup"] {
                 let own = fs::read_link(format!("/proc/self/ns/{kind}"))?;
                 command.env(format!("OUTSIDE_{kind}"), own);
             }
             let output = command.output()?;
-            if !output.status.success() {
+            if !output.status.success() || output.stdout != b"held\n" {
                 let error = String::from_utf8_lossy(&output.stderr);
                 return Err(format!(
                     "{} does not do the bench's job: {} for `{fact}`\n{error}",
