@@ -111,9 +111,9 @@ struct Contender {
 
 /// What the job is, each fact as a test of the shell inside.
 const JOB: &[&str] = &[
-    // Seven new namespaces: the caller's come by the environment.
+    // Seven new namespaces.
     "for k in mnt net ipc user pid uts cgroup; do \
-     eval \"outside=\\$OUTSIDE_$k\"; \
+     eval \"outside=\\$outside_$k\"; test -n \"$outside\" || exit 1; \
      test \"$(readlink /proc/self/ns/$k)\" != \"$outside\" || exit 1; done",
     // A fresh /proc, in which this shell is no host's pid.
     "test $$ -le 3 && test -d /proc/1 && test ! -d /proc/99",
@@ -196,15 +196,11 @@ impl Contender {
 
     /// Refuses a contender that does another job than the rest.
     fn check(&self) -> Result<()> {
+        let outside = own_namespaces()?;
         for fact in self.facts {
             // The word shows that the shell ran at all.
-            let script = format!("{{ {fact}; }} && echo held");
-            let mut command = self.command(&["/bin/sh", "-c", &script]);
-            for kind in ["mnt", "net", "ipc", "user", "pid", "uts", "cgroup"] {
-                let own = fs::read_link(format!("/proc/self/ns/{kind}"))?;
-                command.env(format!("OUTSIDE_{kind}"), own);
-            }
-            let output = command.output()?;
+            let script = format!("{outside}\n{{ {fact}; }} && echo held");
+            let output = self.command(&["/bin/sh", "-c", &script]).output()?;
             if !output.status.success() || output.stdout != b"held\n" {
                 let error = String::from_utf8_lossy(&output.stderr);
                 return Err(format!(
@@ -246,6 +242,19 @@ impl Contender {
         }
         Ok(count_calls(&fs::read_to_string(&file)?))
     }
+}
+
+/// Shell variables, `outside_net` and so on, with the caller's namespaces. They are part
+/// of the script since a contender may clear the environment.
+fn own_namespaces() -> Result<String> {
+    let variable = |kind: &str| {
+        let link = fs::read_link(format!("/proc/self/ns/{kind}"))?;
+        Ok(format!("outside_{kind}='{}'", link.display()))
+    };
+    let kinds = ["mnt", "net", "ipc", "user", "pid", "uts", "cgroup"];
+    let variables: Vec<String> =
+        kinds.into_iter().map(variable).collect::<Result<_>>()?;
+    Ok(variables.join("\n"))
 }
 
 /// Counts the calls in what `strace -f` wrote: `PID NAME(...`. One that another process
