@@ -1,6 +1,9 @@
 //! The project's chores, as `cargo xtask NAME`.
 
+mod bench;
 mod command;
+mod faults;
+mod stage;
 mod tally;
 mod test;
 mod vm;
@@ -26,12 +29,18 @@ enum Chore {
     Test(test::Arguments),
     /// Run the end-to-end tests in a virtual machine: cgroup v2, systemd, AppArmor
     Vm(vm::Arguments),
+    /// Measure a run beside the kernel's floor, bubblewrap and unshare
+    Bench(bench::Arguments),
+    /// Let each system call of a run fail once, and kill the run at each
+    Faults(faults::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Vm(arguments) => vm::run(&arguments),
+        Chore::Bench(arguments) => bench::run(&arguments),
+        Chore::Faults(arguments) => faults::run(&arguments),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

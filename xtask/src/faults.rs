@@ -1,0 +1,269 @@
+//! `cargo xtask faults`: every system call of a run fails once, and every process of it
+//! is killed once at each.
+//!
+//! The tracer (benches/fault.c) first lists a job's calls. Then the job runs once per
+//! call and fault, and each time it must end within seconds, without a panic, either
+//! done or with an error that names the step, and must leave the machine as it was.
+
+mod calls;
+mod machine;
+mod outcome;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::Result;
+use crate::command::{build, is_root, require};
+use crate::stage::{Stage, USER};
+use crate::tally::Tally;
+use calls::{Fault, Names, Target, faults_of};
+use machine::Machine;
+use outcome::{Outcome, Trace};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Only each Kth fault of a job
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    every: u32,
+    /// Only this job; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    job: Vec<String>,
+    /// Only faults of this system call
+    #[arg(long, value_name = "NAME")]
+    call: Option<String>,
+    /// Break this binary and build none
+    #[arg(long, value_name = "FILE")]
+    warren: Option<PathBuf>,
+}
+
+/// What is run with faults.
+struct Job {
+    name: &'static str,
+    as_root: bool,
+    /// The arguments of `warren`, with `STAGE` for a folder that the user owns.
+    arguments: &'static str,
+}
+
+/// All run `true`: what the contained program does is not ours.
+const JOBS: &[Job] = &[
+    Job {
+        name: "user",
+        as_root: false,
+        arguments: "run --map single -- true",
+    },
+    Job {
+        name: "user-host-root",
+        as_root: false,
+        arguments: "run --map single --host-root -- true",
+    },
+    Job {
+        name: "root",
+        as_root: true,
+        arguments: "run -- true",
+    },
+    Job {
+        name: "root-overlay",
+        as_root: true,
+        arguments: "run --host-root=overlay --hostname burrow --tmpfs /mnt \
+                    --ro-bind STAGE /srv -- true",
+    },
+];
+
+/// Breaks the jobs; true if every fault was held.
+pub fn run(arguments: &Arguments) -> Result<bool> {
+    require(&[("gcc", "gcc libc6-dev")])?;
+    if let Some(name) = arguments
+        .job
+        .iter()
+        .find(|name| JOBS.iter().all(|job| job.name != **name))
+    {
+        return Err(format!("no job '{name}'").into());
+    }
+    let breaker = Breaker::new(arguments)?;
+    let mut sum = Tally::default();
+    for job in JOBS {
+        if arguments.job.is_empty() || arguments.job.iter().any(|name| name == job.name) {
+            sum += breaker.job(job, arguments)?;
+        }
+    }
+    println!("{sum}");
+    Ok(sum.is_good())
+}
+
+/// What all jobs need.
+struct Breaker {
+    stage: Stage,
+    tracer: PathBuf,
+    warren: PathBuf,
+    is_root: bool,
+    names: Names,
+}
+
+impl Breaker {
+    fn new(arguments: &Arguments) -> Result<Self> {
+        let stage = Stage::new("faults")?;
+        let warren = match &arguments.warren {
+            Some(warren) => warren.clone(),
+            None => build("warren-cli", &["--release", "--bin", "warren"])?,
+        };
+        let breaker = Self {
+            tracer: stage.compile("fault")?,
+            warren: stage.copy(&warren, "warren")?,
+            is_root: is_root()?,
+            names: Names::of_kernel_headers()?,
+            stage,
+        };
+        // Where an ordinary user's runs keep what they keep.
+        let own = breaker.own();
+        fs::create_dir(&own)?;
+        if breaker.is_root {
+            chown(&own, Some(USER), Some(USER))?;
+        }
+        Ok(breaker)
+    }
+
+    fn own(&self) -> PathBuf {
+        self.stage.path().join("own")
+    }
+
+    /// Runs one job with each of its faults.
+    fn job(&self, job: &Job, arguments: &Arguments) -> Result<Tally> {
+        println!("{}: warren {}", job.name, job.arguments);
+        if job.as_root && !self.is_root {
+            println!("  failed: it needs root");
+            return Ok(Tally {
+                passed: 0,
+                failed: 1,
+            });
+        }
+        let targets = self.targets(job)?;
+        let faults: Vec<(&Target, Fault)> = targets
+            .iter()
+            .flat_map(|target| {
+                faults_of(&target.name)
+                    .into_iter()
+                    .map(move |fault| (target, fault))
+            })
+            .filter(|(target, _)| {
+                arguments
+                    .call
+                    .as_ref()
+                    .is_none_or(|name| *name == target.name)
+            })
+            .step_by(arguments.every as usize)
+            .collect();
+        let mut kinds = BTreeMap::<&str, u32>::new();
+        let mut tally = Tally::default();
+        let mut before = Machine::now(&self.own());
+        for (target, fault) in faults {
+            match self.held(job, target, fault, &mut before)? {
+                Ok(kind) => {
+                    tally.passed += 1;
+                    *kinds.entry(kind).or_default() += 1;
+                }
+                Err(why) => {
+                    tally.failed += 1;
+                    println!("  failed: {target} {fault}: {why}");
+                }
+            }
+        }
+        let kinds: Vec<String> = kinds
+            .iter()
+            .map(|(kind, n)| format!("{n} {kind}"))
+            .collect();
+        println!("  {tally} ({})", kinds.join(", "));
+        Ok(tally)
+    }
+
+    /// The calls of `job` that are ours.
+    fn targets(&self, job: &Job) -> Result<Vec<Target>> {
+        // The first run may make what lasts, /run/warren for one; it is not the fault's.
+        self.trace(job, job.arguments, None)?;
+        let whole = self.trace(job, job.arguments, None)?;
+        if whole.exit_code() != Some(0) {
+            return Err(
+                format!("{} does not work without faults: {whole}", job.name).into(),
+            );
+        }
+        let bare = self.trace(job, "--version", None)?;
+        let startup = whole.common_start(&bare);
+        let targets = whole.targets(startup, &self.names);
+        println!(
+            "  {} calls: {} before main, which `warren --version` makes too and libc and \
+             the standard library answer for, are left out, as are the contained \
+             program's own",
+            startup + targets.len(),
+            startup
+        );
+        Ok(targets)
+    }
+
+    /// Whether the run held against one fault: what it did, or what was wrong.
+    fn held(
+        &self,
+        job: &Job,
+        target: &Target,
+        fault: Fault,
+        before: &mut Machine,
+    ) -> Result<std::result::Result<&'static str, String>> {
+        let trace = self.trace(job, job.arguments, Some((target, fault)))?;
+        let verdict = Outcome::of(&trace, target, fault).verdict();
+        let after = Machine::settled(&self.own(), before);
+        let changes = after.changes_since(before);
+        *before = after;
+        if verdict.is_ok() && !changes.is_empty() {
+            return Ok(Err(format!("the machine changed: {}", changes.join("; "))));
+        }
+        Ok(verdict)
+    }
+
+    /// Runs `warren` under the tracer.
+    fn trace(
+        &self,
+        job: &Job,
+        arguments: &str,
+        fault: Option<(&Target, Fault)>,
+    ) -> Result<Trace> {
+        let report = self.stage.path().join("report");
+        let own = self.own();
+        let mut tracer = Command::new(&self.tracer);
+        tracer.arg("-o").arg(&report);
+        if self.is_root && !job.as_root {
+            tracer.args(["-u", &USER.to_string()]);
+        }
+        if let Some((target, fault)) = fault {
+            tracer.args(["-i", &target.injection(fault)]);
+        }
+        tracer
+            .arg("--")
+            .arg(&self.warren)
+            .args(words(arguments, &own))
+            .env_clear()
+            .envs([
+                ("PATH", "/usr/bin:/bin"),
+                ("HOME", "/"),
+                ("LANG", "C.UTF-8"),
+            ])
+            .env("XDG_RUNTIME_DIR", &own)
+            .current_dir("/")
+            .stdin(Stdio::null());
+        let output = tracer.output()?;
+        if !output.status.success() {
+            let error = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("the tracer: {}: {error}", output.status).into());
+        }
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        Trace::parse(&fs::read_to_string(&report)?, stderr)
+    }
+}
+
+fn words(arguments: &str, own: &Path) -> Vec<String> {
+    let own = own.display().to_string();
+    arguments
+        .split_whitespace()
+        .map(|word| word.replace("STAGE", &own))
+        .collect()
+}
