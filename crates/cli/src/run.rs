@@ -8,7 +8,7 @@ use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::accounts::{
     Accounts, group_by_name, passwd_by_name, passwd_by_uid,
 };
-use warren_namespaces::{IdMap, Kind, NamespaceSet};
+use warren_namespaces::{IdMap, Kind, NamespaceSet, ProcRoot};
 use warren_spawn::{
     Access, Host, IdMapping, Mount, Namespace, Namespaces, Plan, Root, Seccomp, Spec,
     Terminal, User, system,
@@ -177,7 +177,7 @@ fn spec(
     let user = user(arguments)?;
     let namespaces = namespaces(&arguments.share)?;
     let has_user_namespace = *namespaces.get(Kind::User) == Namespace::New;
-    let mut mounts = base_mounts(arguments);
+    let mut mounts = base_mounts(arguments)?;
     mounts.extend(ordered_mounts(arguments, matches)?);
     Ok(Spec {
         id_map: id_map(&arguments.map, has_user_namespace)?,
@@ -246,7 +246,7 @@ fn id_map(words: &[String], has_user_namespace: bool) -> Result<IdMapping, Failu
 fn root(arguments: &Arguments) -> Result<Root, Failure> {
     let whole = PathBuf::from("/");
     Ok(match (arguments.host_root.as_deref(), &arguments.root) {
-        (Some("overlay"), _) => Root::Overlay { path: whole },
+        (Some("overlay"), _) => Root::Empty,
         (Some(_), _) => Root::Tree {
             path: whole,
             access: Access::ReadOnly,
@@ -270,23 +270,23 @@ fn root(arguments: &Arguments) -> Result<Root, Failure> {
 }
 
 /// What every root gets before the user's own mounts.
-fn base_mounts(arguments: &Arguments) -> Vec<Mount> {
-    let tmp = || Mount::Tmpfs {
+fn base_mounts(arguments: &Arguments) -> Result<Vec<Mount>, Failure> {
+    if arguments.root.is_none() {
+        match arguments.host_root.as_deref() {
+            None => return Ok(system::mounts()),
+            Some("overlay") => {
+                let proc = ProcRoot::open().map_err(Failure::new)?;
+                return system::host_overlay(&proc).map_err(Failure::new);
+            }
+            Some(_) => {}
+        }
+    }
+    let tmp = Mount::Tmpfs {
         target: "/tmp".into(),
         mode: 0o1777,
         size: None,
     };
-    if arguments.root.is_some() {
-        return system::kernel().into_iter().chain([tmp()]).collect();
-    }
-    match arguments.host_root.as_deref() {
-        None => system::mounts(),
-        Some("overlay") => {
-            let mounts = system::kernel().into_iter().chain([tmp()]);
-            mounts.chain(system::secrets()).collect()
-        }
-        Some(_) => system::kernel().into_iter().chain([tmp()]).collect(),
-    }
+    Ok(system::kernel().into_iter().chain([tmp]).collect())
 }
 
 /// The user's mounts in the order of the command line: a later one may go on an earlier.
@@ -444,7 +444,7 @@ fn variable(word: &OsStr) -> Result<(OsString, Option<OsString>), Failure> {
 /// `U[:G]`, by number or by the host's name.
 fn user(arguments: &Arguments) -> Result<User, Failure> {
     let Some(text) = &arguments.user else {
-        return Ok(User::default());
+        return Ok(User::ROOT);
     };
     let (user, group) = match text.split_once(':') {
         Some((user, group)) => (user, Some(group)),
@@ -473,7 +473,7 @@ fn user(arguments: &Arguments) -> Result<User, Failure> {
     Ok(User {
         uid,
         gid,
-        groups: Vec::new(),
+        groups: Some(Vec::new()),
     })
 }
 

@@ -23,7 +23,7 @@ use rustix::thread::{Gid, Uid, futex};
 use warren_confine::{CapabilitySet, caps};
 use warren_mounts::{
     Attributes, Filesystem, Node, Target, attach, attach_at, attach_over, clone_tree,
-    ensure, open_in_root,
+    open_in_root,
 };
 use warren_sys::signal::{self, SignalSet};
 use warren_sys::{Errno, Result, exit_now};
@@ -64,6 +64,7 @@ pub fn run(inheritance: &Inheritance<'_>) -> ! {
     let mut child = Child {
         with: inheritance,
         fds: Fds::default(),
+        overlays: 0,
     };
     for (number, step) in inheritance.steps.iter().enumerate() {
         if step.side() == Side::Parent {
@@ -84,6 +85,7 @@ type Failure = (Errno, Detail);
 #[derive(Debug, Default)]
 struct Fds {
     root: Option<OwnedFd>,
+    layers: Option<OwnedFd>,
     proc: Option<OwnedFd>,
     dev: Option<OwnedFd>,
     terminal: Option<OwnedFd>,
@@ -92,6 +94,8 @@ struct Fds {
 struct Child<'a> {
     with: &'a Inheritance<'a>,
     fds: Fds,
+    /// How many there are, to name their layers.
+    overlays: u16,
 }
 
 impl Child<'_> {
@@ -117,9 +121,25 @@ impl Child<'_> {
             Step::Loopback => loopback(),
             Step::LimitUserNamespaces => self.limit_user_namespaces(),
             Step::PrivateMounts => warren_mounts::make_all_private(),
+            Step::RootHere => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                self.fds.root = Some(rustix::fs::open(c"/", flags, Mode::empty())?);
+                Ok(())
+            }
             Step::RootEmpty => self.root_empty(),
             Step::RootTree { source, access } => self.root_tree(source, *access),
-            Step::RootOverlay { source } => self.root_overlay(source),
+            Step::Layers => self.make_layers(),
+            Step::RootOverlay { source } => {
+                let overlay = self.overlay(source)?;
+                self.stage(overlay)
+            }
+            Step::Overlay { source, target } => {
+                let overlay = self.overlay(source)?;
+                attach(overlay.as_fd(), self.root()?, target, Node::Folder)
+            }
+            Step::SealRoot => {
+                warren_mounts::set_attributes(self.root()?, Attributes::READ_ONLY, false)
+            }
             Step::Bind {
                 source,
                 target,
@@ -133,7 +153,7 @@ impl Child<'_> {
                 let tmpfs = tmpfs(mode, size.as_deref())?;
                 attach(tmpfs.as_fd(), self.root()?, target, Node::Folder)
             }
-            Step::Folder { target, mode } => self.folder(target, *mode),
+            Step::Folder { target, mode, own } => self.folder(target, *mode, *own),
             Step::Symlink { content, target } => self.symlink(content, target),
             Step::Proc { target } => self.mount_proc(target),
             Step::ProcMasks => self.mask_proc(),
@@ -269,12 +289,8 @@ impl Child<'_> {
         }
     }
 
-    /// Puts a mount over the old root, where nothing is hidden from the steps to come:
-    /// this process still has the old root as its own, and the new one by descriptor.
     fn stage(&mut self, root: OwnedFd) -> Result<()> {
-        let slash =
-            rustix::fs::open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        attach_over(root.as_fd(), slash.as_fd())?;
+        attach_over_root(root.as_fd())?;
         self.fds.root = Some(root);
         Ok(())
     }
@@ -289,49 +305,55 @@ impl Child<'_> {
         self.stage(tree)
     }
 
-    /// The layers live on a tmpfs that the overlay then covers. Their paths are given
+    /// The layers live on a tmpfs that the root then covers. Their paths are given
     /// relative to it, so none of them is looked up in the host's tree.
-    fn root_overlay(&mut self, source: &Source) -> Result<()> {
+    fn make_layers(&mut self) -> Result<()> {
         let layers = tmpfs(c"755", None)?;
-        for name in [c"lower", c"upper", c"work"] {
-            rustix::fs::mkdirat(&layers, name, Mode::from_raw_mode(0o755))?;
-        }
+        attach_over_root(layers.as_fd())?;
+        self.fds.layers = Some(layers);
+        Ok(())
+    }
+
+    fn overlay(&mut self, source: &Source) -> Result<OwnedFd> {
         let lower = self.tree(source, Access::ReadOnly)?;
-        self.stage(layers)?;
-        let layers = self.root()?;
-        attach_at(lower.as_fd(), layers, c"lower")?;
-        rustix::process::fchdir(layers)?;
+        let all = self.fds.layers.as_ref().ok_or(Errno::BADF)?;
+        let number = self.overlays;
+        self.overlays = number.checked_add(1).ok_or(Errno::OVERFLOW)?;
+        let mut name = [0; 12];
+        let layer = make_numbered(all, number, &mut name)?;
+        for name in [c"lower", c"upper", c"work"] {
+            rustix::fs::mkdirat(&layer, name, Mode::from_raw_mode(0o755))?;
+        }
+        // What the root of the overlay looks like is up to the upper layer.
+        let mode = Mode::from_raw_mode(rustix::fs::fstat(&lower)?.st_mode & 0o7777);
+        rustix::fs::chmodat(&layer, c"upper", mode, AtFlags::empty())?;
+        attach_at(lower.as_fd(), layer.as_fd(), c"lower")?;
+        rustix::process::fchdir(&layer)?;
         let overlay = Filesystem::open(c"overlay")?;
         overlay.set(c"lowerdir", c"lower")?;
         overlay.set(c"upperdir", c"upper")?;
         overlay.set(c"workdir", c"work")?;
         // trusted.* attributes need privilege over the host (Linux 5.11).
         overlay.flag(c"userxattr")?;
-        let overlay = overlay.mount(Attributes::NO_SUID | Attributes::NO_DEVICES)?;
-        attach_over(overlay.as_fd(), layers)?;
-        self.fds.root = Some(overlay);
-        Ok(())
+        overlay.mount(Attributes::NO_SUID | Attributes::NO_DEVICES)
     }
 
-    fn folder(&self, target: &Target, mode: u32) -> Result<()> {
+    fn folder(&self, target: &Target, mode: u32, own: bool) -> Result<()> {
         let root = self.root()?;
-        if target.parents().is_empty() {
-            // The common case, in one call: umask is the caller's, so chmod it too.
-            let mode = Mode::from_raw_mode(mode);
-            match rustix::fs::mkdirat(root, target.name(), mode) {
-                Ok(()) => {
-                    return rustix::fs::chmodat(
-                        root,
-                        target.name(),
-                        mode,
-                        AtFlags::empty(),
-                    );
-                }
-                Err(Errno::EXIST) => {}
-                Err(errno) => return Err(errno),
-            }
+        let parent = warren_mounts::ensure_parent(root, target)?;
+        let parent = parent.as_ref().map_or(root, OwnedFd::as_fd);
+        let mode = Mode::from_raw_mode(mode);
+        match rustix::fs::mkdirat(parent, target.name(), mode) {
+            // The umask, which is the caller's, has no say.
+            Ok(()) => rustix::fs::chmodat(parent, target.name(), mode, AtFlags::empty())?,
+            Err(Errno::EXIST) => return Ok(()),
+            Err(errno) => return Err(errno),
         }
-        ensure(root, target, Node::Folder).map(drop)
+        if own {
+            let copy = clone_tree(parent, target.name(), false)?;
+            attach_at(copy.as_fd(), parent, target.name())?;
+        }
+        Ok(())
     }
 
     fn symlink(&self, content: &CStr, target: &Target) -> Result<()> {
@@ -352,17 +374,9 @@ impl Child<'_> {
         let cover = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             empty_folder()?
         } else {
-            self.nothing()?
+            nothing()?
         };
         attach_over(cover.as_fd(), place.as_fd())
-    }
-
-    /// A detached mount of the null device on which even that cannot be opened, so that
-    /// who reads what it covers gets an error, not an empty file.
-    fn nothing(&self) -> Result<OwnedFd> {
-        let null = clone_tree(rustix::fs::CWD, c"/dev/null", false)?;
-        warren_mounts::set_attributes(null.as_fd(), Attributes::NO_DEVICES, false)?;
-        Ok(null)
     }
 
     // /proc
@@ -390,7 +404,7 @@ impl Child<'_> {
         const COVERED_FOLDERS: [&CStr; 3] = [c"acpi", c"asound", c"scsi"];
         const READ_ONLY: [&CStr; 5] = [c"bus", c"fs", c"irq", c"sys", c"sysrq-trigger"];
         let proc = self.fds.proc.take().ok_or(Errno::BADF)?;
-        cover(proc.as_fd(), &COVERED_FILES, || self.nothing())?;
+        cover(proc.as_fd(), &COVERED_FILES, nothing)?;
         cover(proc.as_fd(), &COVERED_FOLDERS, empty_folder)?;
         for name in READ_ONLY {
             let copy = match clone_tree(proc.as_fd(), name, true) {
@@ -448,9 +462,12 @@ impl Child<'_> {
         // Every devpts is an instance of its own since Linux 4.7.
         pts.set(c"ptmxmode", c"666")?;
         pts.set(c"mode", c"620")?;
-        let pts = pts.mount(Attributes::NO_SUID | Attributes::NO_EXEC)?;
+        let pts = pts.mount(Attributes::empty())?;
         rustix::fs::mkdirat(self.dev()?, c"pts", Mode::from_raw_mode(0o755))?;
-        attach_at(pts.as_fd(), self.dev()?, c"pts")
+        attach_at(pts.as_fd(), self.dev()?, c"pts")?;
+        // In one call for the devices as well.
+        let attributes = Attributes::NO_SUID | Attributes::NO_EXEC;
+        warren_mounts::set_attributes(self.dev()?, attributes, true)
     }
 
     // The terminal.
@@ -506,6 +523,11 @@ impl Child<'_> {
     fn enter_root(&mut self) -> Result<()> {
         rustix::process::fchdir(self.root()?)?;
         warren_sys::pivot_root()?;
+        // The old root lies on the new one now; the layers, which the new root covered
+        // until it moved, lie on the old one still. Each call takes the topmost.
+        if self.fds.layers.take().is_some() {
+            rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
+        }
         rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
         rustix::process::chdir(c"/")
     }
@@ -635,13 +657,35 @@ fn tmpfs(mode: &CStr, size: Option<&CStr>) -> Result<OwnedFd> {
     tmpfs.mount(Attributes::NO_SUID | Attributes::NO_DEVICES)
 }
 
+/// A detached mount of the null device on which even that cannot be opened, so that who
+/// reads what it covers gets an error, not an empty file.
+fn nothing() -> Result<OwnedFd> {
+    let null = clone_tree(rustix::fs::CWD, c"/dev/null", false)?;
+    warren_mounts::set_attributes(null.as_fd(), Attributes::all(), false)?;
+    Ok(null)
+}
+
 /// A detached folder in which nothing is and nothing can be made.
 fn empty_folder() -> Result<OwnedFd> {
-    let attributes = Attributes::NO_SUID
-        | Attributes::NO_DEVICES
-        | Attributes::NO_EXEC
-        | Attributes::READ_ONLY;
-    Filesystem::open(c"tmpfs")?.mount(attributes)
+    Filesystem::open(c"tmpfs")?.mount(Attributes::all())
+}
+
+/// Puts a mount over the root of this process, which goes on to see what is below: its
+/// own root is the old one, and it has the new one by descriptor.
+fn attach_over_root(mount: BorrowedFd<'_>) -> Result<()> {
+    let slash = rustix::fs::open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    attach_over(mount, slash.as_fd())
+}
+
+/// Makes a folder whose name is a number, and opens it.
+fn make_numbered(parent: &OwnedFd, number: u16, name: &mut [u8; 12]) -> Result<OwnedFd> {
+    for (place, power) in name.iter_mut().zip([10_000, 1_000, 100, 10, 1]) {
+        *place = b'0' + (number / power % 10) as u8;
+    }
+    let name = CStr::from_bytes_until_nul(name).map_err(|_| Errno::INVAL)?;
+    rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o700))?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, name, flags, Mode::empty())
 }
 
 /// Mounts one cover on each of `names` that exists.

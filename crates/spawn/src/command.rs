@@ -331,7 +331,7 @@ pub(crate) const DEFAULT_PATH: &str =
 /// to more.
 pub(crate) fn confine(spec: &mut Spec) {
     spec.namespaces = crate::Namespaces::new_of(NamespaceSet::ALL);
-    spec.user = Some(User::default());
+    spec.user = Some(User::ROOT);
     spec.capabilities = Some(CapabilitySet::EMPTY);
     spec.no_new_privs = true;
     spec.seccomp = Seccomp::Sandbox;

@@ -2,7 +2,7 @@
 //! how it went.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use rustix::fs::{Mode, OFlags};
@@ -11,6 +11,7 @@ use rustix::net::{
     SocketType,
 };
 use rustix::pipe::PipeFlags;
+use rustix::process::{Pid, PidfdFlags};
 use rustix::thread::futex;
 use warren_namespaces::accounts::Accounts;
 use warren_namespaces::{IdMap, Kind, NsFd, ProcRoot};
@@ -73,17 +74,22 @@ impl Plan {
     /// The parent's steps up to the clone, whose position it returns.
     fn before_clone(&self, report: &Report) -> Result<(usize, Opened), Error> {
         let mut opened = Opened::default();
+        let mut processes = Vec::new();
         for (number, step) in self.steps.iter().enumerate() {
             report.begin_of_parent(number);
             match step {
                 Step::ReserveIds => opened.reservation = Some(reserve(step)?),
                 Step::OpenNamespace { kind, from } => {
-                    let fd = open_namespace(*kind, from)
+                    let fd = open_namespace(*kind, from, &mut processes)
                         .map_err(|errno| self.failed(step, errno))?;
                     opened.namespaces.push(fd);
                 }
-                Step::CloneTree { path, access } => {
-                    let tree = clone_tree(path, *access)
+                Step::CloneTree {
+                    path,
+                    access,
+                    recursive,
+                } => {
+                    let tree = clone_tree(path, *access, *recursive)
                         .map_err(|errno| self.failed(step, errno))?;
                     opened.trees.push(tree);
                 }
@@ -224,9 +230,7 @@ impl Plan {
             self,
         ));
         Some(match (step, errno) {
-            (Step::Exec(_), Errno::NOENT) if detail == crate::report::Detail::None => {
-                error.kind_of(ErrorKind::NotFound)
-            }
+            (Step::Exec(_), Errno::NOENT) => error.kind_of(ErrorKind::NotFound),
             (Step::Exec(_), _) => error.kind_of(ErrorKind::NotExecutable),
             _ => error,
         })
@@ -339,15 +343,26 @@ fn reserve(step: &Step) -> Result<Reservation, Error> {
     })
 }
 
-fn open_namespace(kind: Kind, from: &Join) -> Result<OwnedFd, Errno> {
-    let fd = match from {
-        Join::Path(path) => NsFd::open(path)?.into_fd(),
-        Join::Fd(number) => {
-            let path = PathBuf::from(format!("/proc/self/fd/{number}"));
-            NsFd::open(&path)?.into_fd()
+/// Opens the namespace of one kind.
+///
+/// All those of one process are opened while its pidfd says that it lives, so that a
+/// process which gets its number in between cannot lend one of its own.
+fn open_namespace(
+    kind: Kind,
+    from: &Join,
+    processes: &mut Vec<(u32, OwnedFd)>,
+) -> Result<OwnedFd, Errno> {
+    let namespace = match from {
+        Join::Path(path) => NsFd::open(path)?,
+        Join::Fd(number) => NsFd::open(Path::new(&format!("/proc/self/fd/{number}")))?,
+        Join::Process(pid) => {
+            let pidfd = pidfd_of(*pid, processes)?;
+            let namespace = NsFd::open(Path::new(&format!("/proc/{pid}/ns/{kind}")))?;
+            // Signal 0 asks whether the very process is still there.
+            warren_sys::is_alive(pidfd)?;
+            namespace
         }
     };
-    let namespace = NsFd::from_fd(fd)?;
     if namespace.kind() == kind {
         Ok(namespace.into_fd())
     } else {
@@ -355,12 +370,31 @@ fn open_namespace(kind: Kind, from: &Join) -> Result<OwnedFd, Errno> {
     }
 }
 
-fn clone_tree(path: &Path, access: Access) -> Result<OwnedFd, Errno> {
+fn pidfd_of(
+    pid: u32,
+    processes: &mut Vec<(u32, OwnedFd)>,
+) -> Result<BorrowedFd<'_>, Errno> {
+    let place = match processes.iter().position(|(known, _)| *known == pid) {
+        Some(place) => place,
+        None => {
+            let id = i32::try_from(pid)
+                .ok()
+                .and_then(Pid::from_raw)
+                .ok_or(Errno::SRCH)?;
+            let pidfd = rustix::process::pidfd_open(id, PidfdFlags::empty())?;
+            processes.push((pid, pidfd));
+            processes.len() - 1
+        }
+    };
+    Ok(processes[place].1.as_fd())
+}
+
+fn clone_tree(path: &Path, access: Access, recursive: bool) -> Result<OwnedFd, Errno> {
     use std::os::unix::ffi::OsStrExt;
     let path =
         std::ffi::CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
-    let tree = warren_mounts::clone_tree(rustix::fs::CWD, &path, true)?;
-    warren_mounts::set_attributes(tree.as_fd(), child::attributes(access), true)?;
+    let tree = warren_mounts::clone_tree(rustix::fs::CWD, &path, recursive)?;
+    warren_mounts::set_attributes(tree.as_fd(), child::attributes(access), recursive)?;
     Ok(tree)
 }
 

@@ -211,7 +211,7 @@ impl Planner<'_> {
             MapLines::Known { uids, gids } => Some(User {
                 uid: first(uids),
                 gid: first(gids),
-                groups: Vec::new(),
+                groups: Some(Vec::new()),
             }),
         }
     }
@@ -273,14 +273,6 @@ impl Planner<'_> {
         for (namespace, kind) in order {
             self.push(Step::JoinNamespace { kind, namespace });
         }
-        if self.spec.namespaces.joined().contains(Kind::User) {
-            let groups = Some(Vec::new());
-            self.push(Step::TakeIds {
-                user: User::default(),
-                groups,
-            });
-            self.die_with_parent();
-        }
     }
 
     fn plain_namespaces(&mut self) -> Result<(), Error> {
@@ -307,8 +299,16 @@ impl Planner<'_> {
         if self.is_new(Kind::Mnt) {
             self.push(Step::PrivateMounts);
         }
+        let overlays = spec
+            .mounts
+            .iter()
+            .any(|mount| matches!(mount, Mount::Overlay { .. }));
+        if overlays || matches!(spec.root, Root::Overlay { .. }) {
+            self.push(Step::Layers);
+        }
         match &spec.root {
-            Root::Inherit => {}
+            Root::Inherit if spec.mounts.is_empty() => {}
+            Root::Inherit => self.push(Step::RootHere),
             Root::Empty => self.push(Step::RootEmpty),
             Root::Tree { path, access } => {
                 folder(path)?;
@@ -324,7 +324,11 @@ impl Planner<'_> {
                 self.push(Step::RootOverlay { source });
             }
         }
-        spec.mounts.iter().try_for_each(|mount| self.mount(mount))
+        spec.mounts.iter().try_for_each(|mount| self.mount(mount))?;
+        if spec.root == Root::Empty && !overlays {
+            self.push(Step::SealRoot);
+        }
+        Ok(())
     }
 
     fn mount(&mut self, mount: &Mount) -> Result<(), Error> {
@@ -345,15 +349,24 @@ impl Planner<'_> {
                 let size = size.map(|bytes| digits(&bytes.to_string()));
                 self.push(Step::Tmpfs { target, mode, size });
             }
-            Mount::Folder { mode, .. } => self.push(Step::Folder {
-                target,
-                mode: *mode,
-            }),
+            Mount::Overlay { source, .. } => {
+                folder(source)?;
+                let source = self.source(source, Access::ReadOnly, true)?;
+                self.push(Step::Overlay { source, target });
+            }
+            Mount::Folder { mode, .. } => {
+                let own = self.spec.root == Root::Empty && target.parents().is_empty();
+                self.push(Step::Folder {
+                    target,
+                    mode: *mode,
+                    own,
+                });
+            }
             Mount::Symlink { content, .. } => {
                 let content = c_string(content.as_os_str())?;
                 self.push(Step::Symlink { content, target });
             }
-            Mount::Proc { .. } => self.proc(target),
+            Mount::Proc { masked, .. } => self.proc(target, *masked),
             Mount::Dev { .. } => self.dev(target),
             Mount::Mask { .. } => self.push(Step::Mask { target }),
         }
@@ -362,7 +375,7 @@ impl Planner<'_> {
 
     /// A procfs shows the processes of the pid namespace of who mounts it; without one
     /// of its own, the container may not mount it and sees the host's.
-    fn proc(&mut self, target: Target) {
+    fn proc(&mut self, target: Target, masked: bool) {
         if !self.is_new(Kind::Pid) {
             let source = Source::Path(c"/proc".to_owned());
             let (node, access) = (Node::Folder, Access::ReadWrite);
@@ -378,7 +391,9 @@ impl Planner<'_> {
         if self.spec.no_nested_user_namespaces {
             self.push(Step::LimitUserNamespaces);
         }
-        self.push(Step::ProcMasks);
+        if masked {
+            self.push(Step::ProcMasks);
+        }
     }
 
     fn dev(&mut self, target: Target) {
@@ -412,9 +427,12 @@ impl Planner<'_> {
         }
         let (tree, path) = (self.trees, path.to_owned());
         self.trees += 1;
+        // Not every filesystem that is mounted in a tree can show other ids.
+        let recursive = !own;
         self.push(Step::CloneTree {
             path: path.clone(),
             access,
+            recursive,
         });
         if own {
             self.push(Step::ShiftIds {
@@ -499,12 +517,17 @@ impl Planner<'_> {
             return Ok(());
         }
         let own_maps = maps.is_some_and(|maps| maps.writer == MapWriter::Child);
-        if own_maps && !user.groups.is_empty() {
-            return Err(Error::spec("groups cannot be set in a map of one id")
-                .hint("a map with ranges needs newuidmap and a line in /etc/subuid"));
-        }
-        let groups = (!own_maps)
-            .then(|| user.groups.iter().map(|gid| Gid::from_raw(*gid)).collect());
+        let groups = match &user.groups {
+            Some(groups) if own_maps && !groups.is_empty() => {
+                return Err(Error::spec("groups cannot be set in a map of one id").hint(
+                    "a map with ranges needs newuidmap and a line in /etc/subuid",
+                ));
+            }
+            Some(groups) if !own_maps => {
+                Some(groups.iter().map(|gid| Gid::from_raw(*gid)).collect())
+            }
+            _ => None,
+        };
         let keep_capabilities = self
             .spec
             .capabilities

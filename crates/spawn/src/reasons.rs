@@ -26,7 +26,7 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         ],
         (Step::WriteOwnMaps { .. } | Step::WriteMaps { .. }, errno) => map_refused(step, errno),
         (Step::Proc { .. }, Errno::PERM) => proc_covered(),
-        (Step::RootOverlay { .. }, errno) => overlay_refused(errno),
+        (Step::RootOverlay { .. } | Step::Overlay { .. }, errno) => overlay_refused(errno),
         (Step::ShiftIds { .. }, Errno::INVAL) => vec![
             "its filesystem has no idmapped mounts, or the kernel is older than Linux 5.12"
                 .to_owned(),
@@ -70,12 +70,16 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
 /// The first kernel that has what a step calls, where there is no other way.
 fn missing_call(step: &Step) -> String {
     let (call, version) = match step {
-        Step::PrivateMounts | Step::ShiftIds { .. } => ("mount_setattr", "5.12"),
+        Step::PrivateMounts | Step::ShiftIds { .. } | Step::SealRoot => {
+            ("mount_setattr", "5.12")
+        }
         Step::RootEmpty
         | Step::Tmpfs { .. }
         | Step::Proc { .. }
         | Step::DevFolder { .. } => ("fsopen and move_mount", "5.2"),
-        Step::DevPts | Step::RootOverlay { .. } => ("fsopen and move_mount", "5.2"),
+        Step::DevPts | Step::RootOverlay { .. } | Step::Overlay { .. } | Step::Layers => {
+            ("fsopen and move_mount", "5.2")
+        }
         Step::RootTree { .. } | Step::Bind { .. } | Step::Device { .. } => {
             ("open_tree and move_mount", "5.2")
         }
@@ -275,7 +279,7 @@ fn not_executed(
     let shown = plan.steps().iter().any(
         |step| matches!(step, Step::RootTree { source, .. } if is_whole_host(source)),
     );
-    let missing = errno == Errno::NOENT && !shown;
+    let missing = errno == Errno::NOENT && detail == Some(Detail::None) && !shown;
     let way_out = missing.then(|| {
         "outside of /usr, /bin, /sbin, /lib*, /opt and /etc nothing of the host is there \
          unless bound: --here, --ro-bind, --host-root"

@@ -108,6 +108,8 @@ pub enum Join {
     Path(PathBuf),
     /// An open descriptor of the calling process.
     Fd(RawFd),
+    /// That of the process with this id.
+    Process(u32),
 }
 
 /// What the process does with each kind of namespace.
@@ -213,7 +215,9 @@ pub enum Root {
     /// The caller's root, untouched.
     #[default]
     Inherit,
-    /// An empty tmpfs: what is to be seen in it is mounted by [`Spec::mounts`].
+    /// An empty tmpfs: what is to be seen in it is mounted by [`Spec::mounts`]. In the
+    /// end it cannot be written itself, but for the folders that [`Mount::Folder`] makes
+    /// directly in it.
     Empty,
     /// The tree at this path, and all that is mounted in it.
     Tree {
@@ -263,7 +267,15 @@ pub enum Mount {
         /// Bytes that it may hold; the kernel's default, half the memory, if `None`.
         size: Option<u64>,
     },
-    /// A folder.
+    /// A folder of the host under an overlay in memory that takes all changes and
+    /// vanishes with the process. What is mounted in it is not seen.
+    Overlay {
+        /// The path of the folder on the host.
+        source: PathBuf,
+        /// Where it appears.
+        target: PathBuf,
+    },
+    /// A folder; directly in an empty root, it stays writable.
     Folder {
         /// Where it appears; its parents are made too.
         target: PathBuf,
@@ -277,11 +289,13 @@ pub enum Mount {
         /// Where it appears.
         target: PathBuf,
     },
-    /// The processes of the pid namespace, with the files masked that tell of the host
-    /// or change it.
+    /// The processes of the pid namespace, and with them files that tell of the host or
+    /// change it.
     Proc {
         /// Where it appears.
         target: PathBuf,
+        /// Whether those files are masked.
+        masked: bool,
     },
     /// null, zero, full, random, urandom, tty, pts, shm and the usual links.
     Dev {
@@ -303,8 +317,9 @@ impl Mount {
             Self::Bind { target, .. }
             | Self::Tmpfs { target, .. }
             | Self::Folder { target, .. }
+            | Self::Overlay { target, .. }
             | Self::Symlink { target, .. }
-            | Self::Proc { target }
+            | Self::Proc { target, .. }
             | Self::Dev { target }
             | Self::Mask { target } => target,
         }
@@ -319,9 +334,18 @@ pub struct User {
     pub uid: u32,
     /// Group id.
     pub gid: u32,
-    /// Supplementary groups. Where the map was written without privilege the kernel
-    /// forbids to change them, and the caller's stay.
-    pub groups: Vec<u32>,
+    /// Supplementary groups; the caller's if `None`. Where the map was written without
+    /// privilege the kernel forbids to change them, and the caller's stay.
+    pub groups: Option<Vec<u32>>,
+}
+
+impl User {
+    /// Root, without supplementary groups.
+    pub const ROOT: Self = Self {
+        uid: 0,
+        gid: 0,
+        groups: Some(Vec::new()),
+    };
 }
 
 /// Which system calls are refused.

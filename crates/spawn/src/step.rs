@@ -58,8 +58,10 @@ pub enum Step {
         path: PathBuf,
         /// Whether it can be written.
         access: Access,
+        /// Whether with all that is mounted in it.
+        recursive: bool,
     },
-    /// Creates the process.
+    /// Creates the process: clone3(2).
     Clone {
         /// Its new namespaces.
         namespaces: NamespaceSet,
@@ -117,6 +119,10 @@ pub enum Step {
     LimitUserNamespaces,
     /// Keeps mounts from spreading to and from the host.
     PrivateMounts,
+    /// Opens the root, which stays.
+    RootHere,
+    /// Makes a tmpfs for the layers of overlays, which the root will cover.
+    Layers,
     /// Makes an empty tmpfs the root to be.
     RootEmpty,
     /// Makes a tree the root to be.
@@ -151,12 +157,21 @@ pub enum Step {
         /// Bytes that it may hold.
         size: Option<CString>,
     },
+    /// Mounts an overlay over a folder of the host.
+    Overlay {
+        /// What.
+        source: Source,
+        /// Where.
+        target: Target,
+    },
     /// Makes a folder.
     Folder {
         /// Where.
         target: Target,
         /// Its mode.
         mode: u32,
+        /// Whether it is a mount of its own, to stay writable in a root that is not.
+        own: bool,
     },
     /// Makes a symlink.
     Symlink {
@@ -193,6 +208,8 @@ pub enum Step {
         /// What is covered.
         target: Target,
     },
+    /// Makes the root itself read-only.
+    SealRoot,
     /// Makes a terminal and sends its other end to the parent.
     OpenTerminal {
         /// The multiplexer: in the new root if it has a /dev, else on the host.
@@ -339,14 +356,28 @@ impl fmt::Display for Step {
             Self::OpenNamespace { kind, from } => {
                 write!(f, "open the {kind} namespace {from}")
             }
-            Self::CloneTree { path, access } => {
-                write!(f, "clone the tree {}{}", path.display(), words(*access))
+            Self::CloneTree {
+                path,
+                access,
+                recursive,
+            } => {
+                let alone = if *recursive {
+                    ""
+                } else {
+                    ", without the mounts in it"
+                };
+                write!(
+                    f,
+                    "clone the tree {}{}{alone}",
+                    path.display(),
+                    words(*access)
+                )
             }
             Self::Clone { namespaces } if namespaces.is_empty() => {
-                f.write_str("create a process")
+                f.write_str("clone a process")
             }
             Self::Clone { namespaces } => {
-                write!(f, "create a process in new namespaces {namespaces}")
+                write!(f, "clone a process into new namespaces {namespaces}")
             }
             Self::WriteMaps { maps } => write!(f, "write the id maps: {maps}"),
             Self::ShiftIds { path, .. } => {
@@ -368,6 +399,8 @@ impl fmt::Display for Step {
                 f.write_str("forbid further user namespaces (user.max_user_namespaces)")
             }
             Self::PrivateMounts => f.write_str("make all mounts private"),
+            Self::RootHere => f.write_str("open the root"),
+            Self::Layers => f.write_str("make a tmpfs for the layers of overlays"),
             Self::RootEmpty => f.write_str("make an empty root"),
             Self::RootTree { source, access } => {
                 write!(f, "make {source} the root{}", words(*access))
@@ -390,8 +423,12 @@ impl fmt::Display for Step {
                     None => Ok(()),
                 }
             }
-            Self::Folder { target, mode } => {
-                write!(f, "make the folder {target}, mode {mode:o}")
+            Self::Overlay { source, target } => {
+                write!(f, "mount {source} at {target}, with all changes in memory")
+            }
+            Self::Folder { target, mode, own } => {
+                let kind = if *own { "writable folder" } else { "folder" };
+                write!(f, "make the {kind} {target}, mode {mode:o}")
             }
             Self::Symlink { content, target } => {
                 write!(f, "make the symlink {target} to {}", text(content))
@@ -407,6 +444,7 @@ impl fmt::Display for Step {
             Self::DevLinks => f.write_str("make the usual links in /dev"),
             Self::DevPts => f.write_str("mount a devpts at /dev/pts"),
             Self::Mask { target } => write!(f, "mask {target}"),
+            Self::SealRoot => f.write_str("make the root itself read-only"),
             Self::OpenTerminal { multiplexer, .. } => {
                 write!(f, "open a terminal at {}", text(multiplexer))
             }
@@ -465,6 +503,7 @@ impl fmt::Display for Join {
         match self {
             Self::Path(path) => path.display().fmt(f),
             Self::Fd(fd) => write!(f, "of descriptor {fd}"),
+            Self::Process(pid) => write!(f, "of process {pid}"),
         }
     }
 }
@@ -472,10 +511,10 @@ impl fmt::Display for Join {
 impl fmt::Display for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "uid {} gid {}", self.uid, self.gid)?;
-        if !self.groups.is_empty() {
-            write!(f, " groups {:?}", self.groups)?;
+        match self.groups.as_deref() {
+            None | Some([]) => Ok(()),
+            Some(groups) => write!(f, " groups {groups:?}"),
         }
-        Ok(())
     }
 }
 

@@ -73,3 +73,25 @@ pub fn loopback_up(socket: BorrowedFd<'_>) -> Result<()> {
     };
     check(result).map(drop)
 }
+
+/// Whether the process of a pidfd has not been reaped: pidfd_send_signal(2) with no
+/// signal.
+///
+/// # Errors
+/// `ESRCH` where it is gone. A process that may not be signalled is alive.
+pub fn is_alive(pidfd: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: signal 0 and a null siginfo ask only for the check.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            0,
+            std::ptr::null::<u8>(),
+            0,
+        )
+    };
+    match check(result) {
+        Err(Errno::PERM) => Ok(()),
+        other => other.map(drop),
+    }
+}
