@@ -22,6 +22,7 @@ const SIGTTOU: i32 = 22;
 
 /// Carries a plan out and gives the exit code of its command.
 pub fn run(plan: Plan, trace: bool) -> Result<u8, Failure> {
+    let plan = if trace { plan.timed() } else { plan };
     let mut child = plan.launch()?;
     let status = match child.take_terminal() {
         Some(terminal) => pty::hold(&mut child, &terminal),
@@ -32,6 +33,8 @@ pub fn run(plan: Plan, trace: bool) -> Result<u8, Failure> {
     if trace {
         crate::failure::print_error(&table(&child.timings()))?;
     }
+    // The process ends now, and its descriptors and memory with it.
+    std::mem::forget(child);
     Ok(code(status))
 }
 

@@ -259,24 +259,23 @@ impl<'de> Deserialize<'de> for CapabilitySet {
     }
 }
 
-/// Drops from the calling thread's bounding set all up to `last` that are not in
-/// `keep`: prctl(2) `PR_CAPBSET_DROP`, once for each, since the kernel has no call
-/// that drops many. Allocates nothing.
-///
-/// `last` is what [`last_known_to_kernel`] returned. A capability beyond the kernel's
-/// last is in no set, so that it is gone already.
+/// Drops from the calling thread's bounding set all that are not in `keep`: prctl(2)
+/// `PR_CAPBSET_DROP`, once for each, since the kernel has no call that drops many.
+/// Allocates nothing.
 ///
 /// # Errors
 /// `EPERM` without `CAP_SETPCAP` in the thread's user namespace.
-pub fn drop_bounding(keep: CapabilitySet, last: Capability) -> Result<(), Errno> {
-    for number in 0..=last.0 {
+pub fn drop_bounding(keep: CapabilitySet) -> Result<(), Errno> {
+    for number in 0..=Capability::LAST.0 {
         let capability = Capability(number);
         if keep.contains(capability) {
             continue;
         }
         let one = CapabilitySet::EMPTY.with(capability).to_rustix();
         match thread::remove_capability_from_bounding_set(one) {
-            Ok(()) | Err(Errno::INVAL) => {}
+            Ok(()) => {}
+            // Beyond the last that this kernel knows.
+            Err(Errno::INVAL) => break,
             Err(errno) => return Err(errno),
         }
     }
@@ -333,27 +332,6 @@ pub fn clear_ambient() -> Result<(), Errno> {
 /// None on a kernel since 3.5.
 pub fn set_no_new_privs() -> Result<(), Errno> {
     thread::set_no_new_privs(true)
-}
-
-/// The last capability that the running kernel knows.
-///
-/// Asks with prctl(2) `PR_CAPBSET_READ` and not by reading
-/// /proc/sys/kernel/cap_last_cap, so that it needs no /proc: two calls on a kernel
-/// whose newest capability is [`Capability::NEWEST`]. Allocates nothing.
-#[must_use]
-pub fn last_known_to_kernel() -> Capability {
-    let known = |capability: Capability| {
-        let one = CapabilitySet::EMPTY.with(capability).to_rustix();
-        thread::capability_is_in_bounding_set(one).is_ok()
-    };
-    let mut last = Capability::NEWEST;
-    while last.0 > 0 && !known(last) {
-        last.0 -= 1;
-    }
-    while last < Capability::LAST && known(Capability(last.0 + 1)) {
-        last.0 += 1;
-    }
-    last
 }
 
 #[cfg(test)]
@@ -438,17 +416,12 @@ mod tests {
     }
 
     #[test]
-    fn the_kernels_last_capability_is_what_proc_says() {
+    fn beyond_the_kernels_last_there_is_nothing_to_drop() {
         let said = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap")
             .expect("/proc is mounted");
-        let number: u8 = said.trim().parse().expect("a number");
-        assert_eq!(last_known_to_kernel().number(), number);
-    }
-
-    #[test]
-    fn beyond_the_kernels_last_there_is_nothing_to_drop() {
+        let last: u8 = said.trim().parse().expect("a number");
         // All that exist are kept, so no privilege is needed and none is lost.
-        let kept = CapabilitySet::from_bits((2 << last_known_to_kernel().0) - 1);
-        assert_eq!(drop_bounding(kept, Capability::LAST), Ok(()));
+        let kept = CapabilitySet::from_bits((2 << last) - 1);
+        assert_eq!(drop_bounding(kept), Ok(()));
     }
 }

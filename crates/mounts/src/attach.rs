@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, Mode, OFlags};
-use rustix::mount::MoveMountFlags;
+use rustix::mount::{MountFlags, MoveMountFlags};
 
 use crate::{Errno, Result, Target, open_in_root};
 
@@ -33,9 +33,11 @@ pub fn attach(
     node: Node,
 ) -> Result<()> {
     if target.parents().is_empty() {
-        let made = make(root, target.name(), node);
         match attach_at(mount, root, target.name()) {
-            Err(Errno::NOENT) => return made,
+            Err(Errno::NOENT) => {
+                make(root, target.name(), node)?;
+                return attach_at(mount, root, target.name());
+            }
             // The name may be a symlink to the right kind of file: resolve it.
             Err(Errno::NOTDIR) => {}
             other => return other,
@@ -62,6 +64,31 @@ pub fn attach_over(mount: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<()> {
 pub fn attach_at(mount: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &CStr) -> Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
     rustix::mount::move_mount(mount, c"", dir, name, flags)
+}
+
+/// Mounts `source` at `name` in the working directory: mount(2) with `MS_BIND`.
+///
+/// One call instead of three, for a working directory in a filesystem that the caller has
+/// just made: `name` is followed if it is a symlink.
+///
+/// # Errors
+/// `ENOENT` where either is missing.
+pub fn bind_here(source: &CStr, name: &CStr) -> Result<()> {
+    rustix::mount::mount_bind(source, name)
+}
+
+/// Mounts a new filesystem at `name` in the working directory: mount(2), under the
+/// conditions of [`bind_here`].
+///
+/// # Errors
+/// `ENOENT` where `name` is missing; `EPERM` where the user namespace may not.
+pub fn mount_here(
+    filesystem: &CStr,
+    name: &CStr,
+    flags: MountFlags,
+    options: Option<&CStr>,
+) -> Result<()> {
+    rustix::mount::mount(filesystem, name, filesystem, flags, options)
 }
 
 /// Opens `target` below `root` as a path descriptor; makes it and its parents where

@@ -63,6 +63,22 @@ pub fn set_attributes(
     mount_setattr(mount, c"", recursive, attr)
 }
 
+/// Adds `attributes` to the mount at `name` in `dir`.
+///
+/// # Errors
+/// As [`set_attributes`].
+pub fn add_attributes(
+    dir: BorrowedFd<'_>,
+    name: &CStr,
+    attributes: Attributes,
+) -> Result<()> {
+    let attr = MountAttr {
+        set: u64::from(attributes.bits()),
+        ..MountAttr::default()
+    };
+    mount_setattr(dir, name, false, attr)
+}
+
 /// Makes every mount of the caller's mount namespace private.
 ///
 /// # Errors

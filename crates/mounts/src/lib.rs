@@ -17,9 +17,12 @@ mod detached;
 mod resolve;
 mod target;
 
-pub use attach::{Node, attach, attach_at, attach_over, ensure, ensure_parent};
+pub use attach::{
+    Node, attach, attach_at, attach_over, bind_here, ensure, ensure_parent, mount_here,
+};
 pub use detached::{
-    Attributes, Filesystem, clone_tree, make_all_private, set_attributes, shift_ids,
+    Attributes, Filesystem, add_attributes, clone_tree, make_all_private, set_attributes,
+    shift_ids,
 };
 pub use resolve::open_in_root;
 pub use target::{Target, TargetError};

@@ -9,10 +9,10 @@
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
-use rustix::mount::UnmountFlags;
+use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
     SocketType,
@@ -22,8 +22,8 @@ use rustix::termios::Winsize;
 use rustix::thread::{Gid, Uid, futex};
 use warren_confine::{CapabilitySet, caps};
 use warren_mounts::{
-    Attributes, Filesystem, Node, Target, attach, attach_at, attach_over, clone_tree,
-    open_in_root,
+    Attributes, Filesystem, Node, Target, attach, attach_at, attach_over, bind_here,
+    clone_tree, mount_here, open_in_root,
 };
 use warren_sys::signal::{self, SignalSet};
 use warren_sys::{Errno, Result, exit_now};
@@ -56,15 +56,31 @@ pub struct Inheritance<'a> {
     pub blocked: SignalSet,
 }
 
+/// The device files of a container.
+const DEVICES: [(&CStr, &CStr); 6] = [
+    (c"/dev/null", c"null"),
+    (c"/dev/zero", c"zero"),
+    (c"/dev/full", c"full"),
+    (c"/dev/random", c"random"),
+    (c"/dev/urandom", c"urandom"),
+    (c"/dev/tty", c"tty"),
+];
+
+/// Their names, for the reader of a plan.
+pub const DEVICE_NAMES: &str = "null, zero, full, random, urandom, tty";
+
 /// Walks the child's steps; returns to nobody.
 pub fn run(inheritance: &Inheritance<'_>) -> ! {
     // CLONE_CLEAR_SIGHAND leaves ignored what was ignored; Rust programs ignore PIPE,
     // which no other program expects.
     signal::default_action(libc::SIGPIPE);
+    // What the steps make has the mode that they say.
+    let umask = rustix::process::umask(Mode::empty());
     let mut child = Child {
         with: inheritance,
         fds: Fds::default(),
         overlays: 0,
+        umask,
     };
     for (number, step) in inheritance.steps.iter().enumerate() {
         if step.side() == Side::Parent {
@@ -96,12 +112,17 @@ struct Child<'a> {
     fds: Fds,
     /// How many there are, to name their layers.
     overlays: u16,
+    /// The caller's, which the program gets back.
+    umask: Mode,
 }
 
 impl Child<'_> {
     fn walk(&mut self, step: &Step) -> std::result::Result<(), Failure> {
         match step {
-            Step::Exec(program) => Err(execute(program, self.with.blocked)),
+            Step::Exec(program) => {
+                rustix::process::umask(self.umask);
+                Err(execute(program, self.with.blocked))
+            }
             step => self.set_up(step).map_err(|errno| (errno, Detail::None)),
         }
     }
@@ -156,9 +177,9 @@ impl Child<'_> {
             Step::Folder { target, mode, own } => self.folder(target, *mode, *own),
             Step::Symlink { content, target } => self.symlink(content, target),
             Step::Proc { target } => self.mount_proc(target),
-            Step::ProcMasks => self.mask_proc(),
+            Step::ProcMasks { all } => self.mask_proc(*all),
             Step::DevFolder { target } => self.dev_folder(target),
-            Step::Device { source, name } => self.device(source, name),
+            Step::Devices => self.devices(),
             Step::DevLinks => self.dev_links(),
             Step::DevPts => self.dev_pts(),
             Step::Mask { target } => self.mask(target),
@@ -171,7 +192,7 @@ impl Child<'_> {
             Step::EnterRoot => self.enter_root(),
             Step::WorkDir(path) => rustix::process::chdir(path.as_c_str()),
             Step::SetRlimit(limit) => limit.apply(),
-            Step::DropBounding { keep, newest } => caps::drop_bounding(*keep, *newest),
+            Step::DropBounding { keep } => caps::drop_bounding(*keep),
             Step::SetUser {
                 user,
                 groups,
@@ -267,7 +288,9 @@ impl Child<'_> {
             .as_ref()
             .map_or(self.with.proc, OwnedFd::as_fd);
         let file = rustix::fs::openat(proc, path, flags, Mode::empty())?;
-        rustix::io::write(&file, text).map(drop)
+        rustix::io::write(&file, text)?;
+        leave_open(file);
+        Ok(())
     }
 
     // The root and what is in it.
@@ -322,7 +345,7 @@ impl Child<'_> {
         let mut name = [0; 12];
         let layer = make_numbered(all, number, &mut name)?;
         for name in [c"lower", c"upper", c"work"] {
-            rustix::fs::mkdirat(&layer, name, Mode::from_raw_mode(0o755))?;
+            rustix::fs::mkdirat(&layer, name, Mode::from_raw_mode(0o700))?;
         }
         // What the root of the overlay looks like is up to the upper layer.
         let mode = Mode::from_raw_mode(rustix::fs::fstat(&lower)?.st_mode & 0o7777);
@@ -344,8 +367,7 @@ impl Child<'_> {
         let parent = parent.as_ref().map_or(root, OwnedFd::as_fd);
         let mode = Mode::from_raw_mode(mode);
         match rustix::fs::mkdirat(parent, target.name(), mode) {
-            // The umask, which is the caller's, has no say.
-            Ok(()) => rustix::fs::chmodat(parent, target.name(), mode, AtFlags::empty())?,
+            Ok(()) => {}
             Err(Errno::EXIST) => return Ok(()),
             Err(errno) => return Err(errno),
         }
@@ -390,30 +412,35 @@ impl Child<'_> {
         Ok(())
     }
 
-    /// Files that tell of the host are covered; those that change it are read-only.
-    fn mask_proc(&mut self) -> Result<()> {
-        const COVERED_FILES: [&CStr; 7] = [
-            c"interrupts",
-            c"kcore",
-            c"keys",
-            c"latency_stats",
-            c"sched_debug",
-            c"timer_list",
-            c"timer_stats",
-        ];
-        const COVERED_FOLDERS: [&CStr; 3] = [c"acpi", c"asound", c"scsi"];
-        const READ_ONLY: [&CStr; 5] = [c"bus", c"fs", c"irq", c"sys", c"sysrq-trigger"];
-        let proc = self.fds.proc.take().ok_or(Errno::BADF)?;
-        cover(proc.as_fd(), &COVERED_FILES, nothing)?;
-        cover(proc.as_fd(), &COVERED_FOLDERS, empty_folder)?;
-        for name in READ_ONLY {
-            let copy = match clone_tree(proc.as_fd(), name, true) {
-                Ok(copy) => copy,
-                Err(Errno::NOENT) => continue,
-                Err(errno) => return Err(errno),
-            };
-            warren_mounts::set_attributes(copy.as_fd(), Attributes::READ_ONLY, true)?;
-            attach_at(copy.as_fd(), proc.as_fd(), name)?;
+    /// Files that tell of the host are covered; those that change it are read-only. In a
+    /// user namespace of its own nobody has the right to most of them anyway.
+    fn mask_proc(&mut self, all: bool) -> Result<()> {
+        const FILES: [&CStr; 4] =
+            [c"interrupts", c"keys", c"sched_debug", c"timer_stats"];
+        const FOLDERS: [&CStr; 3] = [c"acpi", c"asound", c"scsi"];
+        const ROOTS_FILES: [&CStr; 3] = [c"kcore", c"latency_stats", c"timer_list"];
+        const ROOTS_SETTINGS: [&CStr; 4] = [c"bus", c"fs", c"irq", c"sysrq-trigger"];
+        let proc = self.fds.proc.as_ref().ok_or(Errno::BADF)?;
+        rustix::process::fchdir(proc)?;
+        let (files, settings) = if all {
+            (&ROOTS_FILES[..], &ROOTS_SETTINGS[..])
+        } else {
+            (&[][..], &[][..])
+        };
+        for name in FILES.iter().chain(files) {
+            if_there(bind_here(c"/dev/null", name))?;
+        }
+        for name in FOLDERS {
+            if_there(mount_here(c"tmpfs", name, MountFlags::RDONLY, None))?;
+        }
+        // Nothing that covers can be opened as a device, or be anything else.
+        let attributes =
+            Attributes::NO_SUID | Attributes::NO_DEVICES | Attributes::NO_EXEC;
+        warren_mounts::set_attributes(proc.as_fd(), attributes, true)?;
+        for name in [c"sys"].iter().chain(settings) {
+            if_there(bind_here(name, name).and_then(|()| {
+                warren_mounts::add_attributes(proc.as_fd(), name, Attributes::READ_ONLY)
+            }))?;
         }
         Ok(())
     }
@@ -432,11 +459,14 @@ impl Child<'_> {
     }
 
     /// A user namespace may not make device files, so the host's are shown.
-    fn device(&self, source: &CStr, name: &CStr) -> Result<()> {
-        let device = clone_tree(rustix::fs::CWD, source, false)?;
-        let mode = Mode::from_raw_mode(0o444);
-        rustix::fs::mknodat(self.dev()?, name, FileType::RegularFile, mode, 0)?;
-        attach_at(device.as_fd(), self.dev()?, name)
+    fn devices(&self) -> Result<()> {
+        rustix::process::fchdir(self.dev()?)?;
+        for (source, name) in DEVICES {
+            let mode = Mode::from_raw_mode(0o444);
+            rustix::fs::mknodat(rustix::fs::CWD, name, FileType::RegularFile, mode, 0)?;
+            bind_here(source, name)?;
+        }
+        Ok(())
     }
 
     fn dev_links(&self) -> Result<()> {
@@ -452,22 +482,19 @@ impl Child<'_> {
         for (content, name) in LINKS {
             rustix::fs::symlinkat(content, dev, name)?;
         }
-        rustix::fs::mkdirat(dev, c"shm", Mode::from_raw_mode(0o1777))?;
-        // mkdirat applies the umask, and everybody may use shm.
-        rustix::fs::chmodat(dev, c"shm", Mode::from_raw_mode(0o1777), AtFlags::empty())
+        rustix::fs::mkdirat(dev, c"shm", Mode::from_raw_mode(0o1777))
     }
 
     fn dev_pts(&self) -> Result<()> {
-        let pts = Filesystem::open(c"devpts")?;
+        let dev = self.dev()?;
+        rustix::process::fchdir(dev)?;
+        rustix::fs::mkdirat(dev, c"pts", Mode::from_raw_mode(0o755))?;
         // Every devpts is an instance of its own since Linux 4.7.
-        pts.set(c"ptmxmode", c"666")?;
-        pts.set(c"mode", c"620")?;
-        let pts = pts.mount(Attributes::empty())?;
-        rustix::fs::mkdirat(self.dev()?, c"pts", Mode::from_raw_mode(0o755))?;
-        attach_at(pts.as_fd(), self.dev()?, c"pts")?;
+        let options = Some(c"ptmxmode=666,mode=620");
+        mount_here(c"devpts", c"pts", MountFlags::empty(), options)?;
         // In one call for the devices as well.
         let attributes = Attributes::NO_SUID | Attributes::NO_EXEC;
-        warren_mounts::set_attributes(self.dev()?, attributes, true)
+        warren_mounts::set_attributes(dev, attributes, true)
     }
 
     // The terminal.
@@ -645,12 +672,17 @@ fn loopback() -> Result<()> {
         SocketFlags::CLOEXEC,
         None,
     )?;
-    warren_sys::loopback_up(socket.as_fd())
+    warren_sys::loopback_up(socket.as_fd())?;
+    leave_open(socket);
+    Ok(())
 }
 
 fn tmpfs(mode: &CStr, size: Option<&CStr>) -> Result<OwnedFd> {
     let tmpfs = Filesystem::open(c"tmpfs")?;
-    tmpfs.set(c"mode", mode)?;
+    // The kernel's own default.
+    if mode != c"1777" {
+        tmpfs.set(c"mode", mode)?;
+    }
     if let Some(size) = size {
         tmpfs.set(c"size", size)?;
     }
@@ -673,8 +705,7 @@ fn empty_folder() -> Result<OwnedFd> {
 /// Puts a mount over the root of this process, which goes on to see what is below: its
 /// own root is the old one, and it has the new one by descriptor.
 fn attach_over_root(mount: BorrowedFd<'_>) -> Result<()> {
-    let slash = rustix::fs::open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    attach_over(mount, slash.as_fd())
+    attach_at(mount, rustix::fs::CWD, c"/")
 }
 
 /// Makes a folder whose name is a number, and opens it.
@@ -688,26 +719,18 @@ fn make_numbered(parent: &OwnedFd, number: u16, name: &mut [u8; 12]) -> Result<O
     rustix::fs::openat(parent, name, flags, Mode::empty())
 }
 
-/// Mounts one cover on each of `names` that exists.
-fn cover(
-    dir: BorrowedFd<'_>,
-    names: &[&CStr],
-    make: impl Fn() -> Result<OwnedFd>,
-) -> Result<()> {
-    let mut ready = None;
-    for name in names {
-        let cover = match ready.take() {
-            Some(cover) => cover,
-            None => make()?,
-        };
-        match attach_at(cover.as_fd(), dir, name) {
-            Ok(()) => {}
-            // Still detached: good for the next name.
-            Err(Errno::NOENT) => ready = Some(cover),
-            Err(errno) => return Err(errno),
-        }
+/// Saves the close of a descriptor: one close_range(2) ends them all. Not for what a plan
+/// may have thousands of.
+fn leave_open(fd: OwnedFd) {
+    let _ = fd.into_raw_fd();
+}
+
+/// Takes what is not there as done.
+fn if_there(result: Result<()>) -> Result<()> {
+    match result {
+        Err(Errno::NOENT) => Ok(()),
+        other => other,
     }
-    Ok(())
 }
 
 fn size(rows: u16, columns: u16) -> Winsize {

@@ -54,6 +54,9 @@ impl Plan {
         let proc = open_proc()?;
         let report = SharedPage::<Report>::new()
             .map_err(|errno| Error::step("map the page of the child's report", errno))?;
+        if self.timed {
+            report.take_times();
+        }
         let (clone, opened) = self.before_clone(&report)?;
         let channels = Channels::new(self.has_terminal)?;
         let started =

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::thread::Gid;
-use warren_confine::{CapabilitySet, Filter, caps};
+use warren_confine::{CapabilitySet, Filter};
 use warren_mounts::{Node, Target};
 use warren_namespaces::{IdMap, Kind};
 use warren_sys::CStringArray;
@@ -26,6 +26,7 @@ pub struct Plan {
     pub(crate) steps: Vec<Step>,
     pub(crate) has_init: bool,
     pub(crate) has_terminal: bool,
+    pub(crate) timed: bool,
 }
 
 impl Plan {
@@ -49,7 +50,16 @@ impl Plan {
             steps: planner.steps,
             has_init: spec.has_init(),
             has_terminal: spec.terminal != Terminal::Inherit,
+            timed: false,
         })
+    }
+
+    /// The same plan, with the time of each step taken:
+    /// [`Child::timings`](crate::Child::timings).
+    #[must_use]
+    pub fn timed(mut self) -> Self {
+        self.timed = true;
+        self
     }
 
     /// The steps, in their order.
@@ -392,20 +402,14 @@ impl Planner<'_> {
             self.push(Step::LimitUserNamespaces);
         }
         if masked {
-            self.push(Step::ProcMasks);
+            let all = !self.is_new(Kind::User);
+            self.push(Step::ProcMasks { all });
         }
     }
 
     fn dev(&mut self, target: Target) {
-        const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
         self.push(Step::DevFolder { target });
-        for name in DEVICES {
-            let source = digits(&format!("/dev/{name}"));
-            self.push(Step::Device {
-                source,
-                name: digits(name),
-            });
-        }
+        self.push(Step::Devices);
         self.push(Step::DevLinks);
         self.push(Step::DevPts);
     }
@@ -453,7 +457,13 @@ impl Planner<'_> {
         if spec.root != Root::Inherit {
             self.push(Step::EnterRoot);
         }
-        if let Some(path) = &spec.cwd {
+        // A new root is entered at its top.
+        let at_top = spec.root != Root::Inherit;
+        if let Some(path) = spec
+            .cwd
+            .as_ref()
+            .filter(|path| !(at_top && path.as_os_str() == "/"))
+        {
             self.push(Step::WorkDir(c_string(path.as_os_str())?));
         }
         Ok(())
@@ -484,8 +494,7 @@ impl Planner<'_> {
             self.push(Step::SetRlimit(*limit));
         }
         if let Some(keep) = spec.capabilities {
-            let newest = caps::last_known_to_kernel();
-            self.push(Step::DropBounding { keep, newest });
+            self.push(Step::DropBounding { keep });
         }
         self.set_user(setup, maps)?;
         if let Some(set) = spec.capabilities {

@@ -177,7 +177,7 @@ impl Child {
         status
     }
 
-    /// How long each step of the launch took.
+    /// How long each step of the launch took, if its plan was [timed](Plan::timed).
     #[must_use]
     pub fn timings(&self) -> Vec<Timing> {
         let began = |number| self.report.began(number);

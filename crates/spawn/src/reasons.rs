@@ -80,11 +80,9 @@ fn missing_call(step: &Step) -> String {
         Step::DevPts | Step::RootOverlay { .. } | Step::Overlay { .. } | Step::Layers => {
             ("fsopen and move_mount", "5.2")
         }
-        Step::RootTree { .. } | Step::Bind { .. } | Step::Device { .. } => {
-            ("open_tree and move_mount", "5.2")
-        }
+        Step::RootTree { .. } | Step::Bind { .. } => ("open_tree and move_mount", "5.2"),
         Step::CloneTree { .. } => ("open_tree and mount_setattr", "5.12"),
-        Step::ProcMasks => ("open_tree, move_mount and mount_setattr", "5.12"),
+        Step::ProcMasks { .. } => ("mount_setattr", "5.12"),
         Step::Mask { .. } | Step::EnterRoot => ("move_mount", "5.2"),
         Step::LoadSeccomp(_) => ("seccomp", "3.17"),
         _ => {

@@ -29,6 +29,8 @@ pub struct Report {
     ended: AtomicU32,
     /// The wait status of the program.
     status: AtomicI32,
+    /// 1 when times are wanted: reading the clock costs a system call the first time.
+    timed: AtomicU32,
     /// Nanoseconds of the monotonic clock at which each step began.
     began: [AtomicU64; TIMED],
 }
@@ -57,9 +59,17 @@ impl Report {
 
     /// Notes when a step of the parent begins, who needs no record of where it is.
     pub fn begin_of_parent(&self, number: usize) {
+        if self.timed.load(Ordering::Relaxed) == 0 {
+            return;
+        }
         if let Some(time) = self.began.get(number) {
             time.store(now(), Ordering::Relaxed);
         }
+    }
+
+    /// Asks for the times of the steps.
+    pub fn take_times(&self) {
+        self.timed.store(1, Ordering::Relaxed);
     }
 
     /// Notes that the step which runs has failed.
@@ -110,7 +120,7 @@ impl Report {
 
 /// Nanoseconds of the monotonic clock, which a new time namespace does not shift until
 /// somebody asks for it.
-pub fn now() -> u64 {
+fn now() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }

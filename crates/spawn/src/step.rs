@@ -7,7 +7,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use rustix::thread::Gid;
-use warren_confine::{Capability, CapabilitySet, Filter, Rlimit};
+use warren_confine::{CapabilitySet, Filter, Rlimit};
 use warren_mounts::{Node, Target};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
 use warren_sys::CStringArray;
@@ -186,19 +186,17 @@ pub enum Step {
         target: Target,
     },
     /// Masks what a procfs tells of the host, and keeps its settings from change.
-    ProcMasks,
+    ProcMasks {
+        /// Whether also what a user namespace of the container's own keeps from it.
+        all: bool,
+    },
     /// Mounts a tmpfs for the device files.
     DevFolder {
         /// Where.
         target: Target,
     },
-    /// Shows a device file of the host.
-    Device {
-        /// Its path on the host.
-        source: CString,
-        /// Its name below /dev.
-        name: CString,
-    },
+    /// Shows device files of the host.
+    Devices,
     /// Makes the usual links and folders of /dev.
     DevLinks,
     /// Mounts a devpts of its own.
@@ -231,8 +229,6 @@ pub enum Step {
     DropBounding {
         /// Which stay.
         keep: CapabilitySet,
-        /// The newest that the kernel knows.
-        newest: Capability,
     },
     /// Takes the ids of the program.
     SetUser {
@@ -434,12 +430,14 @@ impl fmt::Display for Step {
                 write!(f, "make the symlink {target} to {}", text(content))
             }
             Self::Proc { target } => write!(f, "mount a procfs at {target}"),
-            Self::ProcMasks => f.write_str("mask what the procfs tells of the host"),
+            Self::ProcMasks { .. } => {
+                f.write_str("mask what the procfs tells of the host")
+            }
             Self::DevFolder { target } => {
                 write!(f, "mount a tmpfs at {target} for devices")
             }
-            Self::Device { source, .. } => {
-                write!(f, "bind the device {}", text(source))
+            Self::Devices => {
+                write!(f, "bind the devices {} at /dev", crate::child::DEVICE_NAMES)
             }
             Self::DevLinks => f.write_str("make the usual links in /dev"),
             Self::DevPts => f.write_str("mount a devpts at /dev/pts"),
@@ -453,7 +451,7 @@ impl fmt::Display for Step {
                 write!(f, "change to the directory {}", text(path))
             }
             Self::SetRlimit(limit) => write!(f, "set the resource limit {limit}"),
-            Self::DropBounding { keep, .. } => {
+            Self::DropBounding { keep } => {
                 write!(f, "limit the bounding set to the capabilities {keep}")
             }
             Self::SetUser { user, .. } => write!(f, "become {user}"),

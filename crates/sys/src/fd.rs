@@ -48,6 +48,24 @@ fn highest_possible() -> u32 {
     most as u32 - 1
 }
 
+/// Opens /dev/null as each of the descriptors 0, 1 and 2 that is closed.
+pub fn open_standard_streams() {
+    let mut streams = [0, 1, 2].map(|fd| libc::pollfd {
+        fd,
+        events: 0,
+        revents: 0,
+    });
+    // SAFETY: three live pollfds, and no wait.
+    unsafe { libc::poll(streams.as_mut_ptr(), 3, 0) };
+    for stream in streams {
+        if stream.revents & libc::POLLNVAL != 0 {
+            // The lowest free number is this one, since those below it are open.
+            // SAFETY: a C string and flags; the descriptor stays open for good.
+            unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
+        }
+    }
+}
+
 /// Brings the interface `lo` of the caller's network namespace up, through `socket`,
 /// any socket of that namespace: `SIOCSIFFLAGS`, netdevice(7).
 ///

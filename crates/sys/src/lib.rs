@@ -5,14 +5,13 @@
 //! makes exactly one system call where it can, and returns the kernel's errno
 //! untouched; what the errno *means* is said by the crates above.
 //!
-//! Everything in this crate except [`signal::handlers_reset`]'s documentation-free
-//! cousins in `std` can be called between `clone` and `exec`: nothing allocates,
-//! locks or panics. The constructors that do allocate ([`CStringArray::new`],
-//! [`SharedPage::new`]) say so.
+//! Everything here can be called between `clone` and `exec`: nothing allocates, locks or
+//! panics, but for [`CStringArray::new`], which allocates.
 //!
 //! [`rustix`]: https://docs.rs/rustix
 
 mod clone;
+mod entry;
 mod exec;
 mod fd;
 mod mount;
@@ -24,7 +23,9 @@ pub mod signal;
 
 pub use clone::{CloneArgs, Forked, clone3, fork, setns, unshare};
 pub use exec::{CStringArray, execve, exit_now};
-pub use fd::{close_range, close_range_on_exec, is_alive, loopback_up};
+pub use fd::{
+    close_range, close_range_on_exec, is_alive, loopback_up, open_standard_streams,
+};
 pub use mount::{
     MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID,
     MOUNT_ATTR_RDONLY, MountAttr, mount_setattr, pivot_root,
