@@ -5,6 +5,7 @@
 //! values of the crates below.
 
 mod doctor;
+mod enter;
 mod failure;
 mod json;
 mod ls;
@@ -12,6 +13,7 @@ mod pty;
 mod run;
 mod supervise;
 mod terminal;
+mod unshare;
 
 use std::ffi::OsString;
 
@@ -30,6 +32,16 @@ const COMMANDS: &[Command] = &[
         name: "run",
         about: "run a command in eight new namespaces, isolated unless told",
         run: run::run,
+    },
+    Command {
+        name: "unshare",
+        about: "run a command in new namespaces of some kinds",
+        run: unshare::run,
+    },
+    Command {
+        name: "enter",
+        about: "run a command in the namespaces of a process",
+        run: enter::run,
     },
     Command {
         name: "ls",

@@ -220,7 +220,8 @@ fn namespaces(shared: &[Kind]) -> Result<Namespaces, Failure> {
     Ok(Namespaces::new_of(set))
 }
 
-fn id_map(words: &[String], has_user_namespace: bool) -> Result<IdMapping, Failure> {
+/// The words of `--map`.
+pub fn id_map(words: &[String], has_user_namespace: bool) -> Result<IdMapping, Failure> {
     match words {
         [word] if word == "auto" => Ok(IdMapping::Auto),
         _ if !has_user_namespace => Err(Failure::usage(
