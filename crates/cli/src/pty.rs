@@ -11,12 +11,12 @@ use std::process::ExitStatus;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::stdio::{stdin, stdout};
+use rustix::stdio::{stderr, stdin, stdout};
 use rustix::termios::{
     OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
 };
 use warren_spawn::{Child, Event};
-use warren_sys::signal::{self, SignalFd, SignalSet};
+use warren_sys::signal::{SignalFd, SignalSet};
 
 use crate::supervise;
 
@@ -34,12 +34,16 @@ pub fn size() -> (u16, u16) {
     }
 }
 
+/// Whether any standard stream is a terminal, so that its job control concerns us.
+pub fn is_at_terminal() -> bool {
+    isatty(stdin()) || isatty(stdout()) || isatty(stderr())
+}
+
 /// Carries bytes, sizes, stops and signals until the command has ended.
 pub fn hold(
     child: &mut Child,
     terminal: &warren_spawn::TerminalEnd,
 ) -> io::Result<ExitStatus> {
-    signal::set_blocked(SignalSet::ALL);
     let signals = SignalFd::open(SignalSet::ALL)?;
     rustix::io::ioctl_fionbio(&terminal.master, true)?;
     let raw = Raw::enter();

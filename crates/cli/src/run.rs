@@ -15,7 +15,7 @@ use warren_spawn::{
 };
 
 use crate::failure::{self, Failure};
-use crate::supervise;
+use crate::{pty, supervise};
 
 /// Run a command in eight new namespaces, isolated unless told
 ///
@@ -197,6 +197,7 @@ fn spec(
         rlimits: Vec::new(),
         parent_death_signal: Some(supervise::KILL),
         keep_fds: arguments.keep_fd.clone(),
+        new_session: !arguments.tty && !pty::is_at_terminal(),
         terminal: if arguments.tty {
             supervise::new_terminal()
         } else {

@@ -22,11 +22,14 @@ const SIGTTOU: i32 = 22;
 
 /// Carries a plan out and gives the exit code of its command.
 pub fn run(plan: Plan, trace: bool) -> Result<u8, Failure> {
+    // Who started us may ignore it, which is inherited: then nothing could be waited for.
+    signal::default_action(SIGCHLD);
+    let own_session = plan.has_own_session();
     let plan = if trace { plan.timed() } else { plan };
-    let mut child = plan.launch()?;
+    let mut child = plan.holding_signals().launch()?;
     let status = match child.take_terminal() {
         Some(terminal) => pty::hold(&mut child, &terminal),
-        None => wait(&mut child),
+        None => wait(&mut child, own_session),
     };
     let status =
         status.map_err(|error| Failure::new(format!("wait for the command: {error}")))?;
@@ -53,40 +56,32 @@ fn code(status: ExitStatus) -> u8 {
 }
 
 /// Waits for the end, and passes signals on meanwhile.
-fn wait(child: &mut Child) -> std::io::Result<ExitStatus> {
-    signal::set_blocked(SignalSet::ALL);
+fn wait(child: &mut Child, own_session: bool) -> std::io::Result<ExitStatus> {
     loop {
-        // Before each wait: what ended before the signals were blocked sends no more.
-        if let Some(status) = child.try_wait()? {
+        // All have been blocked since before the child was made: its end is among them.
+        let taken = signal::wait(SignalSet::ALL, None)?;
+        if taken.signal != SIGCHLD {
+            pass_on(child, taken, own_session);
+        } else if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
-        let taken = signal::wait(SignalSet::ALL, None)?;
-        pass_on(child, taken);
     }
 }
 
-/// What a signal to the supervisor means for the command, which shares its terminal and
-/// its process group, so that what the terminal sends reaches both.
-fn pass_on(child: &Child, taken: Taken) {
-    match taken {
-        Taken {
-            signal: SIGCHLD, ..
-        } => {}
-        // The command may have left the group: a hang-up is for it all the same.
-        Taken { signal: SIGHUP, .. } => send(child, SIGHUP),
-        Taken {
-            signal: SIGTSTP | SIGTTIN | SIGTTOU,
-            from_kernel,
-        } => {
-            if !from_kernel {
-                send(child, taken.signal);
-            }
-            stop_self();
-        }
-        Taken {
-            from_kernel: true, ..
-        } => {}
-        Taken { signal, .. } => send(child, signal),
+/// What a signal to the supervisor means for the command.
+fn pass_on(child: &Child, taken: Taken, own_session: bool) {
+    let Taken {
+        signal,
+        from_kernel,
+    } = taken;
+    // In the same process group, the command has had what the terminal sent; but not a
+    // hang-up, if it has left the group.
+    let had_it = from_kernel && !own_session && signal != SIGHUP;
+    if !had_it {
+        send(child, signal);
+    }
+    if matches!(signal, SIGTSTP | SIGTTIN | SIGTTOU) {
+        stop_self();
     }
 }
 

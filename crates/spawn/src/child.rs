@@ -74,6 +74,8 @@ pub fn run(inheritance: &Inheritance<'_>) -> ! {
     // CLONE_CLEAR_SIGHAND leaves ignored what was ignored; Rust programs ignore PIPE,
     // which no other program expects.
     signal::default_action(libc::SIGPIPE);
+    // An init that ignored its children's ends would never see the program's.
+    signal::default_action(libc::SIGCHLD);
     // What the steps make has the mode that they say.
     let umask = rustix::process::umask(Mode::empty());
     let mut child = Child {
@@ -138,6 +140,7 @@ impl Child<'_> {
                 warren_sys::setns(namespace.as_fd(), kind.clone_flag())
             }
             Step::TakeIds { user, groups } => take_ids(user, groups.as_deref()),
+            Step::NewSession => rustix::process::setsid().map(drop),
             Step::Hostname(name) => rustix::system::sethostname(name.to_bytes()),
             Step::Loopback => loopback(),
             Step::LimitUserNamespaces => self.limit_user_namespaces(),
@@ -190,7 +193,7 @@ impl Child<'_> {
                 columns,
             } => self.open_terminal(multiplexer, *in_root, size(*rows, *columns)),
             Step::EnterRoot => self.enter_root(),
-            Step::WorkDir(path) => rustix::process::chdir(path.as_c_str()),
+            Step::WorkDir(path) => self.work_dir(path),
             Step::SetRlimit(limit) => limit.apply(),
             Step::DropBounding { keep } => caps::drop_bounding(*keep),
             Step::SetUser {
@@ -545,6 +548,21 @@ impl Child<'_> {
     }
 
     // The way out.
+
+    /// A folder of the root: not one behind a magic link, since a link of the tree to
+    /// /proc/self/fd/N would lead out of it (CVE-2024-21626).
+    fn work_dir(&self, path: &CStr) -> Result<()> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let folder = match &self.fds.root {
+            Some(root) => open_in_root(root.as_fd(), path, flags)?,
+            None => {
+                let slash =
+                    rustix::fs::open(c"/", flags | OFlags::CLOEXEC, Mode::empty())?;
+                open_in_root(slash.as_fd(), path, flags)?
+            }
+        };
+        rustix::process::fchdir(folder)
+    }
 
     /// From here on the old root has no name; then it is gone.
     fn enter_root(&mut self) -> Result<()> {

@@ -51,6 +51,7 @@ impl Plan {
     }
 
     pub(crate) fn launch_with(self, streams: Streams) -> Result<Child, Error> {
+        self.check_kept_descriptors()?;
         let proc = open_proc()?;
         let report = SharedPage::<Report>::new()
             .map_err(|errno| Error::step("map the page of the child's report", errno))?;
@@ -72,6 +73,20 @@ impl Plan {
             terminal,
             opened.reservation,
         ))
+    }
+
+    /// Before anything is opened, so that no number is one of ours.
+    fn check_kept_descriptors(&self) -> Result<(), Error> {
+        let kept = self.steps.iter().filter_map(|step| match step {
+            Step::Descriptors { keep } => Some(keep),
+            _ => None,
+        });
+        for number in kept.flatten() {
+            warren_sys::is_open(*number).map_err(|errno| {
+                Error::step(format!("keep descriptor {number}"), errno)
+            })?;
+        }
+        Ok(())
     }
 
     /// The parent's steps up to the clone, whose position it returns.
@@ -141,7 +156,9 @@ impl Plan {
                 blocked,
             });
         }
-        signal::set_blocked(blocked);
+        if !self.hold_signals || forked.is_err() {
+            signal::set_blocked(blocked);
+        }
         match forked {
             Ok(Forked::Parent { pid, pidfd }) => Ok(Started {
                 pid,

@@ -27,6 +27,7 @@ pub struct Plan {
     pub(crate) has_init: bool,
     pub(crate) has_terminal: bool,
     pub(crate) timed: bool,
+    pub(crate) hold_signals: bool,
 }
 
 impl Plan {
@@ -51,6 +52,7 @@ impl Plan {
             has_init: spec.has_init(),
             has_terminal: spec.terminal != Terminal::Inherit,
             timed: false,
+            hold_signals: false,
         })
     }
 
@@ -60,6 +62,24 @@ impl Plan {
     pub fn timed(mut self) -> Self {
         self.timed = true;
         self
+    }
+
+    /// The same plan, with all signals of the launching thread left blocked when the
+    /// program runs: for a supervisor that waits for them itself, so that none is lost or
+    /// kills it in between.
+    #[must_use]
+    pub fn holding_signals(mut self) -> Self {
+        self.hold_signals = true;
+        self
+    }
+
+    /// Whether the program is in a session of its own, where the caller's terminal
+    /// reaches it no more.
+    #[must_use]
+    pub fn has_own_session(&self) -> bool {
+        self.steps
+            .iter()
+            .any(|step| matches!(step, Step::NewSession))
     }
 
     /// The steps, in their order.
@@ -107,6 +127,10 @@ fn check(spec: &Spec) -> Result<(), Error> {
         (
             spec.seccomp != Seccomp::Off && !spec.no_new_privs,
             "a system-call filter needs no_new_privs",
+        ),
+        (
+            spec.new_session && spec.terminal != Terminal::Inherit,
+            "a terminal of its own brings a session of its own",
         ),
         (
             spec.keep_fds.iter().any(|fd| *fd <= 2),
@@ -187,7 +211,9 @@ impl Planner<'_> {
             writer: self.writer(&lines),
             lines,
         };
-        check_user(&maps.lines, &user)?;
+        if let Some(user) = &self.spec.user {
+            check_user(&maps.lines, user)?;
+        }
         Ok(Some(maps))
     }
 
@@ -217,7 +243,7 @@ impl Planner<'_> {
                 .unwrap_or(0)
         };
         match &maps?.lines {
-            MapLines::FreeBlock => Some(User::default()),
+            MapLines::FreeBlock => Some(User::ROOT),
             MapLines::Known { uids, gids } => Some(User {
                 uid: first(uids),
                 gid: first(gids),
@@ -286,6 +312,9 @@ impl Planner<'_> {
     }
 
     fn plain_namespaces(&mut self) -> Result<(), Error> {
+        if self.spec.new_session {
+            self.push(Step::NewSession);
+        }
         if let Some(name) = &self.spec.hostname {
             self.push(Step::Hostname(hostname(name)?));
         }
@@ -306,7 +335,10 @@ impl Planner<'_> {
         if spec.no_nested_user_namespaces && !(mounts_proc && self.is_new(Kind::Pid)) {
             self.push(Step::LimitUserNamespaces);
         }
-        if self.is_new(Kind::Mnt) {
+        // The mounts of a new user namespace cannot spread to the host, and those of the
+        // host not to a root that is private from its making.
+        let cut_off = self.is_new(Kind::User) && spec.root != Root::Inherit;
+        if self.is_new(Kind::Mnt) && !cut_off {
             self.push(Step::PrivateMounts);
         }
         let overlays = spec
@@ -639,6 +671,9 @@ fn node(source: &Path) -> Result<Node, Error> {
 }
 
 fn folder(path: &Path) -> Result<(), Error> {
+    if path.as_os_str() == "/" {
+        return Ok(());
+    }
     if look(path)?.is_dir() {
         return Ok(());
     }

@@ -111,6 +111,8 @@ pub enum Step {
         /// The supplementary groups, where they can be set.
         groups: Option<Vec<Gid>>,
     },
+    /// Begins a session.
+    NewSession,
     /// Sets the host name.
     Hostname(CString),
     /// Brings `lo` up.
@@ -389,6 +391,7 @@ impl fmt::Display for Step {
             }
             Self::JoinNamespace { kind, .. } => write!(f, "enter the {kind} namespace"),
             Self::TakeIds { user, .. } => write!(f, "become {user}"),
+            Self::NewSession => f.write_str("begin a session"),
             Self::Hostname(name) => write!(f, "set the host name {}", text(name)),
             Self::Loopback => f.write_str("bring the interface lo up"),
             Self::LimitUserNamespaces => {
@@ -457,10 +460,7 @@ impl fmt::Display for Step {
             Self::SetUser { user, .. } => write!(f, "become {user}"),
             Self::SetCapabilities(set) => write!(f, "set the capabilities {set}"),
             Self::NoNewPrivs => f.write_str("give up new privileges (no_new_privs)"),
-            Self::LoadSeccomp(filter) => {
-                let length = filter.instructions().len();
-                write!(f, "load the system-call filter ({length} instructions)")
-            }
+            Self::LoadSeccomp(_) => f.write_str("load the system-call filter"),
             Self::HideInit => f.write_str("hide the init from the program"),
             Self::ForkInit => f.write_str("fork the program and stay as its init"),
             Self::DieWithInit => f.write_str("receive signal 9 when the init dies"),

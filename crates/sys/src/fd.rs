@@ -113,3 +113,12 @@ pub fn is_alive(pidfd: BorrowedFd<'_>) -> Result<()> {
         other => other.map(drop),
     }
 }
+
+/// Whether a descriptor of this number is open: fcntl(2) `F_GETFD`.
+///
+/// # Errors
+/// `EBADF` where it is not.
+pub fn is_open(number: RawFd) -> Result<()> {
+    // SAFETY: F_GETFD changes nothing.
+    check(unsafe { libc::syscall(libc::SYS_fcntl, number, libc::F_GETFD) }).map(drop)
+}

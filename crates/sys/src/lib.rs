@@ -24,7 +24,8 @@ pub mod signal;
 pub use clone::{CloneArgs, Forked, clone3, fork, setns, unshare};
 pub use exec::{CStringArray, execve, exit_now};
 pub use fd::{
-    close_range, close_range_on_exec, is_alive, loopback_up, open_standard_streams,
+    close_range, close_range_on_exec, is_alive, is_open, loopback_up,
+    open_standard_streams,
 };
 pub use mount::{
     MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID,

@@ -1,0 +1,352 @@
+//! The plan of each kind of Spec, to the letter: no privilege and no namespace is needed.
+//!
+//! `UPDATE_GOLDEN=1 cargo test -p warren-spawn --test plans` writes them anew.
+
+use std::path::Path;
+
+use warren_confine::{Capability, CapabilitySet};
+use warren_namespaces::{IdMap, Kind, NamespaceSet};
+use warren_spawn::{
+    Access, Error, Host, IdMapping, Join, Mount, Namespace, Namespaces, Plan, Ranges,
+    Root, Seccomp, Spec, Terminal, User, system,
+};
+
+/// Somebody without privilege, and without id ranges.
+fn ordinary() -> Host {
+    Host {
+        uid: 1000,
+        gid: 1000,
+        capabilities: CapabilitySet::EMPTY,
+        has_all_ids: false,
+        ranges: Ranges::None,
+    }
+}
+
+/// The same with ranges for newuidmap.
+fn ordinary_with_ranges() -> Host {
+    let map = || {
+        vec![
+            IdMap::single(0, 1000),
+            IdMap {
+                inside: 1,
+                outside: 100_000,
+                count: 65_535,
+            },
+        ]
+    };
+    Host {
+        ranges: Ranges::Known {
+            uids: map(),
+            gids: map(),
+        },
+        ..ordinary()
+    }
+}
+
+/// Root of the host.
+fn root() -> Host {
+    Host {
+        uid: 0,
+        gid: 0,
+        capabilities: CapabilitySet::ALL,
+        has_all_ids: true,
+        ranges: Ranges::None,
+    }
+}
+
+/// Root of a container that has few ids.
+fn contained_root() -> Host {
+    Host {
+        has_all_ids: false,
+        ..root()
+    }
+}
+
+/// All that `warren run` asks of a process, on the host's whole tree.
+fn sandbox() -> Spec {
+    let tmp = Mount::Tmpfs {
+        target: "/tmp".into(),
+        mode: 0o1777,
+        size: None,
+    };
+    Spec {
+        namespaces: Namespaces::new_of(NamespaceSet::ALL),
+        root: Root::Tree {
+            path: "/".into(),
+            access: Access::ReadOnly,
+        },
+        mounts: system::kernel().into_iter().chain([tmp]).collect(),
+        hostname: Some("burrow".into()),
+        loopback: true,
+        no_nested_user_namespaces: true,
+        cwd: Some("/".into()),
+        env: vec![("PATH".into(), "/usr/bin".into())],
+        argv: vec!["true".into()],
+        user: Some(User::ROOT),
+        capabilities: Some(CapabilitySet::EMPTY),
+        no_new_privs: true,
+        seccomp: Seccomp::Sandbox,
+        parent_death_signal: Some(9),
+        ..Spec::default()
+    }
+}
+
+fn bind(source: &str, target: &str, access: Access) -> Mount {
+    Mount::Bind {
+        source: source.into(),
+        target: target.into(),
+        access,
+    }
+}
+
+/// Compares the plan with the file of that name, and with itself.
+#[track_caller]
+fn is_as_kept(name: &str, spec: &Spec, host: &Host) {
+    let plan = || {
+        Plan::new(spec, host)
+            .expect("the Spec can be planned")
+            .to_string()
+    };
+    let text = plan();
+    assert_eq!(text, plan(), "the same Spec gave two plans");
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/plans/{name}.txt"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&file, &text).expect("write the golden file");
+    }
+    let kept = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(
+        text,
+        kept,
+        "{} differs; UPDATE_GOLDEN=1 writes it",
+        file.display()
+    );
+}
+
+#[test]
+fn a_plain_process() {
+    is_as_kept("plain", &Spec::new("/bin/true"), &ordinary());
+}
+
+#[test]
+fn a_sandbox_of_an_ordinary_user() {
+    is_as_kept("sandbox_ordinary", &sandbox(), &ordinary());
+}
+
+#[test]
+fn a_sandbox_with_ranges_of_ids() {
+    is_as_kept("sandbox_ranges", &sandbox(), &ordinary_with_ranges());
+}
+
+#[test]
+fn a_sandbox_of_root() {
+    is_as_kept("sandbox_root", &sandbox(), &root());
+}
+
+#[test]
+fn a_sandbox_of_a_contained_root() {
+    is_as_kept("sandbox_contained_root", &sandbox(), &contained_root());
+}
+
+#[test]
+fn a_sandbox_of_root_without_a_user_namespace() {
+    let mut spec = sandbox();
+    spec.namespaces.set(Kind::User, Namespace::Inherit);
+    spec.no_nested_user_namespaces = false;
+    is_as_kept("sandbox_share_user", &spec, &root());
+}
+
+#[test]
+fn an_empty_root_with_binds_in_order() {
+    let mut spec = sandbox();
+    spec.root = Root::Empty;
+    spec.mounts = vec![
+        bind("/usr", "/usr", Access::ReadOnly),
+        Mount::Symlink {
+            content: "usr/bin".into(),
+            target: "/bin".into(),
+        },
+        Mount::Folder {
+            target: "/home".into(),
+            mode: 0o755,
+        },
+        Mount::Folder {
+            target: "/home/own/deep".into(),
+            mode: 0o700,
+        },
+        bind("/etc/passwd", "/home/own/passwd", Access::ReadWrite),
+        Mount::Tmpfs {
+            target: "/big".into(),
+            mode: 0o755,
+            size: Some(1 << 20),
+        },
+        Mount::Mask {
+            target: "/usr/share".into(),
+        },
+    ];
+    spec.cwd = Some("/home/own".into());
+    is_as_kept("empty_root", &spec, &ordinary());
+    is_as_kept("empty_root_of_root", &spec, &root());
+}
+
+#[test]
+fn overlays() {
+    let mut spec = sandbox();
+    spec.root = Root::Overlay {
+        path: "/usr".into(),
+    };
+    is_as_kept("overlay_root", &spec, &root());
+    spec.root = Root::Empty;
+    let overlay = Mount::Overlay {
+        source: "/usr".into(),
+        target: "/usr".into(),
+    };
+    spec.mounts.insert(0, overlay);
+    is_as_kept("overlay_mount", &spec, &ordinary());
+}
+
+#[test]
+fn a_writable_tree_of_root_shows_its_own_ids() {
+    let mut spec = sandbox();
+    spec.root = Root::Tree {
+        path: "/usr".into(),
+        access: Access::ReadWrite,
+    };
+    is_as_kept("writable_tree", &spec, &root());
+}
+
+#[test]
+fn a_terminal_and_another_user_with_capabilities() {
+    let mut spec = sandbox();
+    spec.terminal = Terminal::New {
+        rows: 24,
+        columns: 80,
+    };
+    spec.user = Some(User {
+        uid: 1000,
+        gid: 1000,
+        groups: Some(vec![5]),
+    });
+    spec.capabilities = Some(CapabilitySet::EMPTY.with(Capability::NET_BIND_SERVICE));
+    spec.keep_fds = vec![7];
+    spec.rlimits = vec!["nofile=64".parse().expect("a limit")];
+    is_as_kept("terminal_user", &spec, &root());
+}
+
+#[test]
+fn namespaces_alone() {
+    let mut spec = Spec::new("/bin/true");
+    spec.namespaces = Namespaces::new_of([Kind::User, Kind::Net].into_iter().collect());
+    spec.id_map = IdMapping::Unmapped;
+    is_as_kept("namespaces_unmapped", &spec, &ordinary());
+    spec.id_map = IdMapping::Explicit {
+        uids: vec![IdMap::single(5, 1000)],
+        gids: vec![IdMap::single(5, 1000)],
+    };
+    is_as_kept("namespaces_mapped", &spec, &ordinary());
+}
+
+#[test]
+fn a_procfs_on_the_inherited_root() {
+    let mut spec = Spec::new("/bin/true");
+    spec.namespaces = Namespaces::new_of([Kind::Mnt, Kind::Pid].into_iter().collect());
+    spec.mounts = vec![Mount::Proc {
+        target: "/proc".into(),
+        masked: false,
+    }];
+    is_as_kept("procfs_here", &spec, &root());
+}
+
+#[test]
+fn namespaces_of_a_process() {
+    let mut spec = Spec::new("/bin/true");
+    for kind in [Kind::Mnt, Kind::Net, Kind::User, Kind::Pid] {
+        spec.namespaces
+            .set(kind, Namespace::Join(Join::Process(4242)));
+    }
+    spec.user = Some(User {
+        groups: None,
+        ..User::ROOT
+    });
+    spec.parent_death_signal = Some(9);
+    is_as_kept("join", &spec, &ordinary());
+}
+
+#[test]
+fn a_spec_survives_json() {
+    let mut spec = sandbox();
+    spec.namespaces.set(
+        Kind::Net,
+        Namespace::Join(Join::Path("/run/netns/x".into())),
+    );
+    spec.id_map = IdMapping::Single;
+    spec.loopback = false;
+    let text = serde_json::to_string(&spec).expect("to JSON");
+    let back: Spec = serde_json::from_str(&text).expect("from JSON");
+    assert_eq!(back, spec);
+}
+
+/// What is wrong with a Spec.
+#[track_caller]
+fn refused(change: impl FnOnce(&mut Spec)) -> Error {
+    let mut spec = sandbox();
+    change(&mut spec);
+    Plan::new(&spec, &ordinary()).expect_err("a Spec that cannot be")
+}
+
+#[test]
+fn contradictions_are_refused_before_anything_is_made() {
+    type Change = fn(&mut Spec);
+    let cases: [(&str, Change); 9] = [
+        ("no program is given", |spec| spec.argv.clear()),
+        ("a root or a mount needs a new mnt namespace", |spec| {
+            spec.namespaces.set(Kind::Mnt, Namespace::Inherit);
+        }),
+        ("a host name needs a uts namespace", |spec| {
+            spec.namespaces.set(Kind::Uts, Namespace::Inherit);
+        }),
+        ("loopback up needs a new net namespace", |spec| {
+            spec.namespaces.set(Kind::Net, Namespace::Inherit);
+        }),
+        ("a system-call filter needs no_new_privs", |spec| {
+            spec.no_new_privs = false
+        }),
+        ("a descriptor to keep must be above 2", |spec| {
+            spec.keep_fds = vec![2]
+        }),
+        ("look at /no/such: No such file or directory", |spec| {
+            spec.mounts.push(bind("/no/such", "/x", Access::ReadOnly));
+        }),
+        (
+            "mount at /: the root itself is no place to mount on",
+            |spec| {
+                spec.mounts.push(bind("/usr", "/", Access::ReadOnly));
+            },
+        ),
+        ("the root /etc/passwd: Not a directory", |spec| {
+            spec.root = Root::Tree {
+                path: "/etc/passwd".into(),
+                access: Access::ReadOnly,
+            };
+        }),
+    ];
+    for (words, change) in cases {
+        assert_eq!(refused(change).to_string(), words);
+    }
+}
+
+#[test]
+fn a_user_outside_of_the_map_is_refused() {
+    let error = refused(|spec| {
+        spec.id_map = IdMapping::Explicit {
+            uids: vec![IdMap::single(0, 1000)],
+            gids: vec![IdMap::single(0, 1000)],
+        };
+        spec.user = Some(User {
+            uid: 7,
+            gid: 0,
+            groups: None,
+        });
+    });
+    assert_eq!(error.to_string(), "uid 7 is not in the id map");
+}
