@@ -5,7 +5,7 @@ use std::fmt;
 use rustix::io::Errno;
 
 /// An operation on a cgroup that the kernel refused; prints as
-/// `join /sys/fs/cgroup/pids/a: Permission denied (os error 13)`.
+/// `join /sys/fs/cgroup/pids/a: Permission denied`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error(Inner);
 
@@ -55,7 +55,11 @@ impl fmt::Display for Error {
                 operation,
                 object,
                 errno,
-            } => write!(f, "{operation} {object}: {errno}"),
+            } => write!(
+                f,
+                "{operation} {object}: {}",
+                warren_namespaces::errno_text(*errno)
+            ),
             Inner::Proc(error) => error.fmt(f),
         }
     }

@@ -83,7 +83,9 @@ fn different_kinds(
             .map_err(|error| Failure::new(format!("enter process {pid}: {error}")))
     };
     let theirs = of(target).map_err(|failure| {
-        failure.hint("`warren ls` shows the processes and their namespaces")
+        failure
+            .hint("a process of another user, or with capabilities that the caller lacks, takes root")
+            .hint("`warren ls` shows the processes and their namespaces")
     })?;
     let ours = of(std::process::id())?;
     let wanted =

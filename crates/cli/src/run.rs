@@ -74,14 +74,9 @@ struct Arguments {
     #[arg(long, num_args = 2, value_names = ["TARGET", "LINK"], help_heading = "Files")]
     symlink: Vec<PathBuf>,
 
-    /// Host name inside
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "warren",
-        help_heading = "Process"
-    )]
-    hostname: OsString,
+    /// Host name inside [default: warren]
+    #[arg(long, value_name = "NAME", help_heading = "Process")]
+    hostname: Option<OsString>,
     /// Working directory inside [default: HOME; with --here or --host-root the current
     /// folder]
     #[arg(long, value_name = "DIR", help_heading = "Process")]
@@ -177,14 +172,13 @@ fn spec(
     let user = user(arguments)?;
     let namespaces = namespaces(&arguments.share)?;
     let has_user_namespace = *namespaces.get(Kind::User) == Namespace::New;
-    let mut mounts = base_mounts(arguments)?;
+    let mut mounts = base_mounts(arguments, has_user_namespace)?;
     mounts.extend(ordered_mounts(arguments, matches)?);
     Ok(Spec {
         id_map: id_map(&arguments.map, has_user_namespace)?,
         root: root(arguments)?,
         mounts,
-        hostname: (*namespaces.get(Kind::Uts) == Namespace::New)
-            .then(|| arguments.hostname.clone()),
+        hostname: hostname(arguments, &namespaces)?,
         loopback: *namespaces.get(Kind::Net) == Namespace::New,
         no_nested_user_namespaces: has_user_namespace,
         cwd: Some(working_directory(arguments, &user, host)?),
@@ -219,6 +213,19 @@ fn namespaces(shared: &[Kind]) -> Result<Namespaces, Failure> {
         .iter()
         .fold(NamespaceSet::ALL, |set, kind| set.without(*kind));
     Ok(Namespaces::new_of(set))
+}
+
+fn hostname(
+    arguments: &Arguments,
+    namespaces: &Namespaces,
+) -> Result<Option<OsString>, Failure> {
+    match (&arguments.hostname, namespaces.get(Kind::Uts)) {
+        (Some(_), Namespace::Inherit) => Err(Failure::usage(
+            "--hostname: the host's name is kept with --share uts",
+        )),
+        (None, Namespace::Inherit) => Ok(None),
+        (name, _) => Ok(Some(name.clone().unwrap_or_else(|| "warren".into()))),
+    }
 }
 
 /// The words of `--map`.
@@ -272,7 +279,10 @@ fn root(arguments: &Arguments) -> Result<Root, Failure> {
 }
 
 /// What every root gets before the user's own mounts.
-fn base_mounts(arguments: &Arguments) -> Result<Vec<Mount>, Failure> {
+fn base_mounts(
+    arguments: &Arguments,
+    has_user_namespace: bool,
+) -> Result<Vec<Mount>, Failure> {
     if arguments.root.is_none() {
         match arguments.host_root.as_deref() {
             None => return Ok(system::mounts()),
@@ -288,7 +298,12 @@ fn base_mounts(arguments: &Arguments) -> Result<Vec<Mount>, Failure> {
         mode: 0o1777,
         size: None,
     };
-    Ok(system::kernel().into_iter().chain([tmp]).collect())
+    let mut mounts: Vec<_> = system::kernel().into_iter().chain([tmp]).collect();
+    // Where the contained root is the host's, modes keep nothing from it.
+    if arguments.host_root.is_some() && !has_user_namespace {
+        mounts.extend(system::secrets());
+    }
+    Ok(mounts)
 }
 
 /// The user's mounts in the order of the command line: a later one may go on an earlier.

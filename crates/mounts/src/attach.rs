@@ -24,8 +24,8 @@ pub enum Node {
 /// symlinks on a longer way are resolved inside the root.
 ///
 /// # Errors
-/// `EROFS` or `EACCES` where the target is missing and cannot be made; `ENOTDIR`
-/// where one of mount and target is a folder and the other is not.
+/// `EROFS` or `EACCES` where the target is missing and cannot be made; `ENOTDIR` or
+/// `EISDIR` where one of mount and target is a folder and the other is not.
 pub fn attach(
     mount: BorrowedFd<'_>,
     root: BorrowedFd<'_>,
@@ -38,13 +38,22 @@ pub fn attach(
                 make(root, target.name(), node)?;
                 return attach_at(mount, root, target.name());
             }
-            // The name may be a symlink to the right kind of file: resolve it.
-            Err(Errno::NOTDIR) => {}
+            // Not the right kind of file: it may be a symlink to one.
+            Err(Errno::INVAL | Errno::NOTDIR) => {}
             other => return other,
         }
     }
     let place = ensure(root, target, node)?;
-    attach_over(mount, place.as_fd())
+    match (node, is_folder(&place)?) {
+        (Node::Folder, false) => Err(Errno::NOTDIR),
+        (Node::File, true) => Err(Errno::ISDIR),
+        _ => attach_over(mount, place.as_fd()),
+    }
+}
+
+fn is_folder(place: &OwnedFd) -> Result<bool> {
+    let stat = rustix::fs::fstat(place)?;
+    Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
 /// Attaches `mount` on top of the file or folder `place`.

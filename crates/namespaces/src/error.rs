@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use crate::NotProcfs;
 
 /// An operation on an object that the kernel refused; prints as
-/// `read /etc/subuid: Permission denied (os error 13)`.
+/// `read /etc/subuid: Permission denied`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     operation: &'static str,
@@ -55,9 +55,19 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: ", self.operation, self.object)?;
         match self.cause {
-            Cause::Errno(errno) => errno.fmt(f),
+            Cause::Errno(errno) => f.write_str(&errno_text(errno)),
             Cause::NotProcfs => f.write_str("not the root of a procfs"),
         }
+    }
+}
+
+/// The words of an errno, without the number that `std` appends.
+#[must_use]
+pub fn errno_text(errno: Errno) -> String {
+    let text = std::io::Error::from(errno).to_string();
+    match text.rsplit_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
     }
 }
 

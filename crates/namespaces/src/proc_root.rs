@@ -28,7 +28,7 @@ pub enum NotProcfs {
 impl fmt::Display for NotProcfs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Open(errno) => write!(f, "open /proc: {errno}"),
+            Self::Open(errno) => write!(f, "open /proc: {}", crate::errno_text(*errno)),
             Self::Other => f.write_str("/proc is not the root of a procfs"),
         }
     }

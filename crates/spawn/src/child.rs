@@ -679,6 +679,9 @@ fn set_capabilities(set: CapabilitySet) -> Result<()> {
 /// An init whose memory can be read would show the program the caller's environment
 /// and arguments; one that can be traced would do the program's bidding.
 fn hide_init() -> Result<()> {
+    // The arguments can be read by all, and may name what the program is not to know of.
+    // SAFETY: nothing in a child that walks its plan looks at them.
+    unsafe { warren_sys::arguments::replace_arguments(c"warren-init") };
     rustix::thread::set_name(c"warren-init")?;
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
 }

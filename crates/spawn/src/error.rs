@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use warren_namespaces::errno_text;
 use warren_sys::Errno;
 
 /// What kind of failure it is: it decides the exit code.
@@ -92,19 +93,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.doing)?;
         match self.errno {
-            Some(errno) => write!(f, ": {}", text(errno)),
+            Some(errno) => write!(f, ": {}", errno_text(errno)),
             None => Ok(()),
         }
     }
 }
 
 impl std::error::Error for Error {}
-
-/// The words of an errno, without the number that `std` appends.
-pub fn text(errno: Errno) -> String {
-    let text = std::io::Error::from(errno).to_string();
-    match text.rsplit_once(" (os error") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
-    }
-}

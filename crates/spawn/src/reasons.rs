@@ -37,7 +37,7 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         ) => vec![
             "the place must exist there already, since the root cannot be written".to_owned(),
         ],
-        (Step::Bind { .. }, Errno::NOTDIR) => {
+        (Step::Bind { .. }, Errno::NOTDIR | Errno::ISDIR) => {
             vec!["a folder goes on a folder, any other file on a file".to_owned()]
         }
         (Step::Bind { .. } | Step::RootTree { .. } | Step::CloneTree { .. }, Errno::NOSPC) => {

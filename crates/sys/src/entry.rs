@@ -17,7 +17,9 @@ macro_rules! entry_point {
         /// The C library calls this.
         // SAFETY: no other `main` is linked into a `#![no_main]` program.
         #[unsafe(no_mangle)]
-        extern "C" fn main(_count: i32, _arguments: *const *const u8) -> i32 {
+        extern "C" fn main(count: i32, arguments: *const *const std::ffi::c_char) -> i32 {
+            // SAFETY: what the C library has passed.
+            unsafe { $crate::arguments::remember(count, arguments) };
             $crate::open_standard_streams();
             i32::from($main())
         }

@@ -10,6 +10,7 @@
 //!
 //! [`rustix`]: https://docs.rs/rustix
 
+pub mod arguments;
 mod clone;
 mod entry;
 mod exec;

@@ -54,7 +54,12 @@ fn namespace(facts: &Facts, kind: Kind, answer: Result<(), Errno>) -> Check {
         }
         Err(errno) => {
             let (reason, fix) = refusal(facts, kind, errno);
-            Check::ok(name, format!("{reason} ({errno})"), why).but(State::Fails, fix)
+            Check::ok(
+                name,
+                format!("{reason} ({})", warren_namespaces::errno_text(errno)),
+                why,
+            )
+            .but(State::Fails, fix)
         }
     }
 }

@@ -61,5 +61,10 @@ fn system_call(call: Call, answer: Result<(), Errno>, facts: &Facts) -> Check {
             format!("it came with Linux {major}.{minor}"),
         )
     };
-    Check::ok(call.name(), format!("{found} ({errno})"), why).but(State::Missing, fix)
+    Check::ok(
+        call.name(),
+        format!("{found} ({})", warren_namespaces::errno_text(errno)),
+        why,
+    )
+    .but(State::Missing, fix)
 }

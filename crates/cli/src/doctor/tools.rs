@@ -62,8 +62,12 @@ fn device(name: &'static str, path: &'static str, why: &'static str) -> Check {
         Ok(()) => Check::ok(name, path, why),
         Err(Errno::NOENT) => Check::ok(name, format!("there is no {path}"), why)
             .but(State::Missing, format!("as root: modprobe {name}")),
-        Err(errno) => Check::ok(name, format!("{path}: {errno}"), why)
-            .but(State::Missing, format!("as root: chmod 666 {path}")),
+        Err(errno) => Check::ok(
+            name,
+            format!("{path}: {}", warren_namespaces::errno_text(errno)),
+            why,
+        )
+        .but(State::Missing, format!("as root: chmod 666 {path}")),
     }
 }
 
