@@ -1,5 +1,6 @@
 //! `warren run`.
 
+mod escapes;
 mod exit_codes;
 mod inside;
 mod leftovers;
@@ -15,12 +16,13 @@ use std::process::Command;
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 9] = [
+pub const TESTS: [&[Test]; 10] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
     options::TESTS,
     posture::TESTS,
+    escapes::TESTS,
     terminal::TESTS,
     leftovers::TESTS,
     older_kernels::TESTS,
