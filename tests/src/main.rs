@@ -3,6 +3,7 @@
 //! Each test is a function that fails by panicking; `tests!` says which tiers it belongs
 //! to, and the harness runs it in a process of its own (docs/testing.md).
 
+mod binary;
 mod doctor;
 mod enter;
 mod ls;
@@ -49,6 +50,7 @@ const NEEDED: &[Needed] = &[
 fn main() -> ExitCode {
     let mut tests = run::TESTS.to_vec();
     tests.extend([unshare::TESTS, enter::TESTS, ls::TESTS, doctor::TESTS]);
+    tests.push(binary::TESTS);
     Suite {
         tests,
         needed: NEEDED,
