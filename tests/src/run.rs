@@ -4,6 +4,7 @@ mod escapes;
 mod exit_codes;
 mod inside;
 mod leftovers;
+mod nested;
 mod older_kernels;
 mod options;
 mod plan;
@@ -16,13 +17,14 @@ use std::process::Command;
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 10] = [
+pub const TESTS: [&[Test]; 11] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
     options::TESTS,
     posture::TESTS,
     escapes::TESTS,
+    nested::TESTS,
     terminal::TESTS,
     leftovers::TESTS,
     older_kernels::TESTS,

@@ -88,7 +88,10 @@ pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(format!("write standard output: {error}")))
+            Err(Failure::new(format!(
+                "write standard output: {}",
+                warren_namespaces::io_error_text(&error)
+            )))
         }
         _ => Ok(()),
     }

@@ -365,14 +365,21 @@ fn ordered_mounts(
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path).map_err(|error| {
-        Failure::usage(format!("the path '{}': {error}", path.display()))
+        Failure::usage(format!(
+            "the path '{}': {}",
+            path.display(),
+            warren_namespaces::io_error_text(&error)
+        ))
     })
 }
 
 fn current_folder() -> Result<PathBuf, Failure> {
     std::env::current_dir().map_err(|error| {
-        Failure::new(format!("look up the current folder: {error}"))
-            .hint("it may have been removed: cd to one that exists")
+        Failure::new(format!(
+            "look up the current folder: {}",
+            warren_namespaces::io_error_text(&error)
+        ))
+        .hint("it may have been removed: cd to one that exists")
     })
 }
 

@@ -31,8 +31,12 @@ pub fn run(plan: Plan, trace: bool) -> Result<u8, Failure> {
         Some(terminal) => pty::hold(&mut child, &terminal),
         None => wait(&mut child, own_session),
     };
-    let status =
-        status.map_err(|error| Failure::new(format!("wait for the command: {error}")))?;
+    let status = status.map_err(|error| {
+        Failure::new(format!(
+            "wait for the command: {}",
+            warren_namespaces::io_error_text(&error)
+        ))
+    })?;
     if trace {
         crate::failure::print_error(&table(&child.timings()))?;
     }

@@ -64,7 +64,14 @@ impl fmt::Display for Error {
 /// The words of an errno, without the number that `std` appends.
 #[must_use]
 pub fn errno_text(errno: Errno) -> String {
-    let text = std::io::Error::from(errno).to_string();
+    io_error_text(&errno.into())
+}
+
+/// The words of an error of `std`, without the number that it appends to those of the
+/// kernel.
+#[must_use]
+pub fn io_error_text(error: &std::io::Error) -> String {
+    let text = error.to_string();
     match text.rsplit_once(" (os error") {
         Some((words, _)) => words.to_owned(),
         None => text,

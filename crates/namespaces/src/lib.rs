@@ -17,7 +17,7 @@ mod process;
 mod scan;
 mod snapshot;
 
-pub use error::{Error, errno_text};
+pub use error::{Error, errno_text, io_error_text};
 pub use handle::{NsFd, NsId};
 pub use id_map::{IdMap, IdMapError};
 pub use kind::{Kind, NamespaceSet, UnknownKind};

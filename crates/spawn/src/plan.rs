@@ -217,20 +217,30 @@ impl Planner<'_> {
         Ok(Some(maps))
     }
 
-    /// A process may write its own maps if each is one line of its own id; else it takes
-    /// privilege over the ids.
+    /// Who has privilege over the ids writes the maps, and can give up the groups first;
+    /// any process may write its own if each is one line of its own id.
     fn writer(&self, lines: &MapLines) -> MapWriter {
-        if self.host.is_privileged() {
-            return MapWriter::Parent;
-        }
         let own = |map: &[IdMap], id| matches!(map, [line] if line.count == 1 && line.outside == id);
-        match lines {
+        let is_own = matches!(
+            lines,
             MapLines::Known { uids, gids }
-                if own(uids, self.host.uid) && own(gids, self.host.gid) =>
-            {
-                MapWriter::Child
-            }
-            _ => MapWriter::Helpers,
+                if own(uids, self.host.uid) && own(gids, self.host.gid)
+        );
+        match (self.host.is_privileged(), self.host.has_all_ids) {
+            (true, true) => MapWriter::Parent,
+            _ if is_own => MapWriter::Child,
+            (true, false) => MapWriter::Parent,
+            (false, _) => MapWriter::Helpers,
+        }
+    }
+
+    /// Whether setgroups(2) works: not in a map that was written without privilege, and
+    /// not below such a one, where root of a container may find itself.
+    fn can_set_groups(&self, maps: Option<&Maps>) -> bool {
+        match maps.map(|maps| maps.writer) {
+            Some(MapWriter::Child) => false,
+            Some(MapWriter::Parent) => self.host.has_all_ids,
+            Some(MapWriter::Helpers) | None => true,
         }
     }
 
@@ -279,10 +289,8 @@ impl Planner<'_> {
             }
             _ => {
                 self.push(Step::AwaitParent);
-                self.push(Step::TakeIds {
-                    user,
-                    groups: Some(Vec::new()),
-                });
+                let groups = self.can_set_groups(Some(maps)).then(Vec::new);
+                self.push(Step::TakeIds { user, groups });
                 // A change of ids clears the parent-death signal.
                 self.die_with_parent();
             }
@@ -455,7 +463,10 @@ impl Planner<'_> {
         access: Access,
         own: bool,
     ) -> Result<Source, Error> {
+        // In a container of another tool the caller may be root of its user namespace and
+        // not own its mounts; but then its ids are the container's, or it could not map.
         let parent_clones = self.host.is_privileged()
+            && self.host.has_all_ids
             && self.is_new(Kind::User)
             && self.spec.id_map != IdMapping::Unmapped;
         if !parent_clones {
@@ -557,14 +568,15 @@ impl Planner<'_> {
         if setup == Some(&user) {
             return Ok(());
         }
-        let own_maps = maps.is_some_and(|maps| maps.writer == MapWriter::Child);
+        let can_set_groups = self.can_set_groups(maps);
         let groups = match &user.groups {
-            Some(groups) if own_maps && !groups.is_empty() => {
-                return Err(Error::spec("groups cannot be set in a map of one id").hint(
-                    "a map with ranges needs newuidmap and a line in /etc/subuid",
-                ));
+            Some(groups) if !can_set_groups && !groups.is_empty() => {
+                return Err(Error::spec(
+                    "groups cannot be set in a map that was written without privilege",
+                )
+                .hint("a map with ranges needs newuidmap and a line in /etc/subuid"));
             }
-            Some(groups) if !own_maps => {
+            Some(groups) if can_set_groups => {
                 Some(groups.iter().map(|gid| Gid::from_raw(*gid)).collect())
             }
             _ => None,

@@ -16,6 +16,9 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         return vec![missing_call(step)];
     }
     match (step, errno) {
+        (_, Errno::MFILE) => {
+            vec!["too few descriptors are allowed: raise ulimit -n".to_owned()]
+        }
         (Step::Clone { namespaces }, Errno::PERM) => no_namespace_allowed(*namespaces),
         (Step::Clone { namespaces }, Errno::NOSPC | Errno::USERS) => limit_reached(*namespaces),
         (Step::Clone { namespaces }, Errno::INVAL) => vec![format!(
@@ -204,7 +207,8 @@ fn proc_covered() -> Vec<String> {
         .and_then(|proc| mountinfo::own(&proc).ok())
         .map(|mounts| limits::proc_masks(&mounts))
         .unwrap_or_default();
-    let example = covers.first().map(|path| format!(" ({})", path.display()));
+    let inside = covers.iter().find(|path| path.as_os_str() != "/proc");
+    let example = inside.map(|path| format!(" ({})", path.display()));
     vec![
         format!(
             "parts of /proc are covered here{}, as in a container; the kernel then refuses \
