@@ -277,7 +277,7 @@ fn base_mounts(arguments: &Arguments) -> Result<Vec<Mount>, Failure> {
             None => return Ok(system::mounts()),
             Some("overlay") => {
                 let proc = ProcRoot::open().map_err(Failure::new)?;
-                return system::host_overlay(&proc).map_err(Failure::new);
+                return Ok(system::host_overlay(&proc)?);
             }
             Some(_) => {}
         }
