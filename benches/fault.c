@@ -7,7 +7,8 @@
  * calls with that NUMBER of that process alone. strace's injection counts so too but
  * takes the same NTH in every process, so that a call of the second process cannot be
  * reached while the first makes as many. FAULT is `e5` (the call is not made and returns
- * errno 5), `a5` (it is made, and returns errno 5 all the same) or `k` (SIGKILL).
+ * errno 5), `a5` (it is made, and returns errno 5 all the same), `z` (it is made with 0
+ * as its first argument) or `k` (SIGKILL).
  *
  * REPORT is a list of lines, in order:
  *     call PROCESS NUMBER     (without -i)
@@ -46,6 +47,9 @@ struct process {
 	int replaced;
 	/* Its chosen call was entered, and what it returns is to be changed. */
 	int failing;
+	/* Its chosen call was entered with another first argument than this. */
+	int refused;
+	unsigned long long argument;
 };
 
 static struct process processes[256];
@@ -122,7 +126,28 @@ static void set_result(int pid, long result)
 #endif
 }
 
-static void on_entry(struct process *process, unsigned long long number)
+/* The first argument of the call that is just entered. */
+static void set_argument(int pid, unsigned long long value)
+{
+#if defined __x86_64__
+	ptrace(PTRACE_POKEUSER, pid, offsetof(struct user, regs.rdi), value);
+#elif defined __aarch64__
+	/* Its register is that of the result. */
+	set_result(pid, value);
+#endif
+}
+
+/* At the end of the call: the program knows that the kernel keeps the register. */
+static void restore_argument(struct process *process)
+{
+#if defined __x86_64__
+	set_argument(process->pid, process->argument);
+#endif
+	process->refused = 0;
+}
+
+static void on_entry(struct process *process, unsigned long long number,
+		     unsigned long long argument)
 {
 	if (listing)
 		fprintf(report, "call %d %llu\n", number_of(process), number);
@@ -134,7 +159,12 @@ static void on_entry(struct process *process, unsigned long long number)
 		kill(process->pid, SIGKILL);
 	if (fault == 'e')
 		skip_call(process->pid);
-	process->failing = fault != 'k';
+	if (fault == 'z') {
+		set_argument(process->pid, 0);
+		process->refused = 1;
+		process->argument = argument;
+	}
+	process->failing = fault == 'e' || fault == 'a';
 	fault = 0;
 }
 
@@ -144,11 +174,13 @@ static void on_call(struct process *process)
 	if (ptrace(PTRACE_GET_SYSCALL_INFO, process->pid, sizeof info, &info) < 0)
 		return;
 	if (info.op == PTRACE_SYSCALL_INFO_ENTRY)
-		on_entry(process, info.entry.nr);
+		on_entry(process, info.entry.nr, info.entry.args[0]);
 	if (info.op == PTRACE_SYSCALL_INFO_EXIT && process->failing) {
 		set_result(process->pid, -chosen_errno);
 		process->failing = 0;
 	}
+	if (info.op == PTRACE_SYSCALL_INFO_EXIT && process->refused)
+		restore_argument(process);
 }
 
 /* Process 1 is counted from its own program on. */
@@ -164,7 +196,8 @@ static void on_exec(struct process *process, int *started)
 
 static void resume(const struct process *process, int started, int signal)
 {
-	int watched = !process->replaced && (listing || fault || process->failing);
+	int watched = !process->replaced && (listing || fault || process->failing ||
+					     process->refused);
 	ptrace(watched || !started ? PTRACE_SYSCALL : PTRACE_CONT, process->pid, 0, signal);
 }
 
@@ -287,7 +320,7 @@ static void choose(const char *text)
 	listing = 0;
 	if (sscanf(text, "%d:%llu:%d:%c%d", &chosen_process, &chosen_number, &chosen_nth,
 		   &fault, &chosen_errno) < 4 ||
-	    !strchr("eak", fault)) {
+	    !strchr("eazk", fault)) {
 		errno = EINVAL;
 		die(text);
 	}

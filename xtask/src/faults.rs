@@ -34,6 +34,9 @@ pub struct Arguments {
     /// Only faults of this system call
     #[arg(long, value_name = "NAME")]
     call: Option<String>,
+    /// Tell what came of each fault, not only of those that were not held
+    #[arg(long)]
+    verbose: bool,
     /// Break this binary and build none
     #[arg(long, value_name = "FILE")]
     warren: Option<PathBuf>,
@@ -162,6 +165,9 @@ impl Breaker {
             match self.held(job, target, fault, &mut before)? {
                 Ok(kind) => {
                     tally.passed += 1;
+                    if arguments.verbose {
+                        println!("  {kind}: {target} {fault}");
+                    }
                     *kinds.entry(kind).or_default() += 1;
                 }
                 Err(why) => {

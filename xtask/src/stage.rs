@@ -12,13 +12,21 @@ use crate::command::{cargo, output, repository, succeed};
 /// The ordinary user as whom a chore run by root does its work; nobody's id.
 pub const USER: u32 = 61_234;
 
+/// How the folders' names begin.
+const PREFIX: &str = "warren-xtask-";
+
+/// Whether a file of the temporary folder is called like a stage.
+pub fn is_stage(name: &str) -> bool {
+    name.starts_with(PREFIX)
+}
+
 /// A new folder below the temporary one, removed with all in it at the end.
 pub struct Stage(PathBuf);
 
 impl Stage {
     /// Makes the folder.
     pub fn new(chore: &str) -> Result<Self> {
-        let name = format!("warren-{chore}.{}", std::process::id());
+        let name = format!("{PREFIX}{chore}.{}", std::process::id());
         let path = std::env::temp_dir().join(name);
         fs::create_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         let stage = Self(path);

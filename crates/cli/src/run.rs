@@ -288,7 +288,7 @@ fn base_mounts(
             None => return Ok(system::mounts()),
             Some("overlay") => {
                 let proc = ProcRoot::open().map_err(Failure::new)?;
-                return system::host_overlay(&proc).map_err(Failure::new);
+                return Ok(system::host_overlay(&proc)?);
             }
             Some(_) => {}
         }

@@ -238,8 +238,13 @@ impl Child<'_> {
     fn die_with_parent(&self, signal: i32) -> Result<()> {
         let signal = Signal::from_named_raw(signal).ok_or(Errno::INVAL)?;
         rustix::process::set_parent_process_death_signal(Some(signal))?;
-        // The parent may have died before the call. Its pid cannot tell, being 0 from
-        // inside a new pid namespace in any case; the reader of the pipe can.
+        // The parent may have died before the call.
+        self.end_without_parent()
+    }
+
+    /// Ends if the parent has died. Its pid cannot tell, being 0 from inside a new pid
+    /// namespace in any case; the reader of the pipe can.
+    fn end_without_parent(&self) -> Result<()> {
         let mut pipe = [rustix::event::PollFd::new(
             &self.with.alive,
             rustix::event::PollFlags::empty(),
@@ -256,11 +261,17 @@ impl Child<'_> {
     }
 
     fn await_parent(&self) -> Result<()> {
+        // A parent that has died wakes nobody, and its death kills only who asked for it.
+        let pause = rustix::event::Timespec {
+            tv_sec: 1,
+            tv_nsec: 0,
+        };
         let released = self.with.report.released();
         while released.load(std::sync::atomic::Ordering::Acquire) == 0 {
             // The page is shared between processes: not a private futex.
-            match futex::wait(released, futex::Flags::empty(), 0, None) {
+            match futex::wait(released, futex::Flags::empty(), 0, Some(&pause)) {
                 Ok(()) | Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(Errno::TIMEDOUT) => self.end_without_parent()?,
                 Err(errno) => return Err(errno),
             }
         }

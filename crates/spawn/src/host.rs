@@ -49,13 +49,11 @@ impl Host {
     /// Asks the kernel who the caller is.
     #[must_use]
     pub fn probe() -> Self {
-        // Cannot fail for the caller itself.
-        let effective =
-            rustix::thread::capabilities(None).map_or(0, |sets| sets.effective.bits());
+        let uid = geteuid().as_raw();
         let mut host = Self {
-            uid: geteuid().as_raw(),
+            uid,
             gid: getegid().as_raw(),
-            capabilities: CapabilitySet::from_bits(effective),
+            capabilities: own_capabilities(uid),
             has_all_ids: false,
             ranges: Ranges::FromSystem,
         };
@@ -96,9 +94,23 @@ impl Host {
     }
 }
 
+/// The caller's effective capabilities. A filter may forbid to ask: root is then taken
+/// for privileged, so that a plan for it never falls back to mapping root to root.
+fn own_capabilities(uid: u32) -> CapabilitySet {
+    match rustix::thread::capabilities(None) {
+        Ok(sets) => CapabilitySet::from_bits(sets.effective.bits()),
+        Err(_) if uid == 0 => CapabilitySet::ALL,
+        Err(_) => CapabilitySet::EMPTY,
+    }
+}
+
+/// Whether every id is mapped; taken for true where that cannot be read, since a block
+/// that is not there cannot be mapped, and says so, where one's own id could.
 fn own_map_is_whole() -> bool {
     const EVERY_ID: u32 = u32::MAX;
-    let text = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let Ok(text) = std::fs::read_to_string("/proc/self/uid_map") else {
+        return true;
+    };
     text.split_ascii_whitespace().nth(2) == Some(EVERY_ID.to_string().as_str())
 }
 

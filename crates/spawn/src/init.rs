@@ -11,10 +11,10 @@
 use std::os::fd::BorrowedFd;
 
 use rustix::process::{Pid, WaitOptions};
-use warren_sys::exit_now;
 use warren_sys::signal::{self, SignalSet, Taken};
+use warren_sys::{Errno, exit_now};
 
-use crate::report::Report;
+use crate::report::{Detail, Report};
 
 /// The byte that says on the event pipe that the program was stopped by its terminal.
 pub const STOPPED: u8 = b's';
@@ -30,8 +30,7 @@ pub fn run(program: Pid, report: &Report, events: Option<BorrowedFd<'_>>) -> ! {
                 ..
             }) => reap(program, report, events),
             Ok(taken) => forward(taken, program, events.is_some()),
-            // Nothing to wait for can be wrong with a full set.
-            Err(_) => {}
+            Err(errno) => give_up(errno, report),
         }
     }
 }
@@ -42,17 +41,25 @@ fn reap(program: Pid, report: &Report, events: Option<BorrowedFd<'_>>) {
     if events.is_some() {
         options |= WaitOptions::UNTRACED;
     }
-    while let Ok(Some((child, status))) = rustix::process::wait(options) {
-        if child != program {
-            continue;
+    loop {
+        match rustix::process::wait(options) {
+            Ok(None) => return,
+            Ok(Some((child, _))) if child != program => {}
+            Ok(Some((_, status))) if status.stopped() => tell_stopped(events),
+            Ok(Some((_, status))) => {
+                report.end(status.as_raw());
+                exit_now(exit_code(status.as_raw()));
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => give_up(errno, report),
         }
-        if status.stopped() {
-            tell_stopped(events);
-            continue;
-        }
-        report.end(status.as_raw());
-        exit_now(exit_code(status.as_raw()));
     }
+}
+
+/// Ends, since nobody would hear of the program's end any more.
+fn give_up(errno: Errno, report: &Report) -> ! {
+    report.fail(errno, Detail::None);
+    exit_now(127)
 }
 
 fn tell_stopped(events: Option<BorrowedFd<'_>>) {

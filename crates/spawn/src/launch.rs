@@ -337,11 +337,12 @@ impl Started {
 
     /// Kills it and takes its wait status.
     fn end(&self) -> Option<i32> {
+        let kill = rustix::process::Signal::KILL;
         // ESRCH: it has died by itself.
-        let _ = rustix::process::pidfd_send_signal(
-            &self.pidfd,
-            rustix::process::Signal::KILL,
-        );
+        if rustix::process::pidfd_send_signal(&self.pidfd, kill) == Err(Errno::NOSYS) {
+            // It is not reaped yet, so the number is still its own.
+            let _ = signal::kill(self.pid, kill.as_raw());
+        }
         crate::process::reap(self.pid).ok()
     }
 }

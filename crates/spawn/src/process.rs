@@ -145,14 +145,14 @@ impl Child {
     /// as [`std::process::Child::wait`] does.
     ///
     /// # Errors
-    /// Whatever wait4(2) answers.
+    /// Whatever wait4(2) answers, here or to the init.
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
         drop(self.stdin.take());
         if let Some(status) = self.status {
             return Ok(status);
         }
         let status = reap(self.pid)?;
-        Ok(self.ended(status))
+        self.ended(status)
     }
 
     /// Says how the program has ended, if it has.
@@ -163,18 +163,26 @@ impl Child {
         if self.status.is_some() {
             return Ok(self.status);
         }
-        let found =
-            rustix::process::waitpid(Pid::from_raw(self.pid), WaitOptions::NOHANG)?;
-        Ok(found.map(|(_, status)| self.ended(status.as_raw())))
+        let pid = Pid::from_raw(self.pid);
+        let found = rustix::io::retry_on_intr(|| {
+            rustix::process::waitpid(pid, WaitOptions::NOHANG)
+        })?;
+        found
+            .map(|(_, status)| self.ended(status.as_raw()))
+            .transpose()
     }
 
     /// The program's own status where an init has told it, which cannot die of a signal
     /// itself; else that of the process.
-    fn ended(&mut self, status: i32) -> ExitStatus {
+    fn ended(&mut self, status: i32) -> io::Result<ExitStatus> {
         let told = self.plan.has_init.then(|| self.report.ended()).flatten();
         let status = ExitStatus::from_raw(told.unwrap_or(status));
         self.status = Some(status);
-        status
+        match self.report.failure() {
+            // Nothing else fails once the program was executed.
+            Some((errno, _)) if told.is_none() => Err(errno.into()),
+            _ => Ok(status),
+        }
     }
 
     /// How long each step of the launch took, if its plan was [timed](Plan::timed).

@@ -1,10 +1,16 @@
 //! The root that shows the host's system and nothing else of it.
 
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use warren_namespaces::ProcRoot;
 use warren_namespaces::mountinfo::{self, MountInfo};
+use warren_sys::Errno;
 
+use crate::error::Error;
 use crate::spec::{Access, Mount};
 
 /// Folders that hold the system: programs, libraries, settings.
@@ -74,45 +80,85 @@ pub fn secrets() -> Vec<Mount> {
     let fixed = SECRETS
         .into_iter()
         .map(PathBuf::from)
-        .filter(|path| path.exists());
+        .filter(|path| is_there(path));
     fixed
         .chain(ssh_host_keys())
         .map(|target| Mount::Mask { target })
         .collect()
 }
 
+/// Whether a file may be there: one that cannot be looked at is.
+fn is_there(path: &Path) -> bool {
+    !matches!(path.symlink_metadata(), Err(error) if is_absence(&error))
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
 fn ssh_host_keys() -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir("/etc/ssh") else {
-        return Vec::new();
+    let folder = Path::new("/etc/ssh");
+    let entries = match list(folder) {
+        Ok(entries) => entries,
+        Err(Errno::NOENT | Errno::NOTDIR) => return Vec::new(),
+        // Whatever is in it.
+        Err(_) => return vec![folder.to_owned()],
     };
     let is_key = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with("ssh_host_") && name.ends_with("_key")
     };
-    let mut keys: Vec<_> = entries
-        .flatten()
-        .map(|entry| entry.path())
+    entries
+        .into_iter()
+        .map(|(path, _)| path)
         .filter(is_key)
-        .collect();
-    // The order of a folder is not one; a plan's text must not change.
-    keys.sort();
-    keys
+        .collect()
 }
 
-/// How one folder of the host's root appears, if it is there.
+/// What is in a folder, sorted: the order of a folder is not one, and a plan's text must
+/// not change. The standard library's way would panic where the close fails.
+fn list(folder: &Path) -> Result<Vec<(PathBuf, FileType)>, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut dir = Dir::new(rustix::fs::open(folder, flags, Mode::empty())?)?;
+    let mut found = Vec::new();
+    while let Some(entry) = dir.read() {
+        let entry = entry?;
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let kind = match entry.file_type() {
+            // Not every filesystem says.
+            FileType::Unknown => {
+                let flags = AtFlags::SYMLINK_NOFOLLOW;
+                let stat = rustix::fs::statat(dir.fd()?, name, flags)?;
+                FileType::from_raw_mode(stat.st_mode)
+            }
+            kind => kind,
+        };
+        let name = OsString::from_vec(name.to_bytes().to_vec());
+        found.push((folder.join(name), kind));
+    }
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(found)
+}
+
+/// How one folder of the host's root appears, if it is there. One that cannot be looked
+/// at is bound: the plan looks again and has the words.
 fn shown(path: &str) -> Option<Mount> {
     let target = PathBuf::from(path);
-    let kind = std::fs::symlink_metadata(path).ok()?.file_type();
-    if kind.is_symlink() {
-        let content = std::fs::read_link(Path::new(path)).ok()?;
-        return Some(Mount::Symlink { content, target });
+    let bound = read_only(target.clone());
+    match target.symlink_metadata().map(|data| data.file_type()) {
+        Ok(kind) if kind.is_symlink() => match std::fs::read_link(&target) {
+            Ok(content) => Some(Mount::Symlink { content, target }),
+            Err(_) => Some(bound),
+        },
+        Ok(kind) => kind.is_dir().then_some(bound),
+        Err(error) => (!is_absence(&error)).then_some(bound),
     }
-    let source = target.clone();
-    kind.is_dir().then_some(Mount::Bind {
-        source,
-        target,
-        access: Access::ReadOnly,
-    })
 }
 
 /// The mounts that make an empty root the host's whole tree, each folder of it under an
@@ -123,11 +169,11 @@ fn shown(path: &str) -> Option<Mount> {
 /// namespace may not take a tree apart from the mounts in it.
 ///
 /// # Errors
-/// Where the mounts of the host cannot be read.
-pub fn host_overlay(proc: &ProcRoot) -> Result<Vec<Mount>, warren_namespaces::Error> {
-    let host = mountinfo::own(proc)?;
+/// Where the mounts of the host, or the folders that have mounts in them, cannot be read.
+pub fn host_overlay(proc: &ProcRoot) -> Result<Vec<Mount>, Error> {
+    let host = mountinfo::own(proc).map_err(|error| Error::spec(error.to_string()))?;
     let mut mounts = Vec::new();
-    overlay_below(Path::new("/"), &host, &mut mounts);
+    overlay_below(Path::new("/"), &host, &mut mounts)?;
     mounts.extend(kernel());
     mounts.push(Mount::Tmpfs {
         target: "/tmp".into(),
@@ -144,33 +190,37 @@ const LAYERS: [&str; 6] = ["ext4", "ext3", "ext2", "xfs", "btrfs", "f2fs"];
 /// What the container's root has in their stead.
 const REPLACED: [&str; 3] = ["/proc", "/dev", "/tmp"];
 
-fn overlay_below(dir: &Path, host: &[MountInfo], mounts: &mut Vec<Mount>) {
-    let Ok(entries) = std::fs::read_dir(dir) else {
-        return;
-    };
-    let mut entries: Vec<_> = entries.flatten().collect();
-    entries.sort_by_key(std::fs::DirEntry::file_name);
-    for entry in entries {
-        let path = entry.path();
-        let replaced = REPLACED.iter().any(|name| path == Path::new(name));
-        match entry.file_type() {
-            Ok(_) if replaced => {}
-            Ok(kind) if kind.is_dir() => overlay_folder(path, host, mounts),
-            Ok(kind) if kind.is_symlink() => {
-                if let Ok(content) = std::fs::read_link(&path) {
-                    mounts.push(Mount::Symlink {
-                        content,
-                        target: path,
-                    });
-                }
-            }
-            Ok(_) => mounts.push(read_only(path)),
-            Err(_) => {}
+fn overlay_below(
+    dir: &Path,
+    host: &[MountInfo],
+    mounts: &mut Vec<Mount>,
+) -> Result<(), Error> {
+    let unreadable =
+        |error| Error::spec(format!("list the folder {}", dir.display())).errno(error);
+    for (path, kind) in list(dir).map_err(unreadable)? {
+        if REPLACED.iter().any(|name| path == Path::new(name)) {
+            continue;
+        }
+        match kind {
+            FileType::Directory => overlay_folder(path, host, mounts)?,
+            FileType::Symlink => mounts.push(match std::fs::read_link(&path) {
+                Ok(content) => Mount::Symlink {
+                    content,
+                    target: path,
+                },
+                Err(_) => read_only(path),
+            }),
+            _ => mounts.push(read_only(path)),
         }
     }
+    Ok(())
 }
 
-fn overlay_folder(path: PathBuf, host: &[MountInfo], mounts: &mut Vec<Mount>) {
+fn overlay_folder(
+    path: PathBuf,
+    host: &[MountInfo],
+    mounts: &mut Vec<Mount>,
+) -> Result<(), Error> {
     let on_top = host.iter().rfind(|mount| mount.mount_point == path);
     let has_mounts = host
         .iter()
@@ -192,10 +242,11 @@ fn overlay_folder(path: PathBuf, host: &[MountInfo], mounts: &mut Vec<Mount>) {
                 target: path.clone(),
                 mode: 0o755,
             });
-            overlay_below(&path, host, mounts);
+            overlay_below(&path, host, mounts)?;
         }
         _ => mounts.push(read_only(path)),
     }
+    Ok(())
 }
 
 fn read_only(path: PathBuf) -> Mount {
@@ -203,5 +254,36 @@ fn read_only(path: PathBuf) -> Mount {
         source: path.clone(),
         target: path,
         access: Access::ReadOnly,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_listed_in_order_with_kinds_and_its_absence_is_an_error() {
+        let folder =
+            std::env::temp_dir().join(format!("warren-list-{}", std::process::id()));
+        std::fs::create_dir(&folder).expect("a new folder");
+        std::fs::create_dir(folder.join("b")).expect("a new folder");
+        std::fs::write(folder.join("c"), "").expect("a new file");
+        std::os::unix::fs::symlink("c", folder.join("a")).expect("a new symlink");
+        let found = list(&folder);
+        std::fs::remove_dir_all(&folder).expect("our own folder");
+        let expected = [
+            (folder.join("a"), FileType::Symlink),
+            (folder.join("b"), FileType::Directory),
+            (folder.join("c"), FileType::RegularFile),
+        ];
+        assert_eq!(found.expect("the folder"), expected);
+        assert_eq!(list(&folder).expect_err("it is gone"), Errno::NOENT);
+    }
+
+    #[test]
+    fn what_is_not_a_folder_or_symlink_of_the_system_is_not_shown() {
+        assert_eq!(shown("/nonexistent"), None);
+        assert_eq!(shown("/etc/passwd"), None);
+        assert_eq!(shown("/etc"), Some(read_only("/etc".into())));
     }
 }

@@ -60,6 +60,7 @@ impl Target {
         let fault = match fault {
             Fault::Fails(errno) => format!("e{}", errno.number),
             Fault::FailsAfter(errno) => format!("a{}", errno.number),
+            Fault::Refused => "z".to_owned(),
             Fault::Kill => "k".to_owned(),
         };
         format!("{}:{}:{}:{fault}", self.process, self.number, self.nth)
@@ -110,6 +111,9 @@ pub enum Fault {
     Fails(Errno),
     /// It is made, and returns an error all the same.
     FailsAfter(Errno),
+    /// It is made with 0 as its argument. So brk(2), which has no errno, fails: it
+    /// returns the end of the heap, and that has not moved.
+    Refused,
     /// The process is killed just before it.
     Kill,
 }
@@ -118,6 +122,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fails(errno) | Self::FailsAfter(errno) => f.write_str(errno.name),
+            Self::Refused => f.write_str("refused"),
             Self::Kill => f.write_str("SIGKILL"),
         }
     }
@@ -128,6 +133,7 @@ pub fn faults_of(name: &str) -> Vec<Fault> {
     let mut faults: Vec<Fault> = match name {
         // The kernel frees the descriptor first and complains then.
         "close" => vec![Fault::FailsAfter(EIO)],
+        "brk" => vec![Fault::Refused],
         _ => errors_of(name).iter().copied().map(Fault::Fails).collect(),
     };
     faults.push(Fault::Kill);
@@ -142,7 +148,7 @@ fn errors_of(name: &str) -> &'static [Errno] {
         | "set_tid_address" => &[],
         "clone3" => &[EPERM, ENOSPC, ENOSYS],
         "clone" | "fork" | "vfork" => &[EAGAIN],
-        "brk" | "mmap" | "mremap" | "mprotect" => &[ENOMEM],
+        "mmap" | "mremap" | "mprotect" => &[ENOMEM],
         "munmap" | "madvise" | "sigaltstack" | "rt_sigaction" | "rt_sigprocmask"
         | "pivot_root" | "seccomp" | "futex" => &[EINVAL],
         // A signal that is forwarded may come while they wait.
@@ -202,6 +208,7 @@ mod tests {
         };
         assert_eq!(target.injection(Fault::Fails(EACCES)), "2:257:3:e13");
         assert_eq!(target.injection(Fault::FailsAfter(EIO)), "2:257:3:a5");
+        assert_eq!(target.injection(Fault::Refused), "2:257:3:z");
         assert_eq!(target.injection(Fault::Kill), "2:257:3:k");
         assert_eq!(target.to_string(), "init openat 3");
     }

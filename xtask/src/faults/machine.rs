@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ impl Machine {
         let mut machine = Self::default();
         machine.mounts();
         machine.links();
-        machine.folders("cgroup", Path::new("/sys/fs/cgroup"));
+        machine.cgroups();
         machine.everything_below(own);
         machine.everything_below(Path::new("/run/warren"));
         machine.everything_below(Path::new("/dev/shm"));
@@ -68,13 +68,22 @@ impl Machine {
         }
     }
 
-    fn folders(&mut self, what: &str, folder: &Path) {
+    /// Those below our own and those with our name: others come and go beside them.
+    fn cgroups(&mut self) {
+        let own = own_cgroups();
+        self.cgroups_below(Path::new("/sys/fs/cgroup"), &own);
+    }
+
+    fn cgroups_below(&mut self, folder: &Path, own: &[PathBuf]) {
         for name in names_in(folder) {
-            let path = folder.join(name);
-            if path.is_dir() && !path.is_symlink() {
-                self.0.insert(format!("{what} {}", path.display()));
-                self.folders(what, &path);
+            let path = folder.join(&name);
+            if !path.is_dir() || path.is_symlink() {
+                continue;
             }
+            if name.contains("warren") || own.iter().any(|own| path.starts_with(own)) {
+                self.0.insert(format!("cgroup {}", path.display()));
+            }
+            self.cgroups_below(&path, own);
         }
     }
 
@@ -88,14 +97,34 @@ impl Machine {
         }
     }
 
-    /// Where others keep files, too, only those with our name on them.
+    /// Where others keep files, too, only those with our name on them; but not those of
+    /// chores, which may run beside this one.
     fn ours_in(&mut self, folder: &Path) {
         let names = names_in(folder)
             .into_iter()
-            .filter(|name| name.contains("warren"));
+            .filter(|name| name.contains("warren") && !crate::stage::is_stage(name));
         self.0
             .extend(names.map(|name| format!("file {}", folder.join(name).display())));
     }
+}
+
+/// Where this process is in each hierarchy, at the usual mount points.
+fn own_cgroups() -> Vec<PathBuf> {
+    let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+    // HIERARCHY:CONTROLLERS:PATH; that of cgroup v2 has no controllers.
+    let folder = |line: &str| {
+        let (_, rest) = line.split_once(':')?;
+        let (controllers, path) = rest.split_once(':')?;
+        let hierarchy = match controllers.strip_prefix("name=") {
+            Some(name) => name,
+            None if controllers.is_empty() && !unified => "unified",
+            None => controllers,
+        };
+        let path = path.strip_prefix('/')?;
+        Some(Path::new("/sys/fs/cgroup").join(hierarchy).join(path))
+    };
+    text.lines().filter_map(folder).collect()
 }
 
 /// The names in a folder; none if it is not there.
@@ -135,6 +164,14 @@ mod tests {
         );
         assert!(
             machine.0.iter().any(|line| line.starts_with("link lo ")),
+            "{machine:?}"
+        );
+        // Where there is any.
+        assert_eq!(
+            machine.0.iter().any(|line| line.starts_with("cgroup ")),
+            Path::new("/sys/fs/cgroup")
+                .read_dir()
+                .is_ok_and(|mut dir| dir.next().is_some()),
             "{machine:?}"
         );
     }
