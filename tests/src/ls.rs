@@ -8,7 +8,7 @@ pub const TESTS: &[Test] = tests! {
         the_callers_namespaces_are_listed_as_by_lsns,
         a_runs_namespaces_are_listed,
         json_has_a_version,
-        a_reader_that_goes_away_is_no_failure;
+        a_reader_that_goes_away_is_no_error;
 };
 
 fn listed(options: &[&str]) -> String {
@@ -47,8 +47,11 @@ fn json_has_a_version() {
     assert!(json["version"].is_number(), "{json}");
 }
 
-fn a_reader_that_goes_away_is_no_failure() {
+fn a_reader_that_goes_away_is_no_error() {
     let warren = warren_testkit::staged("warren");
     let script = format!("{{ {} ls; echo code $? >&2; }} | true", warren.display());
-    run(program("sh").args(["-c", &script])).complains("code 0");
+    let output = run(program("sh").args(["-c", &script]));
+    // Whether the first write or SIGPIPE comes first is open, as with any other tool.
+    let said = output.stderr.trim_end();
+    output.expect("silence", said == "code 0" || said == "code 141");
 }

@@ -83,7 +83,9 @@ fn missing_call(step: &Step) -> String {
         Step::DevPts | Step::RootOverlay { .. } | Step::Overlay { .. } | Step::Layers => {
             ("fsopen and move_mount", "5.2")
         }
-        Step::RootTree { .. } | Step::Bind { .. } => ("open_tree and move_mount", "5.2"),
+        Step::RootTree { .. } | Step::Bind { .. } => {
+            ("open_tree, mount_setattr and move_mount", "5.12")
+        }
         Step::CloneTree { .. } => ("open_tree and mount_setattr", "5.12"),
         Step::ProcMasks { .. } => ("mount_setattr", "5.12"),
         Step::Mask { .. } | Step::EnterRoot => ("move_mount", "5.2"),

@@ -13,7 +13,7 @@ pub const TESTS: &[Test] = tests! {
         a_missing_command_gives_127,
         a_directory_gives_126,
         a_file_that_may_not_be_executed_gives_126,
-        a_script_without_its_interpreter_names_it,
+        a_script_without_its_interpreter_is_told_from_a_missing_one,
         a_bad_flag_gives_125_and_the_usage,
         no_command_gives_125_and_the_usage,
         the_code_is_the_commands_though_a_child_outlives_it,
@@ -67,7 +67,7 @@ fn a_file_that_may_not_be_executed_gives_126() {
     .complains("/srv/plain");
 }
 
-fn a_script_without_its_interpreter_names_it() {
+fn a_script_without_its_interpreter_is_told_from_a_missing_one() {
     let file = scratch().join("script");
     fs::write(&file, "#!/no/such/interpreter\n").expect("write a script");
     fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755))
@@ -82,7 +82,8 @@ fn a_script_without_its_interpreter_names_it() {
         "/srv/script",
     ]))
     .exits(127)
-    .complains("/no/such/interpreter");
+    .complains("warren: execute /srv/script: No such file or directory\n")
+    .complains("hint: the file is there; the interpreter in its first line");
 }
 
 fn a_bad_flag_gives_125_and_the_usage() {

@@ -2,7 +2,7 @@
 //! is checked by the harness around every test; here are the ways to end.
 
 use rustix::process::Signal;
-use warren_testkit::{Running, Test, run, tests, warren};
+use warren_testkit::{Running, Test, program, run, staged, tests, warren};
 
 use super::{inside_with, shell};
 
@@ -13,6 +13,8 @@ pub const TESTS: &[Test] = tests! {
         nothing_is_left_of_processes_that_outlive_the_command,
         a_terminating_signal_reaches_the_command,
         a_command_may_handle_the_signal_and_choose_its_code,
+        a_signal_at_the_first_moment_reaches_the_command,
+        a_caller_that_ignores_its_childrens_ends_is_told_of_this_one,
         killing_the_supervisor_ends_everything_inside,
         a_failing_mount_leaves_nothing;
     Root:
@@ -54,6 +56,24 @@ fn a_command_may_handle_the_signal_and_choose_its_code() {
     assert_eq!(running.line(), "ready");
     running.signal(Signal::TERM);
     assert_eq!(running.ends(), 9);
+}
+
+fn a_signal_at_the_first_moment_reaches_the_command() {
+    for _ in 0..20 {
+        let script = "trap 'exit 9' TERM; echo ready; sleep 5 & wait; exit 8";
+        let mut running = Running::start(&mut shell(&[], script));
+        assert_eq!(running.line(), "ready");
+        running.signal(Signal::TERM);
+        assert_eq!(running.ends(), 9);
+    }
+}
+
+fn a_caller_that_ignores_its_childrens_ends_is_told_of_this_one() {
+    let mut perl = program("perl");
+    perl.args(["-e", "$SIG{CHLD} = 'IGNORE'; exec @ARGV"]);
+    perl.arg(staged("warren"));
+    perl.args(["run", "--", "sh", "-c", "sleep 0.1; exit 3"]);
+    run(&mut perl).exits(3);
 }
 
 fn killing_the_supervisor_ends_everything_inside() {

@@ -10,7 +10,8 @@ use super::{inside, inside_with};
 pub const TESTS: &[Test] = tests! {
     Both:
         the_host_root_is_whole_and_read_only,
-        an_overlay_of_the_host_starts_and_is_an_overlay,
+        each_folder_of_an_overlaid_host_is_an_overlay,
+        no_root_has_another_one_below_it,
         here_is_the_folder_it_was_started_in,
         a_bind_is_writable_and_a_read_only_bind_is_not,
         binds_happen_in_the_order_given,
@@ -33,11 +34,41 @@ fn the_host_root_is_whole_and_read_only() {
         .exits(1);
 }
 
-fn an_overlay_of_the_host_starts_and_is_an_overlay() {
-    let script = "while read -r id parent dev root point options rest; do
-        [ \"$point\" = / ] && echo \"${rest##*- }\"; done </proc/self/mountinfo";
-    let output = inside_with(&["--host-root=overlay"], script);
-    output.expect("an overlay at /", output.succeeds().contains("overlay"));
+/// The filesystem types of all mounts at `point`, the covered ones too.
+#[track_caller]
+fn mounted_at(point: &str, options: &[&str]) -> Vec<String> {
+    let output = inside_with(
+        options,
+        "while read -r line; do echo \"$line\"; done \
+        </proc/self/mountinfo",
+    );
+    let lines = output.succeeds().lines();
+    let here = lines.filter(|line| line.split(' ').nth(4) == Some(point));
+    here.filter_map(|line| line.split_once(" - ")?.1.split(' ').next())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn each_folder_of_an_overlaid_host_is_an_overlay() {
+    for folder in ["/usr", "/etc", "/var"] {
+        assert_eq!(mounted_at(folder, &["--host-root=overlay"]), ["overlay"]);
+    }
+}
+
+fn no_root_has_another_one_below_it() {
+    let root = small_root();
+    let usr = ["--ro-bind", "/usr", "/usr"];
+    for options in [
+        &[][..],
+        &["--host-root"],
+        &["--host-root=overlay"],
+        &["--root", &root, usr[0], usr[1], usr[2]],
+        &["--root", &root, "--writable", usr[0], usr[1], usr[2]],
+        &["--root", &root, "--ephemeral", usr[0], usr[1], usr[2]],
+    ] {
+        let roots = mounted_at("/", options);
+        assert_eq!(roots.len(), 1, "{options:?}: {roots:?}");
+    }
 }
 
 fn an_overlay_of_the_host_takes_any_change_and_keeps_none() {
