@@ -16,12 +16,9 @@ use rustix::termios::{
     OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
 };
 use warren_spawn::{Child, Event};
-use warren_sys::signal::{SignalFd, SignalSet};
+use warren_sys::signal::{SIGCHLD, SIGWINCH, SignalFd, SignalSet};
 
 use crate::supervise;
-
-const SIGCHLD: i32 = 17;
-const SIGWINCH: i32 = 28;
 
 /// What a terminal's line discipline takes for the end of input: Ctrl-D.
 const END_OF_INPUT: u8 = 4;

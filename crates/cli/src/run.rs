@@ -10,8 +10,8 @@ use warren_namespaces::accounts::{
 };
 use warren_namespaces::{IdMap, Kind, NamespaceSet, ProcRoot};
 use warren_spawn::{
-    Access, Host, IdMapping, Mount, Namespace, Namespaces, Plan, Root, Seccomp, Spec,
-    Terminal, User, system,
+    Access, DEFAULT_PATH, Host, IdMapping, Mount, Namespace, Namespaces, Plan, Root,
+    Seccomp, Spec, Terminal, User, system,
 };
 
 use crate::failure::{self, Failure};
@@ -439,8 +439,6 @@ fn environment(
     }
     Ok(env)
 }
-
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// `K=V`, or `K` for the caller's value if there is one.
 fn variable(word: &OsStr) -> Result<(OsString, Option<OsString>), Failure> {

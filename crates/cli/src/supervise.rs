@@ -4,21 +4,16 @@
 use std::process::ExitStatus;
 
 use warren_spawn::{Child, Error, ErrorKind, Plan, Terminal, Timing};
-use warren_sys::signal::{self, SignalSet, Taken};
+use warren_sys::signal::{
+    self, SIGCHLD, SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU,
+    SignalSet, Taken,
+};
 
 use crate::failure::Failure;
 use crate::pty;
 
-/// The signal that a command gets when its supervisor dies: `SIGKILL`.
-pub const KILL: i32 = 9;
-
-const SIGHUP: i32 = 1;
-const SIGCHLD: i32 = 17;
-const SIGCONT: i32 = 18;
-const SIGSTOP: i32 = 19;
-const SIGTSTP: i32 = 20;
-const SIGTTIN: i32 = 21;
-const SIGTTOU: i32 = 22;
+/// The signal that a command gets when its supervisor dies.
+pub const KILL: i32 = SIGKILL;
 
 /// Carries a plan out and gives the exit code of its command.
 pub fn run(plan: Plan, trace: bool) -> Result<u8, Failure> {

@@ -15,7 +15,7 @@ use warren_namespaces::{Kind, NamespaceSet, NsFd};
 use crate::error::Error;
 use crate::launch::Streams;
 use crate::spec::{Access, IdMapping, Join, Mount, Namespace, Root, Seccomp, Spec, User};
-use crate::{Child, Host, Output, Plan, system};
+use crate::{Child, DEFAULT_PATH, Host, Output, Plan, system};
 
 /// Builds a process in namespaces of its own, in the manner of
 /// [`std::process::Command`].
@@ -322,10 +322,6 @@ impl Command {
         })
     }
 }
-
-/// Where programs are looked for in a root that may not be the caller's.
-pub(crate) const DEFAULT_PATH: &str =
-    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The posture of everything that is not trusted: all namespaces, no capability, no way
 /// to more.

@@ -34,3 +34,7 @@ pub use spec::{
     User,
 };
 pub use step::{Side, Step};
+
+/// Where programs are looked for in a root that may not be the caller's.
+pub const DEFAULT_PATH: &str =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

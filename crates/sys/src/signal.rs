@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use crate::{Errno, Result, check};
 
+pub use libc::{
+    SIGCHLD, SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH,
+};
+
 /// A set of signals, as the kernel lays it out: bit N-1 is signal N.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,71 @@
+//! From the child to the program.
+
+use std::ffi::CStr;
+use std::os::fd::BorrowedFd;
+
+use rustix::fs::FileType;
+use warren_sys::signal::{self, SignalSet};
+use warren_sys::{Errno, Result};
+
+use super::{Child, Failure};
+use crate::report::Detail;
+use crate::step::Program;
+
+impl Child<'_> {
+    /// Puts the standard streams in place and closes at exec what is not to be kept.
+    pub(super) fn descriptors(&self, keep: &[i32]) -> Result<()> {
+        let [stdin, stdout, stderr] = self.with.stdio;
+        if let Some(fd) = stdin {
+            rustix::stdio::dup2_stdin(fd)?;
+        }
+        if let Some(fd) = stdout {
+            rustix::stdio::dup2_stdout(fd)?;
+        }
+        if let Some(fd) = stderr {
+            rustix::stdio::dup2_stderr(fd)?;
+        }
+        // Not now: the end of the pipe must mark the moment of the exec.
+        warren_sys::close_range_on_exec(3);
+        for fd in keep {
+            // SAFETY: the descriptor is inherited and nobody here owns it; a number
+            // that is not open is EBADF.
+            let fd = unsafe { BorrowedFd::borrow_raw(*fd) };
+            rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;
+        }
+        Ok(())
+    }
+}
+
+/// Tries each path and says why none could be executed.
+pub(super) fn execute(program: &Program, blocked: SignalSet) -> Failure {
+    signal::set_blocked(blocked);
+    let mut worst = Errno::NOENT;
+    let mut found: Option<&CStr> = None;
+    for path in &program.candidates {
+        match warren_sys::execve(path, &program.arguments, &program.environment) {
+            Errno::NOENT if !exists(path) => {}
+            Errno::NOTDIR => {}
+            // As execvp(3): a later folder may have one that can be executed.
+            errno @ (Errno::ACCESS | Errno::NOENT) => {
+                worst = errno;
+                found = Some(path);
+            }
+            errno => return (errno, Detail::None),
+        }
+    }
+    let detail = match found {
+        Some(path) if is_folder(path) => Detail::IsFolder,
+        Some(_) if worst == Errno::NOENT => Detail::InterpreterMissing,
+        _ => Detail::None,
+    };
+    (worst, detail)
+}
+
+fn exists(path: &CStr) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::EXISTS).is_ok()
+}
+
+fn is_folder(path: &CStr) -> bool {
+    rustix::fs::stat(path)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+}

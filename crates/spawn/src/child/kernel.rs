@@ -1,0 +1,128 @@
+//! /proc and /dev.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{FileType, Mode};
+use rustix::mount::MountFlags;
+use warren_mounts::{
+    Attributes, Filesystem, Node, Target, attach, bind_here, mount_here,
+};
+use warren_sys::{Errno, Result};
+
+use super::Child;
+use super::tree::tmpfs;
+
+/// The device files of a container.
+const DEVICES: [(&CStr, &CStr); 6] = [
+    (c"/dev/null", c"null"),
+    (c"/dev/zero", c"zero"),
+    (c"/dev/full", c"full"),
+    (c"/dev/random", c"random"),
+    (c"/dev/urandom", c"urandom"),
+    (c"/dev/tty", c"tty"),
+];
+
+/// Their names, for the reader of a plan.
+pub const DEVICE_NAMES: &str = "null, zero, full, random, urandom, tty";
+impl Child<'_> {
+    pub(super) fn mount_proc(&mut self, target: &Target) -> Result<()> {
+        let attributes =
+            Attributes::NO_SUID | Attributes::NO_DEVICES | Attributes::NO_EXEC;
+        let proc = Filesystem::open(c"proc")?.mount(attributes)?;
+        attach(proc.as_fd(), self.root()?, target, Node::Folder)?;
+        self.fds.proc = Some(proc);
+        Ok(())
+    }
+
+    /// Files that tell of the host are covered; those that change it are read-only. In a
+    /// user namespace of its own nobody has the right to most of them anyway.
+    pub(super) fn mask_proc(&mut self, all: bool) -> Result<()> {
+        const FILES: [&CStr; 4] =
+            [c"interrupts", c"keys", c"sched_debug", c"timer_stats"];
+        const FOLDERS: [&CStr; 3] = [c"acpi", c"asound", c"scsi"];
+        const ROOTS_FILES: [&CStr; 3] = [c"kcore", c"latency_stats", c"timer_list"];
+        const ROOTS_SETTINGS: [&CStr; 4] = [c"bus", c"fs", c"irq", c"sysrq-trigger"];
+        let proc = self.fds.proc.as_ref().ok_or(Errno::BADF)?;
+        rustix::process::fchdir(proc)?;
+        let (files, settings) = if all {
+            (&ROOTS_FILES[..], &ROOTS_SETTINGS[..])
+        } else {
+            (&[][..], &[][..])
+        };
+        for name in FILES.iter().chain(files) {
+            if_there(bind_here(c"/dev/null", name))?;
+        }
+        for name in FOLDERS {
+            if_there(mount_here(c"tmpfs", name, MountFlags::RDONLY, None))?;
+        }
+        // Nothing that covers can be opened as a device, or be anything else.
+        let attributes =
+            Attributes::NO_SUID | Attributes::NO_DEVICES | Attributes::NO_EXEC;
+        warren_mounts::set_attributes(proc.as_fd(), attributes, true)?;
+        for name in [c"sys"].iter().chain(settings) {
+            if_there(bind_here(name, name).and_then(|()| {
+                warren_mounts::add_attributes(proc.as_fd(), name, Attributes::READ_ONLY)
+            }))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn dev_folder(&mut self, target: &Target) -> Result<()> {
+        let dev = tmpfs(c"755", None)?;
+        attach(dev.as_fd(), self.root()?, target, Node::Folder)?;
+        self.fds.dev = Some(dev);
+        Ok(())
+    }
+
+    pub(super) fn dev(&self) -> Result<BorrowedFd<'_>> {
+        self.fds.dev.as_ref().map(OwnedFd::as_fd).ok_or(Errno::BADF)
+    }
+
+    /// A user namespace may not make device files, so the host's are shown.
+    pub(super) fn devices(&self) -> Result<()> {
+        rustix::process::fchdir(self.dev()?)?;
+        for (source, name) in DEVICES {
+            let mode = Mode::from_raw_mode(0o444);
+            rustix::fs::mknodat(rustix::fs::CWD, name, FileType::RegularFile, mode, 0)?;
+            bind_here(source, name)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn dev_links(&self) -> Result<()> {
+        const LINKS: [(&CStr, &CStr); 6] = [
+            (c"/proc/self/fd", c"fd"),
+            (c"/proc/self/fd/0", c"stdin"),
+            (c"/proc/self/fd/1", c"stdout"),
+            (c"/proc/self/fd/2", c"stderr"),
+            (c"/proc/kcore", c"core"),
+            (c"pts/ptmx", c"ptmx"),
+        ];
+        let dev = self.dev()?;
+        for (content, name) in LINKS {
+            rustix::fs::symlinkat(content, dev, name)?;
+        }
+        rustix::fs::mkdirat(dev, c"shm", Mode::from_raw_mode(0o1777))
+    }
+
+    pub(super) fn dev_pts(&self) -> Result<()> {
+        let dev = self.dev()?;
+        rustix::process::fchdir(dev)?;
+        rustix::fs::mkdirat(dev, c"pts", Mode::from_raw_mode(0o755))?;
+        // Every devpts is an instance of its own since Linux 4.7.
+        let options = Some(c"ptmxmode=666,mode=620");
+        mount_here(c"devpts", c"pts", MountFlags::empty(), options)?;
+        // In one call for the devices as well.
+        let attributes = Attributes::NO_SUID | Attributes::NO_EXEC;
+        warren_mounts::set_attributes(dev, attributes, true)
+    }
+}
+
+/// Takes what is not there as done.
+fn if_there(result: Result<()>) -> Result<()> {
+    match result {
+        Err(Errno::NOENT) => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,113 @@
+//! The id maps of a plan, and who writes them.
+
+use warren_namespaces::{IdMap, Kind};
+
+use super::Planner;
+use crate::error::Error;
+use crate::spec::{IdMapping, User};
+use crate::step::{MapLines, MapWriter, Maps};
+
+impl Planner<'_> {
+    pub(super) fn maps(&self) -> Result<Option<Maps>, Error> {
+        if !self.is_new(Kind::User) {
+            return Ok(None);
+        }
+        let (host, user) = (self.host, self.spec.user.clone().unwrap_or_default());
+        let single = || {
+            let uids = vec![IdMap::single(user.uid, host.uid)];
+            let gids = vec![IdMap::single(user.gid, host.gid)];
+            MapLines::Known { uids, gids }
+        };
+        let lines = match &self.spec.id_map {
+            IdMapping::Unmapped => return Ok(None),
+            IdMapping::Explicit { uids, gids } => MapLines::Known {
+                uids: uids.clone(),
+                gids: gids.clone(),
+            },
+            IdMapping::Single => single(),
+            IdMapping::Auto if host.is_privileged() && host.has_all_ids => {
+                MapLines::FreeBlock
+            }
+            IdMapping::Auto if host.is_privileged() => single(),
+            IdMapping::Auto => match host.ranges() {
+                Some((uids, gids)) => MapLines::Known { uids, gids },
+                None => single(),
+            },
+        };
+        let maps = Maps {
+            writer: self.writer(&lines),
+            lines,
+        };
+        if let Some(user) = &self.spec.user {
+            check_user(&maps.lines, user)?;
+        }
+        Ok(Some(maps))
+    }
+
+    /// Who has privilege over the ids writes the maps, and can give up the groups first;
+    /// any process may write its own if each is one line of its own id.
+    fn writer(&self, lines: &MapLines) -> MapWriter {
+        let own = |map: &[IdMap], id| matches!(map, [line] if line.count == 1 && line.outside == id);
+        let is_own = matches!(
+            lines,
+            MapLines::Known { uids, gids }
+                if own(uids, self.host.uid) && own(gids, self.host.gid)
+        );
+        match (self.host.is_privileged(), self.host.has_all_ids) {
+            (true, true) => MapWriter::Parent,
+            _ if is_own => MapWriter::Child,
+            (true, false) => MapWriter::Parent,
+            (false, _) => MapWriter::Helpers,
+        }
+    }
+
+    /// Whether setgroups(2) works: not in a map that was written without privilege, and
+    /// not below such a one, where root of a container may find itself.
+    pub(super) fn can_set_groups(&self, maps: Option<&Maps>) -> bool {
+        match maps.map(|maps| maps.writer) {
+            Some(MapWriter::Child) => false,
+            Some(MapWriter::Parent) => self.host.has_all_ids,
+            Some(MapWriter::Helpers) | None => true,
+        }
+    }
+
+    /// Who sets the container up: its root, or the first user that is mapped.
+    pub(super) fn setup_user(&self, maps: Option<&Maps>) -> Option<User> {
+        let first = |map: &[IdMap]| {
+            map.iter()
+                .find_map(|line| (line.inside == 0).then_some(0))
+                .or_else(|| map.first().map(|line| line.inside))
+                .unwrap_or(0)
+        };
+        match &maps?.lines {
+            MapLines::FreeBlock => Some(User::ROOT),
+            MapLines::Known { uids, gids } => Some(User {
+                uid: first(uids),
+                gid: first(gids),
+                groups: Some(Vec::new()),
+            }),
+        }
+    }
+}
+
+/// Whether the program's user is mapped.
+fn check_user(lines: &MapLines, user: &User) -> Result<(), Error> {
+    let mapped = |map: &[IdMap], id| map.iter().any(|line| line.to_outside(id).is_some());
+    let (uid, gid) = match lines {
+        MapLines::FreeBlock => {
+            (user.uid < crate::ids::BLOCK, user.gid < crate::ids::BLOCK)
+        }
+        MapLines::Known { uids, gids } => {
+            (mapped(uids, user.uid), mapped(gids, user.gid))
+        }
+    };
+    if uid && gid {
+        return Ok(());
+    }
+    let (what, id) = if uid {
+        ("gid", user.gid)
+    } else {
+        ("uid", user.uid)
+    };
+    Err(Error::spec(format!("{what} {id} is not in the id map")))
+}

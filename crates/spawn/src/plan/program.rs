@@ -1,0 +1,63 @@
+//! The program of a plan, in the form that execve(2) takes.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use warren_sys::CStringArray;
+
+use crate::DEFAULT_PATH;
+use crate::error::{Error, ErrorKind};
+use crate::spec::Spec;
+use crate::step::Program;
+
+/// The program in the form of execve(2).
+pub fn program(spec: &Spec) -> Result<Program, Error> {
+    let strings = |words: &mut dyn Iterator<Item = OsString>| {
+        let words: Result<Vec<_>, _> = words.map(|word| c_string(&word)).collect();
+        words.map(CStringArray::new)
+    };
+    let name = spec.argv[0].clone();
+    let mut environment = spec.env.iter().map(|(key, value)| {
+        [key.as_os_str(), OsStr::new("="), value.as_os_str()]
+            .into_iter()
+            .collect()
+    });
+    Ok(Program {
+        candidates: candidates(&name, &spec.env)?,
+        arguments: strings(&mut spec.argv.iter().cloned())?,
+        environment: strings(&mut environment)?,
+        name,
+    })
+}
+
+/// The paths at which execvp(3) would look for `name`.
+fn candidates(name: &OsStr, env: &[(OsString, OsString)]) -> Result<Vec<CString>, Error> {
+    if name.is_empty() {
+        return Err(Error::new(
+            ErrorKind::NotFound,
+            "execute a program without a name",
+        ));
+    }
+    if name.as_bytes().contains(&b'/') {
+        return Ok(vec![c_string(name)?]);
+    }
+    let path = env.iter().rev().find(|(key, _)| key == "PATH");
+    let path = path.map_or(OsStr::new(DEFAULT_PATH), |(_, value)| value.as_os_str());
+    std::env::split_paths(path)
+        // An empty entry means the working directory to execvp(3), which nobody who
+        // runs what they do not trust can mean.
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .map(|dir: PathBuf| c_string(dir.join(name).as_os_str()))
+        .collect()
+}
+
+pub fn c_string(text: &OsStr) -> Result<CString, Error> {
+    CString::new(text.as_bytes())
+        .map_err(|_| Error::spec(format!("'{}' has a NUL byte", text.display())))
+}
+
+/// A text of our own making, which has no NUL.
+pub fn own_text(text: &str) -> CString {
+    CString::new(text).unwrap_or_default()
+}
