@@ -58,6 +58,9 @@ impl Plan {
         if self.timed {
             report.take_times();
         }
+        if self.has_init {
+            warren_sys::arguments::find();
+        }
         let (clone, opened) = self.before_clone(&report)?;
         let channels = Channels::new(self.has_terminal)?;
         let started =

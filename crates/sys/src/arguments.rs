@@ -34,6 +34,36 @@ pub unsafe fn remember(count: i32, arguments: *const *const c_char) {
     LENGTH.store(whole, Ordering::Relaxed);
 }
 
+/// Looks in /proc/self/stat for where the argument strings lie, for a program that did
+/// not begin with [`remember`]. Once found, they stay where they are.
+pub fn find() {
+    if !START.load(Ordering::Relaxed).is_null() {
+        return;
+    }
+    let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else {
+        return;
+    };
+    let Some((start, end)) = argument_range(&stat) else {
+        return;
+    };
+    LENGTH.store(end - start, Ordering::Relaxed);
+    START.store(
+        std::ptr::with_exposed_provenance_mut(start),
+        Ordering::Relaxed,
+    );
+}
+
+/// `arg_start` and `arg_end` of proc_pid_stat(5), if it tells them.
+fn argument_range(stat: &str) -> Option<(usize, usize)> {
+    const ARG_START: usize = 48;
+    // The name, in parentheses, may have blanks; the third field follows it.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut fields = fields.split_ascii_whitespace().skip(ARG_START - 3);
+    let start: usize = fields.next()?.parse().ok()?;
+    let end: usize = fields.next()?.parse().ok()?;
+    (start != 0 && end > start).then_some((start, end))
+}
+
 /// Replaces the arguments that ps(1) shows of this process by `title`, cut to their
 /// length; does nothing where it is not known where they are.
 ///
@@ -46,12 +76,32 @@ pub unsafe fn replace_arguments(title: &CStr) {
         return;
     }
     let length = LENGTH.load(Ordering::Relaxed);
-    // SAFETY: `remember` got the start and the length of memory that the kernel gave the
-    // process to write; the caller promises that nobody reads it as something else.
+    // SAFETY: start and length are of memory that the kernel gave the process for its
+    // arguments, which it may write; nobody reads it meanwhile, as the caller promises.
     let bytes = unsafe { std::slice::from_raw_parts_mut(start, length) };
     bytes.fill(0);
     // The last byte stays NUL: else the kernel goes on reading beyond.
     let title = title.to_bytes();
     let shown = title.len().min(length.saturating_sub(1));
     bytes[..shown].copy_from_slice(&title[..shown]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_lie_where_the_kernel_says() {
+        let stat = std::fs::read_to_string("/proc/self/stat").expect("/proc is mounted");
+        let (start, end) = argument_range(&stat).expect("a process sees its own");
+        let shown = std::fs::read("/proc/self/cmdline").expect("/proc is mounted");
+        assert_eq!(end - start, shown.len());
+    }
+
+    #[test]
+    fn a_stat_that_hides_the_range_gives_none() {
+        let hidden = format!("1 (a) b) S{}", " 0".repeat(50));
+        assert_eq!(argument_range(&hidden), None);
+        assert_eq!(argument_range("1 (short) S 0"), None);
+    }
 }
