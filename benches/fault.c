@@ -1,7 +1,8 @@
 /* The tracer of `cargo xtask faults`: runs a program and all that it starts, and lets one
  * chosen system call of one chosen process fail, or kills the process there.
  *
- *     fault -o REPORT [-u UID] [-t SECONDS] [-i PROCESS:NUMBER:NTH:FAULT] COMMAND...
+ *     fault -o REPORT [-u UID] [-e FOLDER] [-t SECONDS] [-i PROCESS:NUMBER:NTH:FAULT]
+ *           COMMAND...
  *
  * Processes are numbered from 1 in the order in which they come to be; NTH counts the
  * calls with that NUMBER of that process alone. strace's injection counts so too but
@@ -9,6 +10,8 @@
  * reached while the first makes as many. FAULT is `e5` (the call is not made and returns
  * errno 5), `a5` (it is made, and returns errno 5 all the same), `z` (it is made with 0
  * as its first argument) or `k` (SIGKILL).
+ *
+ * With -e, passwd, subuid and subgid of FOLDER are those of /etc, for COMMAND alone.
  *
  * REPORT is a list of lines, in order:
  *     call PROCESS NUMBER     (without -i)
@@ -28,6 +31,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/time.h>
@@ -326,10 +331,25 @@ static void choose(const char *text)
 	}
 }
 
+/* In a mount namespace of the tracer's own, which nobody else sees. */
+static void show_accounts(const char *folder)
+{
+	static const char *const names[] = { "passwd", "subuid", "subgid" };
+	if (unshare(CLONE_NEWNS) || mount("", "/", 0, MS_REC | MS_PRIVATE, 0))
+		die("unshare");
+	for (int i = 0; i < 3; i++) {
+		char from[4096], to[32];
+		snprintf(from, sizeof from, "%s/%s", folder, names[i]);
+		snprintf(to, sizeof to, "/etc/%s", names[i]);
+		if (mount(from, to, 0, MS_BIND, 0))
+			die(to);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	int option, uid = -1, seconds = 10;
-	while ((option = getopt(argc, argv, "+o:u:t:i:")) != -1) {
+	while ((option = getopt(argc, argv, "+o:u:e:t:i:")) != -1) {
 		switch (option) {
 		case 'o':
 			report = fopen(optarg, "we");
@@ -338,6 +358,9 @@ int main(int argc, char **argv)
 			break;
 		case 'u':
 			uid = atoi(optarg);
+			break;
+		case 'e':
+			show_accounts(optarg);
 			break;
 		case 't':
 			seconds = atoi(optarg);

@@ -46,6 +46,8 @@ pub struct Arguments {
 struct Job {
     name: &'static str,
     as_root: bool,
+    /// The user has ranges of ids in /etc/subuid and /etc/subgid.
+    has_ranges: bool,
     /// The arguments of `warren`, with `STAGE` for a folder that the user owns.
     arguments: &'static str,
 }
@@ -55,29 +57,63 @@ const JOBS: &[Job] = &[
     Job {
         name: "user",
         as_root: false,
+        has_ranges: false,
         arguments: "run --map single -- true",
     },
     Job {
         name: "user-host-root",
         as_root: false,
+        has_ranges: false,
         arguments: "run --map single --host-root -- true",
     },
     Job {
         name: "root",
         as_root: true,
+        has_ranges: false,
         arguments: "run -- true",
     },
     Job {
         name: "root-overlay",
         as_root: true,
+        has_ranges: false,
         arguments: "run --host-root=overlay --hostname burrow --tmpfs /mnt \
                     --ro-bind STAGE /srv -- true",
+    },
+    Job {
+        name: "user-ranges",
+        as_root: false,
+        has_ranges: true,
+        arguments: "run --host-root -- true",
+    },
+    Job {
+        name: "user-terminal",
+        as_root: false,
+        has_ranges: false,
+        arguments: "run --map single --host-root -t -- true",
+    },
+    Job {
+        name: "root-user",
+        as_root: true,
+        has_ranges: false,
+        arguments: "run --host-root --user 1:1 --cap-add net_raw -- true",
+    },
+    Job {
+        name: "user-bare",
+        as_root: false,
+        has_ranges: false,
+        arguments: "run --map single --host-root --no-init --share net,uts -- true",
+    },
+    Job {
+        name: "user-unshare",
+        as_root: false,
+        has_ranges: false,
+        arguments: "unshare --all --map-root-user --mount-proc -- true",
     },
 ];
 
 /// Breaks the jobs; true if every fault was held.
 pub fn run(arguments: &Arguments) -> Result<bool> {
-    require(&[("gcc", "gcc libc6-dev")])?;
+    require(&[("gcc", "gcc libc6-dev"), ("newuidmap", "uidmap")])?;
     if let Some(name) = arguments
         .job
         .iter()
@@ -119,6 +155,7 @@ impl Breaker {
             names: Names::of_kernel_headers()?,
             stage,
         };
+        accounts(&breaker.accounts())?;
         // Where an ordinary user's runs keep what they keep.
         let own = breaker.own();
         fs::create_dir(&own)?;
@@ -132,10 +169,15 @@ impl Breaker {
         self.stage.path().join("own")
     }
 
+    /// What a user with ranges has in /etc.
+    fn accounts(&self) -> PathBuf {
+        self.stage.path().join("etc")
+    }
+
     /// Runs one job with each of its faults.
     fn job(&self, job: &Job, arguments: &Arguments) -> Result<Tally> {
         println!("{}: warren {}", job.name, job.arguments);
-        if job.as_root && !self.is_root {
+        if (job.as_root || job.has_ranges) && !self.is_root {
             println!("  failed: it needs root");
             return Ok(Tally {
                 passed: 0,
@@ -240,6 +282,9 @@ impl Breaker {
         if self.is_root && !job.as_root {
             tracer.args(["-u", &USER.to_string()]);
         }
+        if job.has_ranges {
+            tracer.arg("-e").arg(self.accounts());
+        }
         if let Some((target, fault)) = fault {
             tracer.args(["-i", &target.injection(fault)]);
         }
@@ -264,6 +309,19 @@ impl Breaker {
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         Trace::parse(&fs::read_to_string(&report)?, stderr)
     }
+}
+
+/// Makes a folder with the files of /etc by which newuidmap(1) and newgidmap(1) let
+/// [`USER`] have ranges of ids.
+fn accounts(folder: &Path) -> Result<()> {
+    const RANGE: &str = "burrow:1000000000:65536\n";
+    fs::create_dir(folder)?;
+    let passwd = fs::read_to_string("/etc/passwd")?;
+    let user = format!("burrow:x:{USER}:{USER}::/:/bin/sh\n");
+    fs::write(folder.join("passwd"), passwd + &user)?;
+    fs::write(folder.join("subuid"), RANGE)?;
+    fs::write(folder.join("subgid"), RANGE)?;
+    Ok(())
 }
 
 fn words(arguments: &str, own: &Path) -> Vec<String> {

@@ -494,19 +494,39 @@ fn run_helper(name: &str, pid: i32, map: &[IdMap]) -> Result<(), Error> {
     let numbers = map
         .iter()
         .flat_map(|line| [line.inside, line.outside, line.count]);
-    let output = std::process::Command::new(path)
+    let failed = |why: &str| Error::new(ErrorKind::Step, format!("{doing}: {why}"));
+    let mut helper = std::process::Command::new(path)
         .arg(pid.to_string())
         .args(numbers.map(|number| number.to_string()))
         .env_clear()
-        .output()
-        .map_err(|error| Error::new(ErrorKind::Step, format!("{doing}: {error}")))?;
-    if output.status.success() {
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .map_err(|error| failed(&error.to_string()))?;
+    let said = helper.stderr.take().map(words).unwrap_or_default();
+    let status = helper.wait().map_err(|error| failed(&error.to_string()))?;
+    if status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(Error::new(ErrorKind::Step, format!("{doing}: {said}"))
+    // One that was killed says nothing.
+    let why = if said.is_empty() {
+        status.to_string()
+    } else {
+        said
+    };
+    Err(failed(&why)
         .hint("it grants what /etc/subuid and /etc/subgid list for the user, and needs its set-user-id bit or file capability")
         .hint("one id alone needs no helper: --map single"))
+}
+
+/// What a helper says, as far as it can be read.
+fn words(mut stream: std::process::ChildStderr) -> String {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    // Not by Command::output, which panics where a read fails.
+    let _ = stream.read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).trim().to_owned()
 }
 
 fn receive_descriptor(channel: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {

@@ -50,6 +50,8 @@ pub struct Target {
     pub name: String,
     /// Which of the process's calls of this name, from 1.
     pub nth: u32,
+    /// The process of the contained program.
+    pub payload: u32,
     /// Whether the contained program had ended well when it came.
     pub after_payload: bool,
 }
@@ -71,8 +73,8 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let who = match self.process {
             1 => "supervisor",
+            number if number == self.payload => "payload",
             2 => "init",
-            3 => "payload",
             _ => "helper",
         };
         write!(f, "{who} {} {}", self.name, self.nth)
@@ -145,12 +147,12 @@ fn errors_of(name: &str) -> &'static [Errno] {
         // These cannot fail.
         "exit" | "exit_group" | "rt_sigreturn" | "getpid" | "gettid" | "getppid"
         | "getuid" | "geteuid" | "getgid" | "getegid" | "umask" | "sched_yield"
-        | "set_tid_address" => &[],
+        | "set_tid_address" | "rt_sigprocmask" => &[],
         "clone3" => &[EPERM, ENOSPC, ENOSYS],
         "clone" | "fork" | "vfork" => &[EAGAIN],
         "mmap" | "mremap" | "mprotect" => &[ENOMEM],
-        "munmap" | "madvise" | "sigaltstack" | "rt_sigaction" | "rt_sigprocmask"
-        | "pivot_root" | "seccomp" | "futex" => &[EINVAL],
+        "munmap" | "madvise" | "sigaltstack" | "rt_sigaction" | "pivot_root"
+        | "seccomp" | "futex" => &[EINVAL],
         // A signal that is forwarded may come while they wait.
         "wait4" | "waitid" => &[EINTR, ECHILD],
         "read" => &[EINTR, EIO],
@@ -204,6 +206,7 @@ mod tests {
             number: 257,
             name: "openat".to_owned(),
             nth: 3,
+            payload: 3,
             after_payload: false,
         };
         assert_eq!(target.injection(Fault::Fails(EACCES)), "2:257:3:e13");

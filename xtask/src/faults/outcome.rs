@@ -1,6 +1,6 @@
 //! What a traced run did, and whether that was right.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::calls::{Fault, Names, Target};
@@ -98,10 +98,16 @@ impl Trace {
         pairs.take_while(|(own, other)| own == other).count()
     }
 
+    /// The process of the contained program: helpers come before it.
+    fn payload(&self) -> u32 {
+        executed(&self.events).max().unwrap_or(0)
+    }
+
     /// The calls, but for the `startup` first of the first process.
     pub fn targets(&self, startup: usize, names: &Names) -> Vec<Target> {
         let mut turns = BTreeMap::new();
         let mut first = 0;
+        let payload = self.payload();
         let mut targets = Vec::new();
         for (place, event) in self.events.iter().enumerate() {
             let Event::Call { process, number } = event else {
@@ -118,7 +124,8 @@ impl Trace {
                 number: *number,
                 name: names.name(*number),
                 nth: *nth,
-                after_payload: payload_succeeded(&self.events[..place]),
+                payload,
+                after_payload: succeeded(payload, &self.events[..place]),
             });
         }
         targets
@@ -139,16 +146,26 @@ impl fmt::Display for Trace {
     }
 }
 
-/// A process that executed another program has ended with 0.
-fn payload_succeeded(events: &[Event]) -> bool {
-    let mut executed = BTreeSet::new();
-    events.iter().any(|event| match event {
-        Event::Exec { process } => {
-            executed.insert(*process);
-            false
-        }
-        Event::Exit { process, status: 0 } => executed.contains(process),
-        _ => false,
+/// The process `payload` has executed its program and ended with 0; or the only process
+/// that executed any has, since a run may cope by doing without helpers.
+fn succeeded(payload: u32, events: &[Event]) -> bool {
+    let executed: Vec<u32> = executed(events).collect();
+    let payload = match executed[..] {
+        [only] => only,
+        _ => payload,
+    };
+    let ended = Event::Exit {
+        process: payload,
+        status: 0,
+    };
+    executed.contains(&payload) && events.contains(&ended)
+}
+
+/// The processes that have executed a program.
+fn executed(events: &[Event]) -> impl Iterator<Item = u32> {
+    events.iter().filter_map(|event| match event {
+        Event::Exec { process } => Some(*process),
+        _ => None,
     })
 }
 
@@ -209,11 +226,15 @@ impl<'a> Outcome<'a> {
 
     /// No process panicked, or died by a signal that was not the fault's.
     fn nothing_broke(&self) -> std::result::Result<(), String> {
+        const SIGHUP: i32 = 1;
         const SIGKILL: i32 = 9;
+        // The death of the supervisor hangs a terminal up that it holds.
+        let hangs_up = (self.fault, self.target.process) == (Fault::Kill, 1);
         let by_signal = self.trace.events.iter().find_map(|event| match event {
             Event::Exit { process, status } => {
                 let signal = status & 0x7f;
-                (signal != 0 && signal != SIGKILL).then_some((process, signal))
+                let right = signal == SIGKILL || hangs_up && signal == SIGHUP;
+                (signal != 0 && !right).then_some((process, signal))
             }
             _ => None,
         });
@@ -249,7 +270,7 @@ impl<'a> Outcome<'a> {
 
     fn failed_or_coped(&self) -> std::result::Result<&'static str, String> {
         match self.trace.exit_code() {
-            Some(0) if payload_succeeded(&self.trace.events) => Ok("coped"),
+            Some(0) if succeeded(self.target.payload, &self.trace.events) => Ok("coped"),
             Some(0) => Err(format!("it says 0 and ran nothing: {}", self.trace)),
             _ => self.failed_with_reason(),
         }
