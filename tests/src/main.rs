@@ -6,6 +6,7 @@
 mod binary;
 mod doctor;
 mod enter;
+mod library;
 mod ls;
 mod run;
 mod unshare;
@@ -50,7 +51,7 @@ const NEEDED: &[Needed] = &[
 fn main() -> ExitCode {
     let mut tests = run::TESTS.to_vec();
     tests.extend([unshare::TESTS, enter::TESTS, ls::TESTS, doctor::TESTS]);
-    tests.push(binary::TESTS);
+    tests.extend([library::TESTS, binary::TESTS]);
     Suite {
         tests,
         needed: NEEDED,
