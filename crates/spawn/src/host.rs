@@ -86,12 +86,42 @@ impl Host {
 
     fn ranges_of_system(&self) -> Option<(Vec<IdMap>, Vec<IdMap>)> {
         helper("newuidmap").and(helper("newgidmap"))?;
+        // Under no_new_privs the helpers' set-user-id bits mean nothing.
+        if rustix::thread::no_new_privs().unwrap_or(false) {
+            return None;
+        }
         // Unreadable files grant nothing: the map is then of one id.
         let accounts = Accounts::read().ok()?;
-        let uids = lines(self.uid, &accounts.subordinate_uids(self.uid))?;
-        let gids = lines(self.gid, &accounts.subordinate_gids(self.uid))?;
-        Some((uids, gids))
+        let uids = within("uid_map", accounts.subordinate_uids(self.uid))?;
+        let gids = within("gid_map", accounts.subordinate_gids(self.uid))?;
+        Some((lines(self.uid, &uids)?, lines(self.gid, &gids)?))
     }
+}
+
+/// Those of `ranges` that the caller's own user namespace has: in another tool's
+/// container the files may be the host's.
+fn within(map: &str, ranges: Vec<Range>) -> Option<Vec<Range>> {
+    let text = std::fs::read_to_string(format!("/proc/self/{map}")).ok()?;
+    let own = IdMap::parse_file(&text).ok()?;
+    Some(
+        ranges
+            .into_iter()
+            .filter(|range| has_range(&own, *range))
+            .collect(),
+    )
+}
+
+fn has_range(map: &[IdMap], range: Range) -> bool {
+    let Some(last) = range
+        .count
+        .checked_sub(1)
+        .and_then(|n| range.first.checked_add(n))
+    else {
+        return false;
+    };
+    map.iter().any(|line| {
+        line.to_outside(range.first).is_some() && line.to_outside(last).is_some()
+    })
 }
 
 /// The caller's effective capabilities. A filter may forbid to ask: root is then taken
@@ -142,6 +172,35 @@ pub fn helper(name: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_counts_where_the_own_namespace_has_all_of_it() {
+        let whole = [IdMap {
+            inside: 0,
+            outside: 0,
+            count: u32::MAX,
+        }];
+        let range = Range {
+            first: 100_000,
+            count: 65_536,
+        };
+        assert!(has_range(&whole, range));
+        assert!(!has_range(&[IdMap::single(0, 1000)], range));
+        let half = [IdMap {
+            inside: 0,
+            outside: 0,
+            count: 120_000,
+        }];
+        assert!(!has_range(&half, range));
+        assert!(!has_range(&whole, Range { first: 1, count: 0 }));
+        assert!(!has_range(
+            &whole,
+            Range {
+                first: 9,
+                count: u32::MAX
+            }
+        ));
+    }
 
     #[test]
     fn ranges_follow_the_own_id_and_fill_one_block() {
