@@ -195,6 +195,9 @@ fn map_refused(step: &Step, errno: Errno) -> Vec<String> {
             }
             hints
         }
+        Errno::ROFS => {
+            vec!["/proc is read-only here, as in another tool's container".to_owned()]
+        }
         Errno::INVAL => {
             vec!["two lines of the map overlap, or there are too many".to_owned()]
         }
