@@ -8,6 +8,7 @@ mod doctor;
 mod enter;
 mod library;
 mod ls;
+mod readme;
 mod run;
 mod unshare;
 
@@ -51,7 +52,7 @@ const NEEDED: &[Needed] = &[
 fn main() -> ExitCode {
     let mut tests = run::TESTS.to_vec();
     tests.extend([unshare::TESTS, enter::TESTS, ls::TESTS, doctor::TESTS]);
-    tests.extend([library::TESTS, binary::TESTS]);
+    tests.extend([library::TESTS, binary::TESTS, readme::TESTS]);
     Suite {
         tests,
         needed: NEEDED,
