@@ -6,8 +6,10 @@
 mod binary;
 mod doctor;
 mod enter;
+mod gates;
 mod library;
 mod ls;
+mod readme;
 mod run;
 mod unshare;
 
@@ -51,7 +53,7 @@ const NEEDED: &[Needed] = &[
 fn main() -> ExitCode {
     let mut tests = run::TESTS.to_vec();
     tests.extend([unshare::TESTS, enter::TESTS, ls::TESTS, doctor::TESTS]);
-    tests.extend([library::TESTS, binary::TESTS]);
+    tests.extend([gates::TESTS, library::TESTS, binary::TESTS, readme::TESTS]);
     Suite {
         tests,
         needed: NEEDED,

@@ -113,6 +113,23 @@ const JOBS: &[Job] = &[
 
 /// Breaks the jobs; true if every fault was held.
 pub fn run(arguments: &Arguments) -> Result<bool> {
+    let sum = break_jobs(arguments)?;
+    println!("{sum}");
+    Ok(sum.is_good())
+}
+
+/// Breaks all jobs of `warren` with every fault.
+pub fn test(warren: &Path) -> Result<Tally> {
+    break_jobs(&Arguments {
+        every: 1,
+        job: Vec::new(),
+        call: None,
+        verbose: false,
+        warren: Some(warren.to_owned()),
+    })
+}
+
+fn break_jobs(arguments: &Arguments) -> Result<Tally> {
     require(&[("gcc", "gcc libc6-dev"), ("newuidmap", "uidmap")])?;
     if let Some(name) = arguments
         .job
@@ -128,8 +145,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
             sum += breaker.job(job, arguments)?;
         }
     }
-    println!("{sum}");
-    Ok(sum.is_good())
+    Ok(sum)
 }
 
 /// What all jobs need.

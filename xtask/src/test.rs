@@ -5,12 +5,12 @@ use std::process::Command;
 
 use crate::command::{build, cargo, is_root};
 use crate::tally::{self, Tally};
-use crate::{Result, vm};
+use crate::{Result, faults, vm};
 
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Only this tier: 1 unit and documentation tests, 2 end to end as an ordinary user,
-    /// 3 end to end as root, 4 both of them in the virtual machine
+    /// 3 end to end as root, and every fault, 4 both of them in the virtual machine
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=4))]
     tier: Option<u8>,
 }
@@ -32,7 +32,7 @@ fn name(tier: u8) -> &'static str {
     match tier {
         1 => "unit and documentation tests",
         2 => "end to end, ordinary user",
-        3 => "end to end, root",
+        3 => "end to end, root; faults",
         _ => "end to end in the virtual machine",
     }
 }
@@ -40,16 +40,24 @@ fn name(tier: u8) -> &'static str {
 fn run_tier(tier: u8) -> Result<Tally> {
     match tier {
         1 => tally::run(cargo().args(["test", "--workspace"])),
-        2 => end_to_end("user"),
+        2 => end_to_end("user", &Binaries::build()?),
         3 if !is_root()? => Err("tier 3 needs user 0: run it as root".into()),
-        3 => end_to_end("root"),
+        3 => as_root(),
         _ => vm::test(),
     }
 }
 
-/// The end-to-end tests on this machine.
-fn end_to_end(tier: &str) -> Result<Tally> {
+/// The end-to-end tests as root, and a run's every system call failing.
+fn as_root() -> Result<Tally> {
     let binaries = Binaries::build()?;
+    let mut sum = end_to_end("root", &binaries)?;
+    println!("== tier 3: faults");
+    sum += faults::test(&binaries.warren)?;
+    Ok(sum)
+}
+
+/// The end-to-end tests on this machine.
+fn end_to_end(tier: &str, binaries: &Binaries) -> Result<Tally> {
     let mut tests = Command::new(&binaries.tests);
     tests
         .args(["--tier", tier])

@@ -23,6 +23,8 @@ pub enum Tier {
     User,
     /// User 0 of the machine.
     Root,
+    /// User 0 of a machine that nobody else uses: its settings may be changed.
+    Machine,
 }
 
 /// The tiers that a test belongs to.
@@ -34,13 +36,18 @@ pub enum Tiers {
     User,
     /// Only as root.
     Root,
+    /// Only as root where settings of the whole machine may be changed.
+    Machine,
 }
 
 impl Tiers {
     fn contain(self, tier: Tier) -> bool {
         matches!(
             (self, tier),
-            (Self::Both, _) | (Self::User, Tier::User) | (Self::Root, Tier::Root)
+            (Self::Both, Tier::User | Tier::Root)
+                | (Self::User, Tier::User)
+                | (Self::Root, Tier::Root)
+                | (Self::Machine, Tier::Machine)
         )
     }
 }
@@ -174,10 +181,8 @@ impl Suite {
 
     /// Refuses, in words, a machine on which the tests of `tier` would mean nothing.
     fn check_machine(&self, tier: Tier) -> io::Result<()> {
-        if tier == Tier::Root && !rustix::process::geteuid().is_root() {
-            return Err(io::Error::other(
-                "the root tier needs user 0: run it as root",
-            ));
+        if tier != Tier::User && !rustix::process::geteuid().is_root() {
+            return Err(io::Error::other("this tier needs user 0: run it as root"));
         }
         let missing = self
             .needed

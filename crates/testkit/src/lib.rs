@@ -13,6 +13,7 @@
 //! Helpers panic where an expectation fails: a panic is how a test fails.
 
 mod command;
+pub mod console;
 mod golden;
 pub mod harness;
 pub mod machine;

@@ -27,8 +27,9 @@ pub const KERNEL_COMMAND_LINE: &str = "root=/dev/nvme0n1 console=ttyS0 rw panic=
 /// The first line that the guest itself says begins with this.
 pub const MARK: &str = "warren-vm:";
 
-/// How many closing lines the guest gives: the user tier's and the root tier's.
-pub const TIERS: usize = 2;
+/// How many closing lines the guest gives: of the user tier with and without a range of
+/// ids, the root tier, and the machine's own.
+pub const TIERS: usize = 4;
 
 /// Files of the guest: path, mode, text.
 pub const FILES: &[(&str, u32, &str)] = &[
@@ -38,10 +39,12 @@ pub const FILES: &[(&str, u32, &str)] = &[
     ("usr/local/sbin/warren-vm", 0o755, include_str!("guest.sh")),
 ];
 
-/// Lines added to files that Debian's packages made: an ordinary user, with ranges.
+/// Lines added to files that Debian's packages made: two ordinary users, one with ranges
+/// of ids.
 pub const LINES: &[(&str, &str)] = &[
     ("etc/passwd", "burrow:x:1000:1000::/home/burrow:/bin/sh\n"),
-    ("etc/group", "burrow:x:1000:\n"),
+    ("etc/passwd", "mole:x:1001:1001::/home/mole:/bin/sh\n"),
+    ("etc/group", "burrow:x:1000:\nmole:x:1001:\n"),
     ("etc/subuid", "burrow:100000:65536\n"),
     ("etc/subgid", "burrow:100000:65536\n"),
 ];
