@@ -12,12 +12,12 @@ use crate::command::{cargo, output, repository, succeed};
 /// The ordinary user as whom a chore run by root does its work; nobody's id.
 pub const USER: u32 = 61_234;
 
-/// How the folders' names begin.
-const PREFIX: &str = "warren-xtask-";
+/// How the names of these folders begin, and of those of the end-to-end tests.
+const PREFIXES: [&str; 3] = ["warren-bench.", "warren-faults.", "warren-tests."];
 
-/// Whether a file of the temporary folder is called like a stage.
+/// Whether a file of the temporary folder is called like a stage, or like that of a test.
 pub fn is_stage(name: &str) -> bool {
-    name.starts_with(PREFIX)
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// A new folder below the temporary one, removed with all in it at the end.
@@ -26,7 +26,7 @@ pub struct Stage(PathBuf);
 impl Stage {
     /// Makes the folder.
     pub fn new(chore: &str) -> Result<Self> {
-        let name = format!("{PREFIX}{chore}.{}", std::process::id());
+        let name = format!("warren-{chore}.{}", std::process::id());
         let path = std::env::temp_dir().join(name);
         fs::create_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         let stage = Self(path);
