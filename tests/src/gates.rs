@@ -3,9 +3,12 @@
 
 use std::fs;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
 
-use warren_testkit::{ORDINARY_USER, Output, Test, program, run, staged, tests, warren};
+use warren_testkit::{
+    ORDINARY_USER, Output, Test, program, run, scratch, staged, tests, warren,
+};
 
 pub const TESTS: &[Test] = tests! {
     Both:
@@ -13,7 +16,7 @@ pub const TESTS: &[Test] = tests! {
         doctor_names_a_limit_of_none;
     Machine:
         without_unprivileged_user_namespaces_the_sysctl_is_named,
-        under_apparmors_restriction_its_sysctl_is_named,
+        under_an_apparmor_profile_that_forbids_them_it_is_named,
         a_machine_without_user_namespaces_is_told_of_to_root_too;
 };
 
@@ -98,8 +101,54 @@ fn without_unprivileged_user_namespaces_the_sysctl_is_named() {
     is_named("kernel.unprivileged_userns_clone", "0", "1");
 }
 
-fn under_apparmors_restriction_its_sysctl_is_named() {
-    is_named("kernel.apparmor_restrict_unprivileged_userns", "1", "0");
+/// An AppArmor profile of the binary under test that says nothing of `userns`, until
+/// dropped.
+struct Profile(PathBuf);
+
+impl Profile {
+    fn load() -> Self {
+        let path = scratch().join("profile");
+        let warren = staged("warren");
+        let text = format!(
+            "abi <abi/4.0>,\nprofile warren-shut {} {{\n  file, capability, network,\n  \
+             mount, umount, pivot_root,\n  ptrace, signal, unix,\n}}\n",
+            warren.display()
+        );
+        fs::write(&path, text).expect("write the profile");
+        let profile = Self(path);
+        profile.parse("--replace");
+        profile
+    }
+
+    fn parse(&self, what: &str) {
+        let mut parser = program("apparmor_parser");
+        run(parser.args(["--skip-cache", what]).arg(&self.0)).succeeds();
+    }
+}
+
+impl Drop for Profile {
+    fn drop(&mut self) {
+        self.parse("--remove");
+    }
+}
+
+fn under_an_apparmor_profile_that_forbids_them_it_is_named() {
+    let profile = Profile::load();
+    for mut command in [
+        ordinary(&["run", "--", "true"]),
+        warren(["run", "--", "true"]),
+    ] {
+        let refused = run(&mut command);
+        refused
+            .is_refused("clone a process")
+            .complains("Permission denied");
+        refused
+            .complains("AppArmor profile warren-shut")
+            .complains("`userns,`");
+    }
+    run(&mut ordinary(&["doctor"])).exits(1).has("warren-shut");
+    drop(profile);
+    run(&mut ordinary(&["run", "--", "true"])).succeeds();
 }
 
 fn a_machine_without_user_namespaces_is_told_of_to_root_too() {

@@ -63,7 +63,7 @@ fn make_warren(path: &Path) {
         ""
     } else {
         "case \"$* \" in
-            *--map*) ;;
+            *--map*|*'--share user'*) ;;
             'run '*) shift; set -- run --map single \"$@\" ;;
         esac"
     };

@@ -35,8 +35,8 @@ impl Plan {
     /// Nothing is created or opened; sources of mounts are looked at.
     ///
     /// # Errors
-    /// [`ErrorKind::Spec`] where the Spec contradicts itself, names a file of the host
-    /// that is not there, or asks for ids that are not mapped.
+    /// [`ErrorKind::Spec`](crate::ErrorKind::Spec) where the Spec contradicts itself,
+    /// names a file of the host that is not there, or asks for ids that are not mapped.
     pub fn new(spec: &Spec, host: &Host) -> Result<Self, Error> {
         check(spec)?;
         let mut planner = Planner {

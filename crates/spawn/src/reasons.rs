@@ -19,7 +19,7 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         (_, Errno::MFILE) => {
             vec!["too few descriptors are allowed: raise ulimit -n".to_owned()]
         }
-        (Step::Clone { namespaces }, Errno::PERM) => no_namespace_allowed(*namespaces),
+        (Step::Clone { namespaces }, Errno::PERM | Errno::ACCESS) => no_namespace_allowed(*namespaces),
         (Step::Clone { namespaces }, Errno::NOSPC | Errno::USERS) => limit_reached(*namespaces),
         (Step::Clone { namespaces }, Errno::INVAL) => vec![format!(
             "this kernel lacks one of the kinds {namespaces}: see `warren doctor`"
@@ -145,10 +145,23 @@ fn in_the_way() -> Vec<String> {
                 .to_owned(),
         );
     }
+    if let Some(profile) = apparmor_profile() {
+        hints.push(format!(
+            "the AppArmor profile {profile} confines this process: user namespaces need \
+             its rule `userns,`"
+        ));
+    }
     if hints.is_empty() {
         hints.push("see `warren doctor` for what this machine allows".to_owned());
     }
     hints
+}
+
+/// The profile that confines this process, if one does: `NAME (MODE)`.
+fn apparmor_profile() -> Option<String> {
+    let label = std::fs::read_to_string("/proc/self/attr/apparmor/current").ok()?;
+    let label = label.trim_end_matches(['\n', '\0']);
+    (!label.is_empty() && label != "unconfined").then(|| label.to_owned())
 }
 
 /// ENOSPC of clone: which limit, with its value.

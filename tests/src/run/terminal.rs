@@ -33,23 +33,33 @@ fn the_terminal_inside_is_a_new_one() {
     terminal.shows("[exit 3]");
 }
 
+/// A foreground job that has begun: keys that come earlier are the shell's.
+#[track_caller]
+fn begin_a_job(terminal: &Tmux) {
+    terminal.type_line("sh -c 'echo begun; read word; echo got $word; exec sleep 1000'");
+    terminal.shows_line("begun");
+}
+
 fn control_c_ends_the_foreground_job_alone() {
     let terminal = shell_in_terminal();
-    terminal.type_line("sleep 1000");
+    begin_a_job(&terminal);
     terminal.type_keys(&["C-c"]);
+    terminal.shows_line(">");
     terminal.type_line("echo code $?");
     terminal.shows_line("code 130");
 }
 
 fn control_z_stops_a_job_and_fg_takes_it_up() {
     let terminal = shell_in_terminal();
-    terminal.type_line("sleep 1000");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    begin_a_job(&terminal);
     terminal.type_keys(&["C-z"]);
     terminal.shows("Stopped");
+    terminal.shows_line(">");
     terminal.type_line("fg");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    terminal.type_line("it");
+    terminal.shows_line("got it");
     terminal.type_keys(&["C-c"]);
+    terminal.shows_line(">");
     terminal.type_line("echo code $?");
     terminal.shows_line("code 130");
 }

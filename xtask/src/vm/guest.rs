@@ -5,6 +5,7 @@ pub const SUITE: &str = "trixie";
 
 /// What the tests need, besides `debootstrap --variant=minbase`.
 pub const PACKAGES: &[&str] = &[
+    "apparmor",
     "bubblewrap",
     "dbus",
     "iproute2",
