@@ -191,7 +191,7 @@ fn spec(
         rlimits: Vec::new(),
         parent_death_signal: Some(supervise::KILL),
         keep_fds: arguments.keep_fd.clone(),
-        new_session: !arguments.tty && !pty::is_at_terminal(),
+        leave_caller: !arguments.tty && !pty::is_at_terminal(),
         terminal: if arguments.tty {
             supervise::new_terminal()
         } else {

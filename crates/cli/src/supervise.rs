@@ -19,12 +19,12 @@ pub const KILL: i32 = SIGKILL;
 pub fn run(plan: Plan, trace: bool) -> Result<u8, Failure> {
     // Who started us may ignore it, which is inherited: then nothing could be waited for.
     signal::default_action(SIGCHLD);
-    let own_session = plan.has_own_session();
+    let own_group = plan.leaves_caller();
     let plan = if trace { plan.timed() } else { plan };
     let mut child = plan.holding_signals().launch()?;
     let status = match child.take_terminal() {
         Some(terminal) => pty::hold(&mut child, &terminal),
-        None => wait(&mut child, own_session),
+        None => wait(&mut child, own_group),
     };
     let status = status.map_err(|error| {
         Failure::new(format!(
@@ -55,12 +55,12 @@ fn code(status: ExitStatus) -> u8 {
 }
 
 /// Waits for the end, and passes signals on meanwhile.
-fn wait(child: &mut Child, own_session: bool) -> std::io::Result<ExitStatus> {
+fn wait(child: &mut Child, own_group: bool) -> std::io::Result<ExitStatus> {
     loop {
         // All have been blocked since before the child was made: its end is among them.
         let taken = signal::wait(SignalSet::ALL, None)?;
         if taken.signal != SIGCHLD {
-            pass_on(child, taken, own_session);
+            pass_on(child, taken, own_group);
         } else if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
@@ -68,14 +68,14 @@ fn wait(child: &mut Child, own_session: bool) -> std::io::Result<ExitStatus> {
 }
 
 /// What a signal to the supervisor means for the command.
-fn pass_on(child: &Child, taken: Taken, own_session: bool) {
+fn pass_on(child: &Child, taken: Taken, own_group: bool) {
     let Taken {
         signal,
         from_kernel,
     } = taken;
     // In the same process group, the command has had what the terminal sent; but not a
     // hang-up, if it has left the group.
-    let had_it = from_kernel && !own_session && signal != SIGHUP;
+    let had_it = from_kernel && !own_group && signal != SIGHUP;
     if !had_it {
         send(child, signal);
     }

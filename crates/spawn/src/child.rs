@@ -126,7 +126,10 @@ impl Child<'_> {
                 warren_sys::setns(namespace.as_fd(), kind.clone_flag())
             }
             Step::TakeIds { user, groups } => take_ids(user, groups.as_deref()),
-            Step::NewSession => rustix::process::setsid().map(drop),
+            Step::LeaveCaller => {
+                rustix::process::setpgid(None, None)?;
+                warren_sys::leave_terminal()
+            }
             Step::Hostname(name) => rustix::system::sethostname(name.to_bytes()),
             Step::Loopback => loopback(),
             Step::LimitUserNamespaces => self.limit_user_namespaces(),

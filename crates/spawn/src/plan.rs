@@ -72,13 +72,13 @@ impl Plan {
         self
     }
 
-    /// Whether the program is in a session of its own, where the caller's terminal
-    /// reaches it no more.
+    /// Whether the program leaves the caller's process group, so that what a terminal
+    /// sends to that does not reach it.
     #[must_use]
-    pub fn has_own_session(&self) -> bool {
+    pub fn leaves_caller(&self) -> bool {
         self.steps
             .iter()
-            .any(|step| matches!(step, Step::NewSession))
+            .any(|step| matches!(step, Step::LeaveCaller))
     }
 
     /// The steps, in their order.
@@ -128,8 +128,8 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "a system-call filter needs no_new_privs",
         ),
         (
-            spec.new_session && spec.terminal != Terminal::Inherit,
-            "a terminal of its own brings a session of its own",
+            spec.leave_caller && spec.terminal != Terminal::Inherit,
+            "a terminal of its own leaves the caller's already",
         ),
         (
             spec.keep_fds.iter().any(|fd| *fd <= 2),
@@ -236,8 +236,8 @@ impl Planner<'_> {
     }
 
     fn plain_namespaces(&mut self) -> Result<(), Error> {
-        if self.spec.new_session {
-            self.push(Step::NewSession);
+        if self.spec.leave_caller {
+            self.push(Step::LeaveCaller);
         }
         if let Some(name) = &self.spec.hostname {
             self.push(Step::Hostname(hostname(name)?));

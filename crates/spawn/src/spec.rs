@@ -59,9 +59,9 @@ pub struct Spec {
     pub parent_death_signal: Option<i32>,
     /// Descriptors above 2 that the program inherits; all others are closed.
     pub keep_fds: Vec<RawFd>,
-    /// A session of the process's own, without a terminal: setsid(2). Else it is in the
-    /// caller's process group, which it can signal.
-    pub new_session: bool,
+    /// A process group of the process's own, and no controlling terminal. Else it is in
+    /// the caller's group, which it can signal, and can open the caller's terminal.
+    pub leave_caller: bool,
     /// A terminal of the process's own.
     pub terminal: Terminal,
     /// Runs the program as pid 1 itself, without the reaping init.

@@ -111,8 +111,8 @@ pub enum Step {
         /// The supplementary groups, where they can be set.
         groups: Option<Vec<Gid>>,
     },
-    /// Begins a session.
-    NewSession,
+    /// Leaves the caller's process group and terminal.
+    LeaveCaller,
     /// Sets the host name.
     Hostname(CString),
     /// Brings `lo` up.
@@ -391,7 +391,9 @@ impl fmt::Display for Step {
             }
             Self::JoinNamespace { kind, .. } => write!(f, "enter the {kind} namespace"),
             Self::TakeIds { user, .. } => write!(f, "become {user}"),
-            Self::NewSession => f.write_str("begin a session"),
+            Self::LeaveCaller => {
+                f.write_str("leave the caller's process group and terminal")
+            }
             Self::Hostname(name) => write!(f, "set the host name {}", text(name)),
             Self::Loopback => f.write_str("bring the interface lo up"),
             Self::LimitUserNamespaces => {

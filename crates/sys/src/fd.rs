@@ -2,6 +2,8 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
+use rustix::fs::{Mode, OFlags};
+
 use crate::{Errno, Result, check};
 
 /// Closes every descriptor from `first` to `last`: close_range(2), Linux 5.9.
@@ -121,4 +123,26 @@ pub fn is_alive(pidfd: BorrowedFd<'_>) -> Result<()> {
 pub fn is_open(number: RawFd) -> Result<()> {
     // SAFETY: F_GETFD changes nothing.
     check(unsafe { libc::syscall(libc::SYS_fcntl, number, libc::F_GETFD) }).map(drop)
+}
+
+/// Gives up the controlling terminal, if there is one: ioctl_tty(2) `TIOCNOTTY`.
+///
+/// setsid(2) would do the same, but its new session is a group of its own to the
+/// scheduler (sched(7), autogroup): on a busy machine a short run then took half as long
+/// again.
+///
+/// # Errors
+/// Whatever open(2) answers for a terminal that is there.
+pub fn leave_terminal() -> Result<()> {
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let terminal = match rustix::fs::open(c"/dev/tty", flags, Mode::empty()) {
+        Ok(terminal) => terminal,
+        // None, or no way to it for anybody.
+        Err(Errno::NXIO | Errno::NOENT) => return Ok(()),
+        Err(errno) => return Err(errno),
+    };
+    // SAFETY: TIOCNOTTY takes no argument.
+    let result =
+        unsafe { libc::syscall(libc::SYS_ioctl, terminal.as_raw_fd(), libc::TIOCNOTTY) };
+    check(result).map(drop)
 }

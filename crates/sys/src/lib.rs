@@ -25,7 +25,7 @@ pub mod signal;
 pub use clone::{CloneArgs, Forked, clone3, fork, setns, unshare};
 pub use exec::{CStringArray, execve, exit_now};
 pub use fd::{
-    close_range, close_range_on_exec, is_alive, is_open, loopback_up,
+    close_range, close_range_on_exec, is_alive, is_open, leave_terminal, loopback_up,
     open_standard_streams,
 };
 pub use mount::{

@@ -108,7 +108,7 @@ impl Child<'_> {
 
     pub(super) fn dev_pts(&self) -> Result<()> {
         let dev = self.dev()?;
-        rustix::process::fchdir(dev)?;
+        // The working directory is /dev still, since the devices were bound.
         rustix::fs::mkdirat(dev, c"pts", Mode::from_raw_mode(0o755))?;
         // Every devpts is an instance of its own since Linux 4.7.
         let options = Some(c"ptmxmode=666,mode=620");
