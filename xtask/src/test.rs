@@ -107,6 +107,7 @@ fn summary(results: &[(u8, Result<Tally>)]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::repository;
 
     #[test]
     fn a_tier_that_did_not_run_is_a_failure() {
@@ -117,5 +118,15 @@ mod tests {
         assert!(summary(&[(1, Ok(good))]));
         assert!(!summary(&[(1, Ok(good)), (3, Err("not root".into()))]));
         assert!(!summary(&[(1, Ok(good)), (2, Ok(Tally::default()))]));
+    }
+
+    #[test]
+    fn the_readme_shows_the_last_lines() {
+        let readme = std::fs::read_to_string(repository().join("README.md"));
+        let readme = readme.expect("read README.md");
+        for tier in 1..=4 {
+            let line = format!("\ntier {tier} ({}): ... passed, 0 failed\n", name(tier));
+            assert!(readme.contains(&line), "README.md lacks {line}");
+        }
     }
 }

@@ -12,6 +12,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
+use rustix::process::Signal;
+
 use crate::{missing_call, processes, stage};
 use arguments::{Action, Arguments};
 use stage::Stage;
@@ -162,6 +164,7 @@ impl Suite {
 
     fn run(&self, arguments: &Arguments) -> io::Result<ExitCode> {
         self.check_machine(arguments.tier)?;
+        heed_signals();
         processes::adopt_orphans()?;
         let stage = Stage::set_up(arguments.tier, &self.golden)?;
         let (mut passed, mut failed) = (0, Vec::new());
@@ -200,6 +203,13 @@ impl Suite {
         } else {
             Ok(())
         }
+    }
+}
+
+/// What nohup or a job of a script ignores would be ignored by every test too.
+fn heed_signals() {
+    for signal in [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM] {
+        warren_sys::signal::default_action(signal.as_raw());
     }
 }
 
