@@ -13,6 +13,8 @@ pub const TESTS: &[Test] = tests! {
         an_editor_works,
         the_outer_terminal_is_as_before,
         control_c_ends_a_run_without_its_own_terminal,
+        control_z_gives_the_callers_shell_its_terminal_back,
+        the_callers_terminal_is_not_to_be_opened_behind_redirected_streams,
         without_a_terminal_t_still_gives_one_inside;
 };
 
@@ -114,4 +116,43 @@ fn control_c_ends_a_run_without_its_own_terminal() {
 fn without_a_terminal_t_still_gives_one_inside() {
     let output = warren_testkit::run(&mut warren(["run", "-t", "--", "tty"]));
     output.exits(0).has("/dev/pts/0");
+}
+
+/// An interactive shell outside.
+#[track_caller]
+fn shell_outside() -> Tmux {
+    let mut shell = program("sh");
+    let terminal = Tmux::start(shell.arg("-i").env("PS1", "> "));
+    terminal.shows(">");
+    terminal
+}
+
+/// The command is no shell: the whole run becomes a stopped job of the shell outside.
+fn control_z_gives_the_callers_shell_its_terminal_back() {
+    let terminal = shell_outside();
+    let warren = staged("warren").display().to_string();
+    terminal.type_line(&format!("{warren} run -t -- cat"));
+    terminal.type_line("to and fro");
+    terminal.shows_line("to and fro");
+    terminal.type_keys(&["C-z"]);
+    terminal.shows("Stopped");
+    terminal.type_line("echo outside $((40 + 2))");
+    terminal.shows_line("outside 42");
+    terminal.type_line("fg");
+    terminal.type_line("still here");
+    terminal.shows_line("still here");
+    terminal.type_keys(&["C-d"]);
+    terminal.type_line("echo code $?");
+    terminal.shows_line("code 0");
+}
+
+fn the_callers_terminal_is_not_to_be_opened_behind_redirected_streams() {
+    let terminal = shell_outside();
+    let warren = staged("warren").display().to_string();
+    let said = scratch().join("said");
+    let said = said.display();
+    terminal.type_line(&format!(
+        "{warren} run -- sh -c 'echo hello >/dev/tty' </dev/null >{said} 2>&1; cat {said}"
+    ));
+    terminal.shows("No such device or address");
 }
