@@ -7,6 +7,7 @@
 //! Linux 5.11 and later remember at load time which numbers are always allowed and
 //! skip the program for them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
@@ -158,7 +159,7 @@ impl Rules {
         program.branch(JUMP_EQUAL, ARCHITECTURE, native, foreign);
         program.fall_through_load(ARCH);
         Filter {
-            program: program.finish(),
+            program: program.finish().into(),
         }
     }
 
@@ -190,7 +191,16 @@ impl Rules {
 /// A compiled filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
-    program: Vec<BpfInstruction>,
+    program: Cow<'static, [BpfInstruction]>,
+}
+
+impl Filter {
+    /// A program that was compiled before.
+    pub(crate) const fn precompiled(program: &'static [BpfInstruction]) -> Self {
+        Self {
+            program: Cow::Borrowed(program),
+        }
+    }
 }
 
 impl Filter {
