@@ -1,0 +1,196 @@
+//! Between clone and exec nothing is allocated: the allocator of this program kills
+//! whoever allocates in another process than the first.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::os::unix::process::ExitStatusExt;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use warren_confine::{Capability, CapabilitySet};
+use warren_namespaces::{Kind, NsFd};
+use warren_spawn::{Access, Command, Mount, Root, Terminal};
+
+struct ParentOnly;
+
+/// The process that may allocate; 0 as long as all may.
+static PARENT: AtomicU32 = AtomicU32::new(0);
+
+fn check() {
+    let parent = PARENT.load(Ordering::Relaxed);
+    if parent != 0 && parent != std::process::id() {
+        // An abort would print, which allocates.
+        warren_sys::exit_now(99);
+    }
+}
+
+// SAFETY: the system's allocator does the work, with what it was given.
+unsafe impl GlobalAlloc for ParentOnly {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        check();
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        check();
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: ParentOnly = ParentOnly;
+
+fn watch() {
+    PARENT.store(std::process::id(), Ordering::Relaxed);
+}
+
+/// Whether the command runs to the end that it is expected to have.
+#[track_caller]
+fn runs(command: &mut Command) {
+    watch();
+    let status = command.status().expect("nothing fails on the way");
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn a_sandbox_allocates_nothing() {
+    runs(&mut Command::sandbox("true"));
+}
+
+#[test]
+fn every_kind_of_mount_allocates_nothing() {
+    let mut command = Command::sandbox("true");
+    let overlay = Mount::Overlay {
+        source: "/etc".into(),
+        target: "/srv/etc".into(),
+    };
+    let link = Mount::Symlink {
+        content: "a".into(),
+        target: "/srv/b/c".into(),
+    };
+    let tmpfs = Mount::Tmpfs {
+        target: "/srv/d/e".into(),
+        mode: 0o700,
+        size: Some(1 << 16),
+    };
+    let folder = Mount::Folder {
+        target: "/srv/f/g".into(),
+        mode: 0o700,
+    };
+    for mount in [
+        overlay,
+        link,
+        tmpfs,
+        folder,
+        Mount::Mask {
+            target: "/srv/f".into(),
+        },
+    ] {
+        command.mount(mount);
+    }
+    command.bind("/etc/passwd", "/srv/h/i", Access::ReadWrite);
+    command.rlimit("nofile=64".parse().expect("a limit"));
+    command.capabilities(CapabilitySet::EMPTY.with(Capability::CHOWN));
+    runs(&mut command);
+}
+
+#[test]
+fn other_roots_allocate_nothing() {
+    for root in [
+        Root::Tree {
+            path: "/".into(),
+            access: Access::ReadOnly,
+        },
+        Root::Overlay {
+            path: "/usr".into(),
+        },
+    ] {
+        let mut command = Command::sandbox("/bin/true");
+        let spec = command.spec_mut();
+        let whole = matches!(root, Root::Tree { .. });
+        spec.root = root;
+        spec.mounts = if whole {
+            warren_spawn::system::kernel().into()
+        } else {
+            Vec::new()
+        };
+        spec.cwd = None;
+        watch();
+        // Under an overlay of /usr the program is there, its loader is not.
+        let ended = command.status().map(|status| status.code());
+        assert!(matches!(ended, Ok(Some(0)) | Err(_)), "{ended:?}");
+        assert!(!format!("{ended:?}").contains("ended"), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_terminal_allocates_nothing() {
+    let mut command = Command::sandbox("true");
+    command.spec_mut().terminal = Terminal::New {
+        rows: 24,
+        columns: 80,
+    };
+    runs(&mut command);
+}
+
+#[test]
+fn joining_allocates_nothing() {
+    watch();
+    let mut first = Command::new("sleep")
+        .arg("1000")
+        .unshare([Kind::User, Kind::Uts])
+        .spawn()
+        .expect("a run");
+    let namespace = |kind: Kind| {
+        let path = format!("/proc/{}/ns/{kind}", first.id());
+        NsFd::open(path.as_ref()).expect("a child's namespace")
+    };
+    let mut command = Command::new("true");
+    command
+        .join(namespace(Kind::User))
+        .join(namespace(Kind::Uts));
+    let ended = command.status().expect("nothing fails on the way");
+    first.kill().expect("it runs");
+    first.wait().expect("it ended");
+    assert!(ended.success(), "{ended}");
+}
+
+#[test]
+fn a_step_that_fails_allocates_nothing() {
+    let mut command = Command::sandbox("true");
+    command.current_dir("/no/such");
+    watch();
+    let error = command.status().expect_err("no such folder");
+    assert_eq!(
+        error.to_string(),
+        "change to the directory /no/such: No such file or directory"
+    );
+    let mut command = Command::sandbox("no-such-program");
+    assert_eq!(
+        command
+            .status()
+            .expect_err("no such program")
+            .raw_os_error(),
+        Some(2)
+    );
+}
+
+/// That the check itself works: a child that allocates does end so.
+#[test]
+fn who_allocates_in_a_child_is_caught() {
+    watch();
+    // SAFETY: that the child allocates is the point; it touches no lock that another
+    // thread could hold before the allocator has ended it.
+    let child = unsafe { warren_sys::fork() }.expect("a fork");
+    if child == 0 {
+        drop(std::hint::black_box(Box::new(1)));
+        warren_sys::exit_now(0);
+    }
+    let pid = rustix::process::Pid::from_raw(child);
+    let (_, status) =
+        rustix::process::waitpid(pid, rustix::process::WaitOptions::empty())
+            .expect("a child")
+            .expect("it ended");
+    let status = std::process::ExitStatus::from_raw(status.as_raw());
+    assert_eq!(status.code(), Some(99));
+}
