@@ -1,0 +1,115 @@
+//! The id maps of the child, as its parent writes them.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+use warren_namespaces::{IdMap, ProcRoot};
+use warren_sys::Errno;
+
+use crate::error::{Error, ErrorKind};
+use crate::host::helper;
+use crate::ids::Reservation;
+use crate::step::{MapLines, MapWriter, Maps};
+
+/// Why a map could not be written, before the hints are known.
+pub enum MapFailure {
+    /// The kernel refused.
+    Write(Errno),
+    /// A helper did.
+    Helper(Error),
+}
+
+impl MapFailure {
+    /// The whole error, with the words that `failed` has for an errno.
+    pub fn explain(self, failed: impl FnOnce(Errno) -> Error) -> Error {
+        match self {
+            Self::Write(errno) => failed(errno),
+            Self::Helper(error) => error,
+        }
+    }
+}
+
+/// Writes both maps of the child `pid`; `block` is what was reserved for it.
+pub fn write(
+    maps: &Maps,
+    proc: &ProcRoot,
+    pid: i32,
+    block: Option<&Reservation>,
+) -> Result<(), MapFailure> {
+    let block = block.map(|reservation| vec![reservation.map()]);
+    let (uids, gids) = match (&maps.lines, block) {
+        (MapLines::Known { uids, gids }, _) => (uids.clone(), gids.clone()),
+        (MapLines::FreeBlock, Some(block)) => (block.clone(), block),
+        (MapLines::FreeBlock, None) => return Err(MapFailure::Write(Errno::INVAL)),
+    };
+    match maps.writer {
+        MapWriter::Parent => write_map(proc, pid, "uid_map", &uids)
+            .and_then(|()| write_map(proc, pid, "gid_map", &gids))
+            .map_err(MapFailure::Write),
+        MapWriter::Helpers => run_helper("newuidmap", pid, &uids)
+            .and_then(|()| run_helper("newgidmap", pid, &gids))
+            .map_err(MapFailure::Helper),
+        MapWriter::Child => Ok(()),
+    }
+}
+
+/// The kernel takes a map in one write.
+fn write_map(proc: &ProcRoot, pid: i32, name: &str, map: &[IdMap]) -> Result<(), Errno> {
+    let path = format!("{pid}/{name}");
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(proc, path.as_str(), flags, Mode::empty())?;
+    rustix::io::write(&file, IdMap::text(map).as_bytes()).map(drop)
+}
+
+fn run_helper(name: &str, pid: i32, map: &[IdMap]) -> Result<(), Error> {
+    let doing = format!("write the id maps by {name}");
+    let Some(path) = helper(name) else {
+        return Err(Error::new(ErrorKind::Step, doing + ": it is not installed")
+            .hint("install it (Debian: uidmap), or map one id alone (--map single)"));
+    };
+    let numbers = map
+        .iter()
+        .flat_map(|line| [line.inside, line.outside, line.count]);
+    let failed = |why: &str| Error::new(ErrorKind::Step, format!("{doing}: {why}"));
+    let mut helper = std::process::Command::new(path)
+        .arg(pid.to_string())
+        .args(numbers.map(|number| number.to_string()))
+        .env_clear()
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .map_err(|error| failed(&error.to_string()))?;
+    let said = helper.stderr.take().map(words).unwrap_or_default();
+    let status = helper.wait().map_err(|error| failed(&error.to_string()))?;
+    if status.success() {
+        return Ok(());
+    }
+    // One that was killed says nothing.
+    let why = if said.is_empty() {
+        status.to_string()
+    } else {
+        said
+    };
+    Err(failed(&why)
+        .hint("it grants what /etc/subuid and /etc/subgid list for the user, and needs its set-user-id bit or file capability")
+        .hint("one id alone needs no helper: --map single"))
+}
+
+/// What a helper says, as far as it can be read.
+fn words(mut stream: std::process::ChildStderr) -> String {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    // Not by Command::output, which panics where a read fails.
+    let _ = stream.read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).trim().to_owned()
+}
+
+/// Shows the files of `tree` under the ids of the child `pid`, whose map is written.
+pub fn shift_ids(tree: &OwnedFd, proc: &ProcRoot, pid: i32) -> Result<(), Errno> {
+    let path = format!("{pid}/ns/user");
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    // The last component is a magic link by design: a namespace of our own child.
+    let user = rustix::fs::openat(proc, path.as_str(), flags, Mode::empty())?;
+    warren_mounts::shift_ids(tree.as_fd(), user.as_fd())
+}
