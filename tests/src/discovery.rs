@@ -35,6 +35,7 @@ pub const TESTS: &[Test] = tests! {
         a_parent_and_an_owner_without_process_are_found,
         a_mount_in_another_mount_namespace_holds,
         one_process_is_read_without_the_others,
+        the_members_of_one_processes_namespaces_are_counted,
         a_scope_asks_no_more_than_it_says,
         a_label_is_read,
         fork_and_namespace_churn_fails_no_snapshot;
@@ -464,6 +465,31 @@ fn one_process_is_read_without_the_others() {
     drop(burrow);
     let error = Snapshot::of_process(&proc, pid).expect_err("it is gone");
     assert_eq!(error.errno(), rustix::io::Errno::SRCH);
+}
+
+fn the_members_of_one_processes_namespaces_are_counted() {
+    let burrow = Burrow::dig(&["--uts", "--net"], "sleep 1000 & sleep 1000 &");
+    let proc = ProcRoot::open().expect("/proc");
+    let children =
+        fs::read_to_string(format!("/proc/{0}/task/{0}/children", burrow.pid()));
+    let children = children.expect("the shell's children");
+    let last = children.split_whitespace().last().expect("two of them");
+    let last: u32 = last.parse().expect("a pid");
+    let snapshot = Snapshot::of_process_with_members(&proc, last).expect("it is there");
+    for kind in [Kind::Uts, Kind::Net] {
+        let namespace = found(&snapshot, id_of(last, kind));
+        let lowest = (namespace.processes, namespace.pid);
+        assert_eq!(lowest, (3, Some(burrow.pid())));
+    }
+    let first = snapshot.process(burrow.pid()).expect("the lowest is read");
+    assert_eq!(first.command.as_deref(), Some("sleep 1000"));
+    let all = take();
+    let own = id_of(last, Kind::Cgroup);
+    let counted = found(&snapshot, own).processes;
+    assert!(
+        counted.abs_diff(found(&all, own).processes) < 50,
+        "{counted}"
+    );
 }
 
 fn a_scope_asks_no_more_than_it_says() {
