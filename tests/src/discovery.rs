@@ -18,6 +18,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use warren::namespaces::{
     Holder, MountScope, Namespace, NsId, Part, ProcRoot, Scope, Snapshot, View,
 };
@@ -473,8 +474,11 @@ fn the_members_of_one_processes_namespaces_are_counted() {
     let children =
         fs::read_to_string(format!("/proc/{0}/task/{0}/children", burrow.pid()));
     let children = children.expect("the shell's children");
-    let last = children.split_whitespace().last().expect("two of them");
-    let last: u32 = last.parse().expect("a pid");
+    let children: Vec<i32> = children
+        .split_whitespace()
+        .map(|pid| pid.parse().expect("a pid"))
+        .collect();
+    let last = *children.last().expect("two of them") as u32;
     let snapshot = Snapshot::of_process_with_members(&proc, last).expect("it is there");
     for kind in [Kind::Uts, Kind::Net] {
         let namespace = found(&snapshot, id_of(last, kind));
@@ -490,6 +494,9 @@ fn the_members_of_one_processes_namespaces_are_counted() {
         counted.abs_diff(found(&all, own).processes) < 50,
         "{counted}"
     );
+    for child in children.into_iter().filter_map(Pid::from_raw) {
+        kill_process(child, Signal::KILL).expect("end it");
+    }
 }
 
 fn a_scope_asks_no_more_than_it_says() {

@@ -186,6 +186,11 @@ impl Graph {
         Ok(Some(id))
     }
 
+    /// Why a namespace could not be asked.
+    pub fn why_untold(&self, inode: u64) -> Option<Errno> {
+        self.index.get(&inode).and_then(|at| self.untold[*at])
+    }
+
     /// The namespaces that were seen and could not be asked, and why.
     pub fn untold(&self) -> impl Iterator<Item = Unreadable> {
         let all = self.namespaces.iter().zip(&self.untold);
