@@ -16,6 +16,7 @@ mod proc_root;
 mod process;
 mod scan;
 mod snapshot;
+mod target;
 
 pub use error::{Error, errno_text, io_error_text};
 pub use handle::{NsFd, NsId};
@@ -26,3 +27,4 @@ pub use process::{NamespaceIds, namespaces_of};
 pub use snapshot::{
     Group, Holder, Namespace, Part, Process, Reference, Snapshot, Unreadable, View,
 };
+pub use target::{Found, Search, Target, UnknownTarget};
