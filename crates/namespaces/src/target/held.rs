@@ -84,11 +84,11 @@ fn through(
         Holder::Thread { pid, tid } => of(thread(*pid, *tid)?, false),
         Holder::NextChildren { pid, tid } => of(thread(*pid, *tid)?, true),
         Holder::Descriptor { pid, fd } => {
-            reopen(proc, process(*pid)?.list(c"fd")?.handle(*fd)?)
+            reopen(proc, &process(*pid)?.list(c"fd")?.handle(*fd)?)
         }
         Holder::Mount { path } => {
             let flags = OFlags::PATH | OFlags::CLOEXEC;
-            reopen(proc, rustix::fs::open(path, flags, Mode::empty())?)
+            reopen(proc, &rustix::fs::open(path, flags, Mode::empty())?)
         }
         Holder::Child { id, .. } => {
             let child = snapshot.namespace(*id).ok_or(Errno::NOENT)?;
@@ -104,9 +104,9 @@ fn through(
 
 /// Opens what a handle leads to, if it is a namespace: to open a device could set
 /// something off.
-fn reopen(proc: &ProcRoot, handle: OwnedFd) -> Result<NsFd, Errno> {
+fn reopen(proc: &ProcRoot, handle: &OwnedFd) -> Result<NsFd, Errno> {
     let device = nsfs_device(proc).map_err(|error| error.errno())?;
-    if rustix::fs::fstat(&handle)?.st_dev != device {
+    if rustix::fs::fstat(handle)?.st_dev != device {
         return Err(Errno::NOENT);
     }
     let own = proc.own_folder().map_err(|error| error.errno())?;

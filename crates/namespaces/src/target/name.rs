@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
 use super::{FIND, Found, Search, of_path, process};
+use crate::kept::Kept;
 use crate::process::Folder;
 use crate::scan::list_processes;
 use crate::{Error, ProcRoot};
@@ -16,11 +17,11 @@ const NETNS: &str = "/run/netns";
 
 /// Finds what is called `name`.
 pub fn find(search: &Search<'_>, name: &str) -> Result<Found, Error> {
-    let mut candidates = kept(search, name);
+    let mut candidates: Vec<_> = kept(search, name)?.into_iter().collect();
     candidates.extend(running(search.proc, name)?);
     match candidates.as_slice() {
         [] => Err(nothing(name)),
-        [Candidate { what, place }] => open(search.proc, what, place),
+        [candidate] => candidate.open(search.proc),
         several => Err(ambiguous(name, several)),
     }
 }
@@ -32,32 +33,43 @@ struct Candidate {
 }
 
 enum Place {
-    Path(std::path::PathBuf),
+    Kept(Kept),
+    Netns(PathBuf),
     Process(u32),
 }
 
-fn open(proc: &ProcRoot, what: &str, place: &Place) -> Result<Found, Error> {
-    let mut found = match place {
-        Place::Path(path) => of_path(path)?,
-        Place::Process(pid) => process::find(proc, *pid, None)?,
-    };
-    what.clone_into(&mut found.name);
-    Ok(found)
+impl Candidate {
+    fn open(&self, proc: &ProcRoot) -> Result<Found, Error> {
+        let mut found = match &self.place {
+            Place::Kept(kept) => Found {
+                process: None,
+                namespaces: kept.open(proc)?.namespaces,
+                name: String::new(),
+            },
+            Place::Netns(path) => of_path(path)?,
+            Place::Process(pid) => process::find(proc, *pid, None)?,
+        };
+        self.what.clone_into(&mut found.name);
+        Ok(found)
+    }
 }
 
 /// Names that stand for files. The net namespace of kept ones may have its name in
 /// /run/netns too, so that only the first counts.
-fn kept(search: &Search<'_>, name: &str) -> Vec<Candidate> {
-    let stores = search.stores.iter().map(|store| store.join(name));
-    let in_stores = stores.filter(|path| path.is_dir());
+fn kept(search: &Search<'_>, name: &str) -> Result<Option<Candidate>, Error> {
+    for store in search.stores {
+        if let Some(kept) = store.find(search.proc, name)? {
+            return Ok(Some(Candidate {
+                what: kept.folder.display().to_string(),
+                place: Place::Kept(kept),
+            }));
+        }
+    }
     let netns = Path::new(NETNS).join(name);
-    let all = in_stores.chain(netns.is_file().then_some(netns));
-    all.take(1)
-        .map(|path| Candidate {
-            what: path.display().to_string(),
-            place: Place::Path(path),
-        })
-        .collect()
+    Ok(netns.is_file().then(|| Candidate {
+        what: netns.display().to_string(),
+        place: Place::Netns(netns),
+    }))
 }
 
 /// Containers and units with processes, by the cgroups of those.
@@ -220,20 +232,5 @@ mod tests {
         };
         let error = find(&search, "nobody-is-called-so").expect_err("nothing");
         assert_eq!(error.errno(), Errno::NOENT);
-    }
-
-    #[test]
-    fn a_folder_in_a_store_is_a_name() {
-        let proc = ProcRoot::open().expect("/proc");
-        let stores = ["/proc/self".into()];
-        let search = Search {
-            proc: &proc,
-            stores: &stores,
-        };
-        let found = find(&search, "ns").expect("kept");
-        assert_eq!(
-            (found.namespaces.len(), found.name.as_str()),
-            (8, "/proc/self/ns")
-        );
     }
 }
