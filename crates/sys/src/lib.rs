@@ -23,9 +23,9 @@ mod shared;
 pub mod signal;
 
 pub use clone::{CloneArgs, Forked, clone3, fork, setns, unshare};
-pub use exec::{CStringArray, execve, exit_now};
+pub use exec::{CStringArray, execve, execveat, exit_now};
 pub use fd::{
-    close_range, close_range_on_exec, is_alive, is_open, leave_terminal, loopback_up,
+    close_range, close_range_on_exec, is_alive, is_below_root, is_open, leave_terminal, loopback_up,
     open_standard_streams,
 };
 pub use mount::{
