@@ -463,9 +463,9 @@ impl fmt::Display for Step {
             }
             Self::ChangeRootTo(folder) => write!(f, "make {} the root", folder.name),
             Self::ChangeRoot(path) => write!(f, "make {} the root", text(path)),
-            Self::RootVisit => {
-                f.write_str("make a root of one's own with all that is in the entered one")
-            }
+            Self::RootVisit => f.write_str(
+                "make a root of one's own with all that is in the entered one",
+            ),
             Self::ProcOfJoined { target } => {
                 write!(f, "mount a procfs of the pid namespace at {target}")
             }

@@ -40,7 +40,14 @@ pub(super) fn execute(program: &Program, blocked: SignalSet) -> Failure {
         let errno = warren_sys::execveat(borrowed(&file.fd), arguments, environment);
         // It is there, since it is open: what is not is its loader.
         let missing = errno == Errno::NOENT;
-        return (errno, if missing { Detail::InterpreterMissing } else { Detail::None });
+        return (
+            errno,
+            if missing {
+                Detail::InterpreterMissing
+            } else {
+                Detail::None
+            },
+        );
     }
     let mut worst = Errno::NOENT;
     let mut found: Option<&CStr> = None;

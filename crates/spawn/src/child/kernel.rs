@@ -84,13 +84,7 @@ impl Child<'_> {
         rustix::process::fchdir(self.dev()?)?;
         for ((source, name), kept) in DEVICES.iter().zip(&self.fds.devices) {
             let mode = Mode::from_raw_mode(0o444);
-            rustix::fs::mknodat(
-                rustix::fs::CWD,
-                *name,
-                FileType::RegularFile,
-                mode,
-                0,
-            )?;
+            rustix::fs::mknodat(rustix::fs::CWD, *name, FileType::RegularFile, mode, 0)?;
             match kept {
                 Some(device) => attach_at(device.as_fd(), rustix::fs::CWD, name)?,
                 None => bind_here(source, name)?,

@@ -13,9 +13,7 @@ use warren_sys::{Errno, Result};
 use super::Child;
 
 /// How the multiplexer is opened: every open makes a terminal.
-const MULTIPLEXER: OFlags = OFlags::RDWR
-    .union(OFlags::NOCTTY)
-    .union(OFlags::CLOEXEC);
+const MULTIPLEXER: OFlags = OFlags::RDWR.union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
 impl Child<'_> {
     /// Opens the multiplexer of the root that is made, or of the caller's.

@@ -10,7 +10,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, Mode, OFlags, RawDir};
 use rustix::process::{Pid, WaitOptions};
-use warren_mounts::{Attributes, Filesystem, Node, Target, attach, attach_at, clone_tree};
+use warren_mounts::{
+    Attributes, Filesystem, Node, Target, attach, attach_at, clone_tree,
+};
 use warren_sys::{Errno, Result, exit_now};
 
 use super::Child;

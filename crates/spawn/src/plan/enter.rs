@@ -20,8 +20,7 @@ pub fn is_complete(route: &[Hop], namespaces: &Namespaces) -> bool {
         Hop::Through(_) => None,
     });
     let set: NamespaceSet = kinds.clone().collect();
-    route.is_empty()
-        || set == namespaces.joined() && kinds.count() == set.iter().count()
+    route.is_empty() || set == namespaces.joined() && kinds.count() == set.iter().count()
 }
 
 impl Planner<'_> {
@@ -66,9 +65,10 @@ impl Planner<'_> {
         let route = self.route();
         // Without privilege here, the right to clone a tree comes with the user namespace,
         // over mounts that it owns.
-        let last_user = route.iter().rposition(enters_user).filter(|_| {
-            !self.host.is_privileged()
-        });
+        let last_user = route
+            .iter()
+            .rposition(enters_user)
+            .filter(|_| !self.host.is_privileged());
         if last_user.is_none() {
             self.keep(false)?;
         }
@@ -115,7 +115,9 @@ impl Planner<'_> {
         }
         if tree > MOST_KEPT {
             let most = MOST_KEPT;
-            return Err(Error::spec(format!("at most {most} trees can be taken along")));
+            return Err(Error::spec(format!(
+                "at most {most} trees can be taken along"
+            )));
         }
         Ok(())
     }
@@ -134,7 +136,9 @@ impl Planner<'_> {
     pub(super) fn takes_ids_early(&self) -> bool {
         let joins = matches!(self.spec.namespaces.get(Kind::User), Namespace::Join(_));
         let is_root = |user: &User| {
-            user.uid == 0 && user.gid == 0 && user.groups.as_ref().is_none_or(Vec::is_empty)
+            user.uid == 0
+                && user.gid == 0
+                && user.groups.as_ref().is_none_or(Vec::is_empty)
         };
         joins && self.spec.user.as_ref().is_some_and(is_root)
     }
@@ -180,7 +184,10 @@ mod tests {
         assert!(is_complete(&[], &both));
         assert!(is_complete(&[net.clone(), user.clone()], &both));
         assert!(!is_complete(&[net.clone()], &both));
-        assert!(!is_complete(&[net.clone(), user.clone(), net.clone()], &both));
+        assert!(!is_complete(
+            &[net.clone(), user.clone(), net.clone()],
+            &both
+        ));
         assert!(!is_complete(&[net, user], &joining(&[Kind::Net])));
     }
 }
