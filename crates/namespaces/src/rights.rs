@@ -177,7 +177,7 @@ impl Rights {
     /// What the namespaces answer that are asked.
     pub fn obstacle(&self, namespace: &NsFd) -> Result<Option<Obstacle>, Errno> {
         if namespace.kind() == Kind::User {
-            return self.to_user(namespace);
+            return self.of_user(namespace);
         }
         let owner = match namespace.owner() {
             Err(Errno::PERM) => return Ok(Some(Obstacle::OutOfSight)),
@@ -204,12 +204,12 @@ impl Rights {
             }
         }
         if namespace.kind() == Kind::Pid {
-            return to_pid(namespace);
+            return of_pid(namespace);
         }
         Ok(None)
     }
 
-    fn to_user(&self, namespace: &NsFd) -> Result<Option<Obstacle>, Errno> {
+    fn of_user(&self, namespace: &NsFd) -> Result<Option<Obstacle>, Errno> {
         if namespace.id()? == self.user {
             return Ok(Some(Obstacle::OwnUserNamespace));
         }
@@ -229,7 +229,7 @@ impl Rights {
 }
 
 /// A pid namespace must be the caller's own or below it, and have an init.
-fn to_pid(namespace: &NsFd) -> Result<Option<Obstacle>, Errno> {
+fn of_pid(namespace: &NsFd) -> Result<Option<Obstacle>, Errno> {
     let own = NsFd::open("/proc/self/ns/pid".as_ref())?.id()?;
     let mut here = namespace.try_clone()?;
     while here.id()? != own {
