@@ -26,6 +26,7 @@ const CALLS: &[(&str, u32)] = &[
     ("openat2", raw::__NR_openat2),
     ("pidfd_open", raw::__NR_pidfd_open),
     ("pidfd_send_signal", raw::__NR_pidfd_send_signal),
+    ("setns", raw::__NR_setns),
 ];
 
 /// The same command with the same environment on a kernel that lacks `call`.
