@@ -268,7 +268,10 @@ fn with_follow_the_command_has_the_targets_rights() {
 
 fn another_root_is_entered_with_the_working_directory() {
     // /usr has what a merged system needs below /: bin, lib, lib64.
-    let target = unshared(&[], "exec chroot /usr /bin/sh -c 'echo ready; read x'");
+    let target = unshared(
+        &[],
+        "exec chroot /usr /bin/sh -c 'echo ready; exec sleep 1000'",
+    );
     let inside = target.enter(&["--", "/bin/sh", "-c", "pwd; cd ..; cd ..; echo *"]);
     let mut names: Vec<_> = fs::read_dir("/usr")
         .expect("/usr")
@@ -301,7 +304,7 @@ fn another_root_is_entered_with_the_working_directory() {
 
 fn a_folder_of_the_target_can_be_the_root() {
     let target = target();
-    let script = "pwd; cd ..; test -e bin/sh && ! test -e etc";
+    let script = "pwd; cd ..; test -e bin/sh && ! test -e proc";
     let root = ["--root", "/usr", "--", "/bin/sh", "-c", script];
     target.enter(&root).says("/");
     target
@@ -326,7 +329,7 @@ fn the_next_children_of_a_process_can_be_joined() {
         "--user",
         "--map-root-user",
         "--pid",
-        "--fork",
+        "--kill-child",
         "sh",
         "-c",
         WAITS,
@@ -346,6 +349,7 @@ fn bubblewraps_nested_user_namespace_is_entered() {
     let mut command = program("bwrap");
     command.args(["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]);
     command.args(["--unshare-user", "--unshare-net", "--unshare-pid"]);
+    command.arg("--die-with-parent");
     command.args(["sh", "-c", "echo ready; sleep 1000; true"]);
     let target = Target::start(&mut command, 2);
     let links = "readlink /proc/self/ns/net /proc/self/ns/user";

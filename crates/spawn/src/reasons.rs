@@ -70,6 +70,10 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         (Step::ChangeRoot(_), Errno::NOENT) => {
             vec!["the target's root has no such folder".to_owned()]
         }
+        (Step::RootVisit, Errno::OVERFLOW) => vec![
+            "the caller's ids are not mapped in the user namespace: --user names some that are"
+                .to_owned(),
+        ],
         (Step::WorkDirTo(_), Errno::XDEV) => vec![
             "it lies outside of the root, where .. would lead on: --workdir names another"
                 .to_owned(),
@@ -160,7 +164,10 @@ fn closed_gates() -> Vec<String> {
 /// What can forbid user namespaces without a sysctl.
 fn in_the_way() -> Vec<String> {
     let mut hints = Vec::new();
-    if std::fs::read_link("/proc/self/root").is_ok_and(|root| root.as_os_str() != "/") {
+    let mounts = ProcRoot::open().ok().map(|proc| mountinfo::own(&proc));
+    if let Some(Ok(mounts)) = mounts
+        && limits::lives_in_chroot(&mounts)
+    {
         hints.push(
             "this process lives in a chroot, where user namespaces are refused"
                 .to_owned(),

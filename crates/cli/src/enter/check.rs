@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use rustix::fs::AtFlags;
 use serde::Serialize;
 use warren_namespaces::{
-    Kind, NsFd, Obstacle, ProcRoot, Rights, Stop, Target, errno_text, limits,
+    Kind, NsFd, Obstacle, ProcRoot, Rights, Stop, Target, errno_text, limits, mountinfo,
     namespaces_of, route,
 };
 use warren_sys::Errno;
@@ -277,8 +277,7 @@ fn notes(proc: &ProcRoot, filter: Option<Errno>) -> Vec<String> {
             "the caller has given up new privileges: set-user-id programs get none inside",
         ),
         (
-            std::fs::read_link("/proc/self/root")
-                .is_ok_and(|root| root.as_os_str() != "/"),
+            mountinfo::own(proc).is_ok_and(|mounts| limits::lives_in_chroot(&mounts)),
             "the caller lives in a chroot: entering works, making a user namespace does not",
         ),
     ];
