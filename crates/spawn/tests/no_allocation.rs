@@ -2,12 +2,13 @@
 //! whoever allocates in another process than the first.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::os::fd::AsRawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::{Kind, NsFd};
-use warren_spawn::{Access, Command, Mount, Root, Terminal};
+use warren_spawn::{Access, Command, Folder, Mount, Open, Root, Terminal, User};
 
 struct ParentOnly;
 
@@ -153,6 +154,65 @@ fn joining_allocates_nothing() {
     first.kill().expect("it runs");
     first.wait().expect("it ended");
     assert!(ended.success(), "{ended}");
+}
+
+/// Every step of a way in that needs no privilege: the child makes a user namespace's
+/// mount namespace to visit first.
+#[test]
+fn a_visit_allocates_nothing() {
+    watch();
+    let mut first = Command::new("sleep")
+        .arg("1000")
+        .unshare([Kind::User, Kind::Mnt, Kind::Pid])
+        .spawn()
+        .expect("a run");
+    let fd = |path: String| std::fs::File::open(path).expect("of a child");
+    let of = |name: &str| fd(format!("/proc/{}/{name}", first.id()));
+    let (root, cwd, program) = (of("root"), of("cwd"), fd("/bin/true".into()));
+    let open = |file: &std::fs::File| Open {
+        fd: file.as_raw_fd(),
+        name: "a file".to_owned(),
+    };
+    let namespace = |kind: Kind| {
+        let path = format!("/proc/{}/ns/{kind}", first.id());
+        NsFd::open(path.as_ref()).expect("a child's namespace")
+    };
+    let mut command = Command::new("/bin/true");
+    for kind in [Kind::User, Kind::Mnt] {
+        command.join(namespace(kind));
+    }
+    let spec = command.spec_mut();
+    spec.chroot = vec![Folder::Open(open(&root)), Folder::Path("/".into())];
+    spec.cwd_open = Some(open(&cwd));
+    spec.program = Some(open(&program));
+    spec.user = Some(User::ROOT);
+    let entered = command.status();
+    let spec = command.spec_mut();
+    spec.cwd_open = None;
+    spec.program = None;
+    spec.root = Root::Visit;
+    spec.mounts = vec![
+        Mount::Bind {
+            source: "/usr".into(),
+            target: "/.tools/usr".into(),
+            access: Access::ReadOnly,
+        },
+        Mount::Programs {
+            target: "/.tools/bin".into(),
+            content: "/.tools/launcher".into(),
+            folders: vec!["/.tools/usr/bin".into()],
+        },
+        Mount::Dev {
+            target: "/dev".into(),
+        },
+    ];
+    let visited = command.status();
+    first.kill().expect("it runs");
+    first.wait().expect("it ended");
+    for ended in [entered, visited] {
+        let status = ended.expect("nothing fails on the way");
+        assert!(status.success(), "{status}");
+    }
 }
 
 #[test]
