@@ -9,6 +9,7 @@
 
 mod exec;
 mod kernel;
+mod role;
 mod terminal;
 mod tree;
 
@@ -45,6 +46,10 @@ pub struct Inheritance<'a> {
     pub trees: &'a [OwnedFd],
     /// Namespaces that the parent opened.
     pub namespaces: &'a [OwnedFd],
+    /// The folder that is the root for a change to mounts.
+    pub root: Option<BorrowedFd<'a>>,
+    /// What keeps a block of ids from others.
+    pub reservation: Option<BorrowedFd<'a>>,
     /// A checked procfs of the host.
     pub proc: BorrowedFd<'a>,
     /// What the program gets as descriptors 0, 1 and 2, where not the caller's.
@@ -200,6 +205,13 @@ impl Child<'_> {
             Step::LoadSeccomp(filter) => filter.load(),
             Step::HideInit => hide_init(),
             Step::ForkInit => self.fork_init(),
+            Step::Graft {
+                target, node, make, ..
+            } => self.graft(target, *node, *make),
+            Step::Unmount { target } => self.unmount(target),
+            Step::HideHolder { examinable } => role::hide_holder(*examinable),
+            Step::Hold => self.hold(),
+            Step::Finish => exit_now(0),
             Step::ControlTerminal { has_init } => self.control_terminal(*has_init),
             Step::DieWithInit => {
                 rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
@@ -211,6 +223,8 @@ impl Child<'_> {
             | Step::Clone { .. }
             | Step::WriteMaps { .. }
             | Step::ShiftIds { .. }
+            | Step::ShiftIdsTo { .. }
+            | Step::OpenRoot { .. }
             | Step::Release
             | Step::Exec(_) => Ok(()),
         }

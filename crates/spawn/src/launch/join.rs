@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags};
 use warren_namespaces::{Kind, NsFd};
 use warren_sys::Errno;
@@ -34,6 +35,17 @@ pub fn open(
     } else {
         Err(Errno::INVAL)
     }
+}
+
+/// Opens the folder that is the root for a change to mounts.
+pub fn open_root(from: &Join) -> Result<OwnedFd, Errno> {
+    let path = match from {
+        Join::Path(path) => path.clone(),
+        Join::Fd(number) => format!("/proc/self/fd/{number}").into(),
+        Join::Process(pid) => format!("/proc/{pid}/root").into(),
+    };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
 }
 
 fn pidfd_of(
