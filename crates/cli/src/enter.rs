@@ -99,7 +99,7 @@ fn different_kinds(
 
 /// Root of the target's user namespace, if an id is mapped to it. Its groups can be given
 /// up where the map was written with privilege.
-fn root_of(target: u32, proc: &ProcRoot) -> Option<User> {
+pub(crate) fn root_of(target: u32, proc: &ProcRoot) -> Option<User> {
     let text = |name: &str| {
         let bytes = proc.read(&format!("{target}/{name}")).ok()?;
         String::from_utf8(bytes).ok()

@@ -8,6 +8,7 @@ mod doctor;
 mod enter;
 mod failure;
 mod json;
+mod keep;
 mod ls;
 mod pty;
 mod run;
@@ -42,6 +43,16 @@ const COMMANDS: &[Command] = &[
         name: "enter",
         about: "run a command in the namespaces of a process",
         run: enter::run,
+    },
+    Command {
+        name: "keep",
+        about: "keep namespaces under a name, without a process; list what is kept",
+        run: keep::run,
+    },
+    Command {
+        name: "rm",
+        about: "let kept namespaces go",
+        run: keep::remove,
     },
     Command {
         name: "ls",

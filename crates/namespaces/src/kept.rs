@@ -190,7 +190,7 @@ fn lost(proc: &ProcRoot, kept: &Kept) -> Result<NamespaceSet, Error> {
         .iter()
         .filter(|kind| match (kept.held.contains(*kind), kind) {
             (true, _) => !holder_lives,
-            (false, Kind::Pid) => !holder_lives || pinned(kept, *kind).is_err(),
+            (false, Kind::Pid) if kept.holder.is_some() && !holder_lives => true,
             (false, _) => pinned(kept, *kind).is_err(),
         })
         .collect())

@@ -1,9 +1,10 @@
 //! Linux namespaces as values: kinds, identity, handles and id maps.
 //!
-//! Nothing here changes the calling process, and only [`kept`] the machine. The crate names what the kernel has
+//! Nothing here changes the calling process. The crate names what the kernel has
 //! ([`Kind`], [`NamespaceSet`]), opens it ([`NsFd`]), reads it from /proc
-//! ([`ProcRoot`]), finds all that there are and who keeps them ([`Snapshot`]), and
-//! works out id maps ([`IdMap`]), and keeps namespaces by name ([`kept`]). `warren-spawn` builds processes from these values.
+//! ([`ProcRoot`]), finds all that there are and who keeps them ([`Snapshot`]), works out
+//! id maps ([`IdMap`]), and keeps namespaces by name ([`kept`], which alone mounts).
+//! `warren-spawn` builds processes from these values.
 
 pub mod accounts;
 mod error;

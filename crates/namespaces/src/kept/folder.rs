@@ -34,9 +34,10 @@ impl Lock {
         Err(Error::new("lock", shown(parent), Errno::AGAIN))
     }
 
-    /// The same for a store that is there; `None` where it is not.
+    /// The same for a store whose parent is there; `None` where it is not.
     pub fn of_existing(folder: &Path) -> Result<Option<Self>, Error> {
-        if folder.symlink_metadata().is_err() {
+        let parent = folder.parent().unwrap_or(folder);
+        if parent.symlink_metadata().is_err() {
             return Ok(None);
         }
         Self::take(folder).map(Some)
@@ -96,9 +97,10 @@ pub fn check(folder: &Path, sticky: Sticky) -> Result<(), Error> {
 pub fn remove_empty(folder: &Path) {
     let parents = [Some(folder), folder.parent()];
     for folder in parents.into_iter().flatten() {
-        // ENOTEMPTY: others are there.
-        if rustix::fs::rmdir(folder).is_err() {
-            return;
+        match rustix::fs::rmdir(folder) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            // ENOTEMPTY: others are there.
+            Err(_) => return,
         }
     }
 }

@@ -100,9 +100,9 @@ pub fn forget(store: &Path) {
     // Closed first: an open folder is in use.
     drop(lock);
     if is_empty {
-        // EBUSY: somebody has just mounted a name.
-        let unmounted = rustix::mount::unmount(folder, UnmountFlags::NOFOLLOW);
-        if unmounted.is_ok() && made == "folder" {
+        // EBUSY: somebody has just mounted a name; then the folder stays as well.
+        let _ = rustix::mount::unmount(folder, UnmountFlags::NOFOLLOW);
+        if made == "folder" {
             let _ = rustix::fs::rmdir(folder);
         }
     }

@@ -29,9 +29,10 @@ impl Store {
         };
         super::check_name(name).map_err(|_| nothing())?;
         let _lock = Lock::of_existing(&self.folder)?.ok_or_else(nothing)?;
-        folder::check(&self.folder, folder::Sticky::Refused)?;
         let folder = self.folder.join(name);
-        if folder.symlink_metadata().is_err() {
+        if !self.exists()? || folder.symlink_metadata().is_err() {
+            // Who was killed before it made the name's folder may have made the others.
+            remove_store_if_empty(self);
             return Err(nothing());
         }
         end_holder(proc, &folder)?;
@@ -103,9 +104,7 @@ pub fn remove_folder(store: &Store, name: &str) -> Result<(), Error> {
 /// Removes a store in which no name is left, and the folder around it if that is empty.
 pub fn remove_store_if_empty(store: &Store) {
     let is_name = |name: &std::ffi::OsStr| !name.as_encoded_bytes().starts_with(b".");
-    let Ok(mut names) = std::fs::read_dir(&store.folder) else {
-        return;
-    };
+    let mut names = std::fs::read_dir(&store.folder).into_iter().flatten();
     if names.any(|entry| entry.is_ok_and(|entry| is_name(&entry.file_name()))) {
         return;
     }

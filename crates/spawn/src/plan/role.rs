@@ -14,6 +14,8 @@ use crate::step::Step;
 impl Planner<'_> {
     /// The last steps of a holder, after all that is done for a program.
     pub(super) fn hold(&mut self, examinable: bool) {
+        // A joined user namespace clears it.
+        self.die_with_parent();
         self.push(Step::HideHolder { examinable });
         self.push(Step::Hold);
     }
