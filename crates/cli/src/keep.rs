@@ -7,7 +7,7 @@ mod store;
 use std::ffi::OsString;
 
 use clap::Parser;
-use warren_namespaces::{Kind, ProcRoot};
+use warren_namespaces::{Found, Kind, ProcRoot, Search, Target};
 use warren_spawn::Host;
 
 use crate::failure::{self, Failure};
@@ -96,6 +96,17 @@ pub fn remove(arguments: &[OsString]) -> Result<u8, Failure> {
         }
     }
     Ok(code)
+}
+
+/// Opens what the word of a user stands for.
+pub fn find_target(word: &str, proc: &ProcRoot) -> Result<Found, Failure> {
+    let target: Target = word.parse().map_err(Failure::usage)?;
+    let stores = stores();
+    let search = Search {
+        proc,
+        stores: &stores,
+    };
+    target.find(&search).map_err(of_namespaces)
 }
 
 fn of_namespaces(error: warren_namespaces::Error) -> Failure {

@@ -10,6 +10,7 @@ mod failure;
 mod json;
 mod keep;
 mod ls;
+mod mount;
 mod pty;
 mod run;
 mod supervise;
@@ -53,6 +54,16 @@ const COMMANDS: &[Command] = &[
         name: "rm",
         about: "let kept namespaces go",
         run: keep::remove,
+    },
+    Command {
+        name: "mount",
+        about: "mount a file or folder into a mount namespace that is in use",
+        run: mount::run,
+    },
+    Command {
+        name: "umount",
+        about: "unmount something there",
+        run: mount::unmount,
     },
     Command {
         name: "ls",

@@ -248,7 +248,7 @@ fn ids_not_shifted() -> Vec<String> {
     vec![
         "its filesystem, or one mounted in it, has no idmapped mounts, or is mapped already"
             .to_owned(),
-        "--keep-ids mounts it as it is: files of ids that have no name inside are nobody's \
+        "--ids keep mounts it as it is: files of ids that have no name inside are nobody's \
          there, and only what all may do can be done"
             .to_owned(),
     ]

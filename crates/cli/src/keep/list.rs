@@ -14,7 +14,7 @@ pub fn table(list: &[Kept]) -> String {
         [
             kept.name.clone(),
             holder.map_or("-".to_owned(), |holder| holder.pid.to_string()),
-            state(&kept.condition).0.to_owned(),
+            in_words(&kept.condition),
             kept.kinds.to_string(),
         ]
     }));
@@ -29,6 +29,14 @@ pub fn table(list: &[Kept]) -> String {
             format!("{n:name$}  {h:>holder$}  {s:state$}  {kinds}\n")
         })
         .collect()
+}
+
+/// What the table says of a condition.
+fn in_words(condition: &Condition) -> String {
+    match condition {
+        Condition::Lost(kinds) => format!("lost {kinds}"),
+        other => state(other).0.to_owned(),
+    }
 }
 
 /// A word for a condition, and the reason where one can be read.
@@ -118,12 +126,18 @@ mod tests {
         let list = [
             kept("a", &[Kind::Net], Condition::Whole),
             kept("blue-1", &[Kind::Mnt, Kind::Net], Condition::Unfinished),
+            kept(
+                "c",
+                &[Kind::Pid],
+                Condition::Lost(NamespaceSet::EMPTY.with(Kind::Pid)),
+            ),
         ];
         assert_eq!(
             table(&list),
             "NAME    HOLDER  STATE       KINDS\n\
              a            -  kept        net\n\
-             blue-1       -  unfinished  mnt,net\n"
+             blue-1       -  unfinished  mnt,net\n\
+             c            -  lost pid    pid\n"
         );
         assert_eq!(table(&[]), "NAME  HOLDER  STATE  KINDS\n");
     }

@@ -7,9 +7,7 @@ use std::path::Path;
 
 use warren_confine::CapabilitySet;
 use warren_namespaces::kept::{By, Claim, HolderId};
-use warren_namespaces::{
-    Found, Kind, NamespaceSet, NsFd, ProcRoot, Search, Target, namespaces_of,
-};
+use warren_namespaces::{Found, Kind, NamespaceSet, NsFd, ProcRoot, namespaces_of};
 use warren_spawn::{Child, Host, Join, Mount, Namespace, Namespaces, Plan, Role, Spec};
 
 use super::{Arguments, Keeping, of_namespaces};
@@ -26,23 +24,13 @@ pub fn run(
     let found = arguments
         .from
         .as_deref()
-        .map(|target| find(target, proc))
+        .map(|target| super::find_target(target, proc))
         .transpose()?;
     let job = Job::new(arguments, name, keeping, host, proc, found.as_ref())?;
     if arguments.plan {
         return failure::print(&job.text(found.as_ref()));
     }
     job.run(proc, found.as_ref())
-}
-
-fn find(target: &str, proc: &ProcRoot) -> Result<Found, Failure> {
-    let target: Target = target.parse().map_err(Failure::usage)?;
-    let stores = super::stores();
-    let search = Search {
-        proc,
-        stores: &stores,
-    };
-    target.find(&search).map_err(of_namespaces)
 }
 
 /// What is to be kept, and how it comes to be.
