@@ -9,7 +9,8 @@ use clap::{Parser, ValueEnum};
 use rustix::fs::{Mode, OFlags};
 use warren_namespaces::{Found, IdMap, Kind, NsFd, ProcRoot, errno_text};
 use warren_spawn::{
-    Access, Change, Graft, Host, Join, Namespace, Namespaces, Plan, Role, Spec, User,
+    Access, Change, Folder, Graft, Host, Join, Namespace, Namespaces, Open, Plan, Role,
+    Spec, User,
 };
 
 use crate::failure::{self, Failure};
@@ -93,7 +94,7 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
             Access::ReadWrite
         },
         recursive: !arguments.no_submounts,
-        ids: ids.map(|namespace| namespace.as_fd().as_raw_fd()),
+        ids: ids.map(open),
         make: arguments.mkdir,
         source,
     };
@@ -212,8 +213,8 @@ impl Place {
         let mut namespaces = Namespaces::default();
         let mut join = |namespace: Option<&NsFd>| {
             if let Some(namespace) = namespace {
-                let fd = namespace.as_fd().as_raw_fd();
-                namespaces.set(namespace.kind(), Namespace::Join(Join::Fd(fd)));
+                let join = Namespace::Join(Join::Open(open(namespace)));
+                namespaces.set(namespace.kind(), join);
             }
         };
         join(self.found.namespace(Kind::Mnt));
@@ -221,13 +222,20 @@ impl Place {
         Spec {
             namespaces,
             user: self.root_there(),
+            chroot: self.root.iter().map(|root| self.root_step(root)).collect(),
             role: Role::Grafter(Graft {
-                root: self.root.as_ref().map(AsRawFd::as_raw_fd),
                 target: target.to_owned(),
                 change,
             }),
             ..Spec::default()
         }
+    }
+
+    fn root_step(&self, root: &OwnedFd) -> Folder {
+        Folder::Open(Open {
+            fd: root.as_raw_fd(),
+            name: format!("the root of {}", self.found.name),
+        })
     }
 
     /// Root of the user namespace that is entered, if the process lives in it.
@@ -236,6 +244,13 @@ impl Place {
         let theirs = self.found.namespace(Kind::User)?.id().ok()?;
         let (pid, _) = self.found.process.as_ref().filter(|_| theirs == owner)?;
         enter::root_of(*pid, &self.proc)
+    }
+}
+
+fn open(namespace: &NsFd) -> Open {
+    Open {
+        fd: namespace.as_fd().as_raw_fd(),
+        name: namespace.to_string(),
     }
 }
 

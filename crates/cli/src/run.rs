@@ -10,8 +10,8 @@ use warren_namespaces::accounts::{
 };
 use warren_namespaces::{IdMap, Kind, NamespaceSet, ProcRoot};
 use warren_spawn::{
-    Access, DEFAULT_PATH, Host, IdMapping, Mount, Namespace, Namespaces, Plan, Role,
-    Root, Seccomp, Spec, Terminal, User, system,
+    Access, DEFAULT_PATH, Host, IdMapping, Mount, Namespace, Namespaces, Plan, Root,
+    Seccomp, Spec, Terminal, User, system,
 };
 
 use crate::failure::{self, Failure};
@@ -198,8 +198,8 @@ fn spec(
             Terminal::Inherit
         },
         no_init: arguments.no_init,
-        role: Role::Program,
         namespaces,
+        ..Spec::default()
     })
 }
 

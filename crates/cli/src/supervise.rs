@@ -125,7 +125,9 @@ impl From<Error> for Failure {
         let code = match error.kind() {
             ErrorKind::NotFound => 127,
             ErrorKind::NotExecutable => 126,
-            ErrorKind::Spec | ErrorKind::Step => crate::failure::OWN_FAILURE,
+            ErrorKind::Spec | ErrorKind::Step | ErrorKind::Cgroup => {
+                crate::failure::OWN_FAILURE
+            }
         };
         let failure = Self::new(&error).code(code);
         error

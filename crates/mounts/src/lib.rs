@@ -22,8 +22,8 @@ pub use attach::{
     ensure, ensure_parent, mount_here,
 };
 pub use detached::{
-    Attributes, Filesystem, add_attributes, clone_tree, make_all_private, set_attributes,
-    shift_ids,
+    Attributes, Filesystem, add_attributes, clone_tree, make_all_private,
+    make_private_from, set_attributes, shift_ids,
 };
 pub use resolve::open_in_root;
 pub use target::{Target, TargetError};

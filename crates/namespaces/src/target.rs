@@ -14,6 +14,7 @@ use std::str::FromStr;
 
 use rustix::io::Errno;
 
+use crate::kept::Store;
 use crate::{Error, Kind, NsFd, ProcRoot};
 
 /// What this module's errors say was done.
@@ -145,8 +146,8 @@ impl fmt::Display for Target {
 pub struct Search<'a> {
     /// The processes.
     pub proc: &'a ProcRoot,
-    /// The folders in which kept namespaces have a folder each.
-    pub stores: &'a [PathBuf],
+    /// Where namespaces are kept by name.
+    pub stores: &'a [Store],
 }
 
 /// What a target stands for, open: it cannot become something else.

@@ -35,7 +35,6 @@ pub struct Streams(pub [Option<OwnedFd>; 3]);
 struct Opened {
     trees: Vec<OwnedFd>,
     namespaces: Vec<OwnedFd>,
-    root: Option<OwnedFd>,
     reservation: Option<Reservation>,
 }
 
@@ -121,9 +120,6 @@ impl Plan {
                     let tree = clone_tree(path, *access, *recursive).map_err(failed)?;
                     opened.trees.push(tree);
                 }
-                Step::OpenRoot { from } => {
-                    opened.root = Some(join::open_root(from).map_err(failed)?);
-                }
                 Step::ShiftIdsTo {
                     tree, namespace, ..
                 } => {
@@ -183,7 +179,6 @@ impl Launch<'_> {
                     alive: channels.alive_writer.as_fd(),
                     trees: &self.opened.trees,
                     namespaces: &self.opened.namespaces,
-                    root: self.opened.root.as_ref().map(OwnedFd::as_fd),
                     reservation: self.opened.reservation.as_ref().map(AsFd::as_fd),
                     proc: self.proc.as_fd(),
                     stdio: [stdin, stdout, stderr]
@@ -254,6 +249,7 @@ impl Launch<'_> {
         let hints = reasons::of(step, errno, Some(detail), self.plan);
         let error = Error::step(step, errno).hints_of(hints);
         Some(match (step, errno) {
+            (Step::JoinCgroup(_), _) => error.kind_of(ErrorKind::Cgroup),
             (Step::Exec(_), Errno::NOENT) => error.kind_of(ErrorKind::NotFound),
             (Step::Exec(_), _) => error.kind_of(ErrorKind::NotExecutable),
             _ => error,

@@ -33,8 +33,8 @@ pub use process::{Child, Event, Output, TerminalEnd};
 pub use report::Timing;
 pub use role::{Change, Graft, Role};
 pub use spec::{
-    Access, IdMapping, Join, Mount, Namespace, Namespaces, Root, Seccomp, Spec, Terminal,
-    User,
+    Access, Folder, Hop, IdMapping, Join, Mount, Namespace, Namespaces, Open, Root,
+    Seccomp, Spec, Terminal, User,
 };
 pub use step::{Side, Step};
 

@@ -1,11 +1,10 @@
 //! What becomes of a process once it is set up.
 
-use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::spec::Access;
+use crate::spec::{Access, Open};
 
 /// What becomes of a process once it is set up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,10 +28,8 @@ pub enum Role {
 /// A change to the mounts of a namespace that is in use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Graft {
-    /// A descriptor of the folder that is the root for `target`; the root of the
-    /// namespace if `None`.
-    pub root: Option<RawFd>,
-    /// Where: neither a symlink there nor one that leads out of the root is followed.
+    /// Where, in the root that the process has then: neither a symlink there nor one that
+    /// leads out of the root is followed.
     pub target: PathBuf,
     /// What is done there.
     pub change: Change,
@@ -50,9 +47,8 @@ pub enum Change {
         access: Access,
         /// Whether with all that is mounted in it.
         recursive: bool,
-        /// A descriptor of the user namespace through whose map its ids are shown; as
-        /// they are if `None`.
-        ids: Option<RawFd>,
+        /// The user namespace through whose map its ids are shown; as they are if `None`.
+        ids: Option<Open>,
         /// Whether the mount point is made if it is missing.
         make: bool,
     },

@@ -8,7 +8,9 @@ use std::path::Path;
 use warren_confine::CapabilitySet;
 use warren_namespaces::kept::{By, Claim, HolderId};
 use warren_namespaces::{Found, Kind, NamespaceSet, NsFd, ProcRoot, namespaces_of};
-use warren_spawn::{Child, Host, Join, Mount, Namespace, Namespaces, Plan, Role, Spec};
+use warren_spawn::{
+    Child, Host, Join, Mount, Namespace, Namespaces, Open, Plan, Role, Spec,
+};
 
 use super::{Arguments, Keeping, of_namespaces};
 use crate::failure::{self, Failure};
@@ -231,8 +233,11 @@ fn joining(found: &Found, kinds: NamespaceSet, proc: &ProcRoot) -> Result<Spec, 
     let mut namespaces = Namespaces::default();
     for namespace in &found.namespaces {
         if kinds.contains(namespace.kind()) {
-            let fd = namespace.as_fd().as_raw_fd();
-            namespaces.set(namespace.kind(), Namespace::Join(Join::Fd(fd)));
+            let open = Open {
+                fd: namespace.as_fd().as_raw_fd(),
+                name: namespace.to_string(),
+            };
+            namespaces.set(namespace.kind(), Namespace::Join(Join::Open(open)));
         }
     }
     let root = || crate::enter::root_of(found.process.as_ref()?.0, proc);

@@ -44,13 +44,9 @@ impl Keeping {
 }
 
 /// The stores in which a name is looked for.
-pub fn all() -> Vec<PathBuf> {
-    let host = Host::probe();
-    let keeping = Keeping::of_caller(&host).ok();
-    keeping
-        .map(|keeping| keeping.store.folder().to_owned())
-        .into_iter()
-        .collect()
+pub fn all() -> Vec<Store> {
+    let keeping = Keeping::of_caller(&Host::probe()).ok();
+    keeping.map(|keeping| keeping.store).into_iter().collect()
 }
 
 /// Whether the caller is root of a machine, or of a container that owns its mounts.

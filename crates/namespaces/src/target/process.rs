@@ -41,7 +41,7 @@ fn check_numbers(proc: &ProcRoot) -> Result<(), Error> {
         .hint("mount the right one: mount -t proc proc /proc"))
 }
 
-fn open_pidfd(pid: u32) -> Result<OwnedFd, Errno> {
+pub fn open_pidfd(pid: u32) -> Result<OwnedFd, Errno> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     rustix::process::pidfd_open(pid.ok_or(Errno::SRCH)?, PidfdFlags::empty())
 }

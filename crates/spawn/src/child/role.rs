@@ -1,6 +1,6 @@
 //! The ends of a plan that executes nothing.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 
 use rustix::process::DumpableBehavior;
 use warren_mounts::{Node, Target, attach_exactly, detach_exactly};
@@ -12,18 +12,11 @@ use crate::holder;
 impl Child<'_> {
     pub(super) fn graft(&self, target: &Target, node: Node, make: bool) -> Result<()> {
         let tree = self.with.trees.first().ok_or(Errno::BADF)?;
-        attach_exactly(tree.as_fd(), self.graft_root()?, target, node, make)
+        attach_exactly(tree.as_fd(), self.root()?, target, node, make)
     }
 
     pub(super) fn unmount(&self, target: &Target) -> Result<()> {
-        detach_exactly(self.graft_root()?, target)
-    }
-
-    fn graft_root(&self) -> Result<BorrowedFd<'_>> {
-        match self.with.root {
-            Some(root) => Ok(root),
-            None => self.root(),
-        }
+        detach_exactly(self.root()?, target)
     }
 
     /// Returns to nobody: that all descriptors are closed tells the parent that the

@@ -3,12 +3,11 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags};
 use warren_namespaces::{Kind, NsFd};
 use warren_sys::Errno;
 
-use crate::spec::Join;
+use crate::spec::{Join, Open};
 
 /// Opens the namespace of one kind.
 ///
@@ -21,7 +20,9 @@ pub fn open(
 ) -> Result<OwnedFd, Errno> {
     let namespace = match from {
         Join::Path(path) => NsFd::open(path)?,
-        Join::Fd(number) => NsFd::open(Path::new(&format!("/proc/self/fd/{number}")))?,
+        Join::Fd(number) | Join::Open(Open { fd: number, .. }) => {
+            NsFd::open(Path::new(&format!("/proc/self/fd/{number}")))?
+        }
         Join::Process(pid) => {
             let pidfd = pidfd_of(*pid, processes)?;
             let namespace = NsFd::open(Path::new(&format!("/proc/{pid}/ns/{kind}")))?;
@@ -35,17 +36,6 @@ pub fn open(
     } else {
         Err(Errno::INVAL)
     }
-}
-
-/// Opens the folder that is the root for a change to mounts.
-pub fn open_root(from: &Join) -> Result<OwnedFd, Errno> {
-    let path = match from {
-        Join::Path(path) => path.clone(),
-        Join::Fd(number) => format!("/proc/self/fd/{number}").into(),
-        Join::Process(pid) => format!("/proc/{pid}/root").into(),
-    };
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty())
 }
 
 fn pidfd_of(

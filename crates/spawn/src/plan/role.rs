@@ -8,7 +8,7 @@ use warren_namespaces::Kind;
 use super::{Planner, mounts};
 use crate::error::Error;
 use crate::role::{Change, Graft};
-use crate::spec::{Access, Join, Namespace};
+use crate::spec::{Access, Join};
 use crate::step::Step;
 
 impl Planner<'_> {
@@ -26,19 +26,13 @@ impl Planner<'_> {
         let target = mounts::target(&graft.target)?;
         let change = self.change(graft, target)?;
         self.open_namespaces();
-        if let Some(root) = graft.root {
-            let from = Join::Fd(root);
-            self.push(Step::OpenRoot { from });
-        }
         self.before_graft(&graft.change);
         self.push(Step::Clone {
             namespaces: self.spec.namespaces.created(),
         });
         self.push(Step::HideInit);
-        self.join_namespaces();
-        if graft.root.is_none() {
-            self.push(Step::RootHere);
-        }
+        self.join()?;
+        self.push(Step::RootHere);
         self.push(change);
         self.push(Step::Finish);
         Ok(())
@@ -69,13 +63,15 @@ impl Planner<'_> {
         };
         self.clone_tree(source, *access, *recursive);
         let Some(ids) = ids else { return };
-        let namespace = self.spec.namespaces.joined().iter().count();
-        let (kind, from) = (Kind::User, Join::Fd(*ids));
+        let is_open = |step: &&Step| matches!(step, Step::OpenNamespace { .. });
+        let namespace = self.steps.iter().filter(is_open).count();
+        let (kind, from) = (Kind::User, Join::Open(ids.clone()));
         self.push(Step::OpenNamespace { kind, from });
         self.push(Step::ShiftIdsTo {
             tree: 0,
             path: source.clone(),
             namespace,
+            name: ids.name.clone(),
         });
     }
 
@@ -85,19 +81,5 @@ impl Planner<'_> {
             access,
             recursive,
         });
-    }
-
-    /// Takes the ids of the Spec in a user namespace that was just entered: whoever is
-    /// not mapped there owns nothing that it makes, and can open little.
-    pub(super) fn take_ids_there(&mut self) {
-        let joins = matches!(self.spec.namespaces.get(Kind::User), Namespace::Join(_));
-        let Some(user) = self.spec.user.clone().filter(|_| joins) else {
-            return;
-        };
-        let groups = user.groups.as_ref().map(|groups| {
-            let gids = groups.iter().copied();
-            gids.map(rustix::thread::Gid::from_raw).collect()
-        });
-        self.push(Step::TakeIds { user, groups });
     }
 }
