@@ -7,8 +7,10 @@ mod binary;
 mod doctor;
 mod enter;
 mod gates;
+mod keep;
 mod library;
 mod ls;
+mod mount;
 mod readme;
 mod run;
 mod unshare;
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
     let mut tests = run::TESTS.to_vec();
     tests.extend([unshare::TESTS, enter::TESTS, ls::TESTS, doctor::TESTS]);
     tests.extend([gates::TESTS, library::TESTS, binary::TESTS, readme::TESTS]);
+    tests.extend(keep::TESTS);
+    tests.push(mount::TESTS);
     Suite {
         tests,
         needed: NEEDED,

@@ -13,7 +13,7 @@ use crate::{Error, Kind, NsFd, ProcRoot};
 
 /// Makes a folder a mount of its own: namespaces can only be mounted where no other
 /// mount namespace would get a copy, since one of a mount namespace in itself would keep
-/// itself alive for ever, and the kernel refuses it (`EINVAL`).
+/// itself alive for ever, and the kernel refuses it (`ELOOP`, `EINVAL`).
 pub fn own_mount(
     proc: &ProcRoot,
     folder: &Path,
@@ -41,7 +41,7 @@ pub fn pin(namespace: &NsFd, path: &Path) -> Result<(), Error> {
     let failed = |errno| {
         let error = Error::new("keep a namespace at", shown(path), errno);
         match (errno, namespace.kind()) {
-            (Errno::INVAL, Kind::Mnt) => error.hint(
+            (Errno::INVAL | Errno::LOOP, Kind::Mnt) => error.hint(
                 "a mount namespace cannot be mounted in itself or in one that is older",
             ),
             (Errno::EXIST, _) => error.hint("a file of that name is there"),

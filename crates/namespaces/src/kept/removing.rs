@@ -45,13 +45,8 @@ impl Store {
 /// Kills the process that a record names, if it is still that one, and waits until it
 /// is gone.
 fn end_holder(proc: &ProcRoot, folder: &Path) -> Result<(), Error> {
-    let record = match Record::read(&folder.join(RECORD)) {
-        // Without a record whoever made the holder is gone, and it died with that; or
-        // nobody can say which process it is.
-        Ok(None) | Err(_) => return Ok(()),
-        Ok(Some(record)) => record,
-    };
-    let Some(holder) = record.holder else {
+    // Without a record, whoever made the holder is gone, and it died with that.
+    let Some(holder) = Record::holder_of(&folder.join(RECORD))? else {
         return Ok(());
     };
     let Some(pidfd) = holder.open(proc)? else {
