@@ -57,7 +57,7 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     match &arguments.name {
         Some(name) => make::run(&arguments, name, &keeping, &host, &proc)?,
         None => {
-            let list = keeping.store.list(&proc).map_err(of_namespaces)?;
+            let list = keeping.store.list(&proc)?;
             let text = if arguments.json {
                 list::json(&keeping.store, &list, &proc)?
             } else {
@@ -92,7 +92,7 @@ pub fn remove(arguments: &[OsString]) -> Result<u8, Failure> {
     let mut code = 0;
     for name in &arguments.names {
         if let Err(error) = keeping.store.remove(&proc, name) {
-            code = of_namespaces(error).report();
+            code = Failure::from(error).report();
         }
     }
     Ok(code)
@@ -106,12 +106,7 @@ pub fn find_target(word: &str, proc: &ProcRoot) -> Result<Found, Failure> {
         proc,
         stores: &stores,
     };
-    target.find(&search).map_err(of_namespaces)
-}
-
-fn of_namespaces(error: warren_namespaces::Error) -> Failure {
-    let hints = error.hints().iter();
-    hints.fold(Failure::new(&error), |failure, hint| failure.hint(hint))
+    Ok(target.find(&search)?)
 }
 
 #[cfg(test)]

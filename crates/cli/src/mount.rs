@@ -243,7 +243,7 @@ impl Place {
         let owner = self.owner.as_ref()?.id().ok()?;
         let theirs = self.found.namespace(Kind::User)?.id().ok()?;
         let (pid, _) = self.found.process.as_ref().filter(|_| theirs == owner)?;
-        enter::root_of(*pid, &self.proc)
+        enter::root_of_process(*pid, &self.proc)
     }
 }
 

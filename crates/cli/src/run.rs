@@ -442,7 +442,7 @@ fn environment(
 }
 
 /// `K=V`, or `K` for the caller's value if there is one.
-fn variable(word: &OsStr) -> Result<(OsString, Option<OsString>), Failure> {
+pub fn variable(word: &OsStr) -> Result<(OsString, Option<OsString>), Failure> {
     use std::os::unix::ffi::OsStrExt;
     let bytes = word.as_bytes();
     let end = bytes

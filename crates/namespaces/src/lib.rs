@@ -18,6 +18,8 @@ pub mod mountinfo;
 mod ns_handle;
 mod proc_root;
 mod process;
+mod rights;
+mod route;
 mod scan;
 mod scope;
 mod snapshot;
@@ -31,6 +33,8 @@ pub use label::{Container, Engine, Label};
 pub use ns_handle::{NoHandle, NsHandle};
 pub use proc_root::{NotProcfs, ProcRoot};
 pub use process::{NamespaceIds, namespaces_of};
+pub use rights::{Obstacle, Rights};
+pub use route::{Stop, route};
 pub use scope::{MountScope, Scope};
 pub use snapshot::{
     Group, Holder, Namespace, Part, Process, Reference, Snapshot, Unreadable, View,

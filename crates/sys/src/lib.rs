@@ -37,7 +37,7 @@ pub use nsfs::{
     MountNamespaceInfo, NamespaceHandle, list_namespaces, mount_namespace_info,
     mount_namespace_next, mount_namespace_previous, namespace_handle, namespace_id,
     namespace_kind, namespace_owner_uid, namespace_parent, namespace_user,
-    open_namespace_handle, socket_namespace, socket_namespace_cookie,
+    open_namespace_handle, pid_from_namespace, socket_namespace, socket_namespace_cookie,
 };
 pub use probe::{Call, probe};
 pub use rustix::io::Errno;

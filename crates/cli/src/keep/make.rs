@@ -12,7 +12,7 @@ use warren_spawn::{
     Child, Host, Join, Mount, Namespace, Namespaces, Open, Plan, Role, Spec,
 };
 
-use super::{Arguments, Keeping, of_namespaces};
+use super::{Arguments, Keeping};
 use crate::failure::{self, Failure};
 use crate::{run, supervise};
 
@@ -59,10 +59,7 @@ impl<'a> Job<'a> {
             Some(found) => kinds_of(found, arguments, proc)?,
             None => new_kinds(arguments, host),
         };
-        keeping
-            .store
-            .check_free(name, kinds, keeping.by)
-            .map_err(of_namespaces)?;
+        keeping.store.check_free(name, kinds, keeping.by)?;
         let examinable = keeping.by == By::Holder;
         let spec = match found {
             Some(_) if keeping.by == By::Mounts => None,
@@ -85,9 +82,7 @@ impl<'a> Job<'a> {
 
     fn run(self, proc: &ProcRoot, found: Option<&Found>) -> Result<(), Failure> {
         let Keeping { store, by } = self.keeping;
-        let claim = store
-            .claim(proc, self.name, self.kinds, *by)
-            .map_err(of_namespaces)?;
+        let claim = store.claim(proc, self.name, self.kinds, *by)?;
         let mut child = self.plan.map(Plan::launch).transpose()?;
         let kept = keep(&claim, self.kinds, *by, child.as_ref(), found, proc)
             .and_then(|()| record(&claim, self.kinds, self.stays, child.as_ref(), proc))
@@ -178,7 +173,7 @@ fn kinds_of(
     if !arguments.kinds.is_empty() {
         return Ok(arguments.kinds.iter().copied().collect());
     }
-    let own = namespaces_of(proc, std::process::id()).map_err(of_namespaces)?;
+    let own = namespaces_of(proc, std::process::id())?;
     let differs = |namespace: &&NsFd| {
         namespace.kind() != Kind::Pid && namespace.id().ok() != own.get(namespace.kind())
     };
@@ -240,7 +235,7 @@ fn joining(found: &Found, kinds: NamespaceSet, proc: &ProcRoot) -> Result<Spec, 
             namespaces.set(namespace.kind(), Namespace::Join(Join::Open(open)));
         }
     }
-    let root = || crate::enter::root_of(found.process.as_ref()?.0, proc);
+    let root = || crate::enter::root_of_process(found.process.as_ref()?.0, proc);
     Ok(Spec {
         namespaces,
         user: kinds.contains(Kind::User).then(root).flatten(),
@@ -280,7 +275,7 @@ fn keep(
             (None, found) => found.and_then(|found| found.namespace(kind)),
         };
         if let Some(namespace) = namespace {
-            claim.pin(namespace).map_err(of_namespaces)?;
+            claim.pin(namespace)?;
         }
     }
     Ok(())
@@ -305,9 +300,8 @@ fn record(
     let holder = child
         .filter(|_| stays)
         .map(|child| HolderId::of(proc, child.id(), child.pidfd()))
-        .transpose()
-        .map_err(of_namespaces)?;
-    claim.record(kinds, holder).map_err(of_namespaces)
+        .transpose()?;
+    Ok(claim.record(kinds, holder)?)
 }
 
 /// What is written down can be found, so the holder may stay.

@@ -85,6 +85,20 @@ fn open_namespaces(proc: &ProcRoot, pid: u32) -> Result<Vec<NsFd>, Errno> {
     Ok(namespaces)
 }
 
+/// Opens the namespaces in which the next children of a process will be.
+pub fn next_children(
+    proc: &ProcRoot,
+    pid: u32,
+    kinds: &[Kind],
+) -> Result<Vec<NsFd>, Errno> {
+    let folder = Folder::open(proc.as_fd(), pid)?;
+    let open = |kind: &Kind| {
+        let fd = folder.open_namespace(*kind, true)?;
+        Ok(NsFd::known(fd, *kind))
+    };
+    kinds.iter().map(open).collect()
+}
+
 fn not_examined(name: &str, errno: Errno) -> Error {
     let error = Error::new("open the namespaces of", name, errno);
     match errno {
