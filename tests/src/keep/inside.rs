@@ -48,7 +48,7 @@ fn all_eight_kinds_are_entered_after_all_members_died() {
 
 fn what_a_member_changed_is_there_for_the_next() {
     let name = Name::kept("burrow", &["--kinds", &KINDS.join(",")]);
-    inside(&name, "echo warm > /proc/sys/kernel/hostname");
+    inside(&name, "hostname warm");
     inside(&name, "ip link add hole type dummy; ipcmk -Q >/dev/null");
     assert_eq!(inside(&name, "uname -n"), "warm");
     let links = inside(&name, "ip -br link show hole; ip -br link show lo");
