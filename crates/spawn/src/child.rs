@@ -241,6 +241,7 @@ impl Child<'_> {
                 target, node, make, ..
             } => self.graft(target, *node, *make),
             Step::Unmount { target } => self.unmount(target),
+            Step::Hide => role::hide(),
             Step::HideHolder { examinable } => role::hide_holder(*examinable),
             Step::Hold => self.hold(),
             Step::Finish => exit_now(0),

@@ -324,6 +324,8 @@ pub enum Step {
         /// Where.
         target: Target,
     },
+    /// Keeps whoever lives there from looking into the process that comes to them.
+    Hide,
     /// Empties what the holder's memory has of the caller.
     HideHolder {
         /// Whether its user may examine it.
@@ -486,6 +488,7 @@ impl fmt::Display for Step {
                 write!(f, "mount {} at {target}{made}", source.display())
             }
             Self::Unmount { target } => write!(f, "unmount {target}"),
+            Self::Hide => f.write_str("hide the process from who lives there"),
             Self::HideHolder { .. } => {
                 f.write_str("forget the caller's arguments and environment")
             }

@@ -31,6 +31,11 @@ impl Child<'_> {
     }
 }
 
+/// Root of a container may trace whom it sees in its user namespace.
+pub(super) fn hide() -> Result<()> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+}
+
 /// The memory of a holder is a copy of the launching process's; who can enter its
 /// namespaces must not find the caller's arguments and environment there.
 pub(super) fn hide_holder(examinable: bool) -> Result<()> {

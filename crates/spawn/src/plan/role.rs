@@ -30,7 +30,7 @@ impl Planner<'_> {
         self.push(Step::Clone {
             namespaces: self.spec.namespaces.created(),
         });
-        self.push(Step::HideInit);
+        self.push(Step::Hide);
         self.join()?;
         self.push(Step::RootHere);
         self.push(change);
