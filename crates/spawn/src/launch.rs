@@ -25,6 +25,7 @@ use crate::spec::Access;
 use crate::step::Step;
 use crate::{Plan, Side};
 use channel::{Channels, Started};
+pub use join::open as open_namespace;
 
 /// What the program gets as its standard streams, where not the caller's.
 #[derive(Debug, Default)]

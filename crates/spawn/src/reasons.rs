@@ -3,7 +3,9 @@
 //! A table keyed by step and errno; where several reasons fit, a look at the system
 //! tells them apart.
 
-use warren_namespaces::{Kind, NamespaceSet, ProcRoot, limits, mountinfo};
+use warren_namespaces::{
+    Kind, NamespaceSet, NsFd, Obstacle, ProcRoot, Rights, limits, mountinfo,
+};
 use warren_sys::Errno;
 
 use crate::Plan;
@@ -58,7 +60,35 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         (Step::LoadSeccomp(_), Errno::INVAL) => {
             vec!["the kernel has no seccomp filters (CONFIG_SECCOMP_FILTER)".to_owned()]
         }
-        (Step::OpenNamespace { .. } | Step::JoinNamespace { .. }, errno) => cannot_join(step, errno),
+        (Step::OpenNamespace { .. } | Step::JoinNamespace { .. }, errno) => {
+            cannot_join(step, errno, plan)
+        }
+        (Step::ForkInit, Errno::NOMEM) if joins(plan, Kind::Pid) => dead_pid_namespace(),
+        (Step::ProcOfJoined { .. }, Errno::NOMEM) => dead_pid_namespace(),
+        (Step::ProcOfJoined { .. }, Errno::PERM) => proc_covered(),
+        (Step::ChangeRootTo(_) | Step::ChangeRoot(_), Errno::PERM) => vec![
+            "another root takes CAP_SYS_CHROOT: be root, or enter a user namespace as well"
+                .to_owned(),
+        ],
+        (Step::ChangeRoot(_), Errno::NOENT) => {
+            vec!["the target's root has no such folder".to_owned()]
+        }
+        (Step::WorkDirTo(_), Errno::XDEV) => vec![
+            "it lies outside of the root, where .. would lead on: --workdir names another"
+                .to_owned(),
+        ],
+        (Step::WorkDirTo(_), Errno::NOENT) => {
+            vec!["it was removed: --workdir names another".to_owned()]
+        }
+        (Step::KeepTree { .. } | Step::KeepDevices | Step::CopyMounts { .. }, Errno::PERM) => vec![
+            "mounting takes CAP_SYS_ADMIN: be root, or enter the target's user namespace as well"
+                .to_owned(),
+            "--shell=FILE executes one static program and mounts nothing".to_owned(),
+        ],
+        (Step::JoinCgroup(_), errno) => cannot_join_cgroup(errno),
+        (Step::TakeIds { .. } | Step::SetUser { .. }, Errno::INVAL) => {
+            vec!["the user namespace has no such id: --user names others".to_owned()]
+        }
         (Step::OpenTerminal { .. }, Errno::NOSPC) => {
             vec!["no more terminals: see /proc/sys/kernel/pty/max".to_owned()]
         }
@@ -138,6 +168,15 @@ fn in_the_way() -> Vec<String> {
     if std::fs::read_link("/proc/self/root").is_ok_and(|root| root.as_os_str() != "/") {
         hints.push(
             "this process lives in a chroot, where user namespaces are refused"
+                .to_owned(),
+        );
+    }
+    let unmapped = std::fs::read_to_string("/proc/self/uid_map")
+        .is_ok_and(|map| map.trim().is_empty());
+    if unmapped {
+        hints.push(
+            "the caller's user namespace has no uid_map: write one first, as `warren \
+             unshare --map-root-user` does"
                 .to_owned(),
         );
     }
@@ -306,7 +345,12 @@ fn overlay_refused(errno: Errno) -> Vec<String> {
     }
 }
 
-fn cannot_join(step: &Step, errno: Errno) -> Vec<String> {
+fn cannot_join(step: &Step, errno: Errno, plan: &Plan) -> Vec<String> {
+    if let Step::JoinNamespace { namespace, .. } = step
+        && let Some(obstacle) = obstacle(*namespace, plan)
+    {
+        return vec![obstacle.to_string(), obstacle.way_out().to_owned()];
+    }
     let hint = match (step, errno) {
         (Step::OpenNamespace { .. }, Errno::ACCESS) => {
             "the process belongs to another user or has capabilities that the caller lacks"
@@ -322,6 +366,54 @@ fn cannot_join(step: &Step, errno: Errno) -> Vec<String> {
         (_, Errno::PERM) => {
             "it takes CAP_SYS_ADMIN in the user namespace that owns it: enter that one too"
         }
+        _ => return Vec::new(),
+    };
+    vec![hint.to_owned()]
+}
+
+/// What is in the way of entering the namespace of this number, seen from where the plan
+/// was by then.
+fn obstacle(number: usize, plan: &Plan) -> Option<Obstacle> {
+    let mut opened = plan.steps().iter().filter_map(|step| match step {
+        Step::OpenNamespace { kind, from } => Some((*kind, from)),
+        _ => None,
+    });
+    let proc = ProcRoot::open().ok()?;
+    let mut rights = Rights::own(&proc).ok()?;
+    let open = |(kind, from)| {
+        let fd = crate::launch::open_namespace(kind, from, &mut Vec::new()).ok()?;
+        NsFd::from_fd(fd).ok()
+    };
+    for before in opened.clone().take(number) {
+        if before.0 == Kind::User {
+            rights = rights.within(&open(before)?).ok()?;
+        }
+    }
+    rights.obstacle(&open(opened.nth(number)?)?).ok()?
+}
+
+fn joins(plan: &Plan, wanted: Kind) -> bool {
+    plan.steps()
+        .iter()
+        .any(|step| matches!(step, Step::JoinNamespace { kind, .. } if *kind == wanted))
+}
+
+fn dead_pid_namespace() -> Vec<String> {
+    vec![
+        Obstacle::Dead.to_string(),
+        Obstacle::Dead.way_out().to_owned(),
+    ]
+}
+
+fn cannot_join_cgroup(errno: Errno) -> Vec<String> {
+    let hint = match errno {
+        Errno::ACCESS | Errno::PERM => {
+            "it takes the right to write cgroup.procs of the group and of the first one \
+             above both: root has it, or the owner of a delegated tree"
+        }
+        Errno::BUSY => "a group that hands controllers down takes no processes itself",
+        Errno::OPNOTSUPP => "it is a group of threads, or below one",
+        Errno::NODEV | Errno::NOENT => "it was removed",
         _ => return Vec::new(),
     };
     vec![hint.to_owned()]
@@ -363,8 +455,20 @@ fn not_executed(
         .steps()
         .iter()
         .any(|step| matches!(step, Step::RootEmpty));
+    let entered = joins(plan, Kind::Mnt)
+        || plan
+            .steps()
+            .iter()
+            .any(|step| matches!(step, Step::ChangeRootTo(_)));
+    let visits = plan
+        .steps()
+        .iter()
+        .any(|step| matches!(step, Step::RootVisit));
+    let bring = (errno == Errno::NOENT && entered && !visits)
+        .then(|| "--shell brings the host's programs along".to_owned());
     std::iter::once(hint)
         .chain(way_out.filter(|_| in_empty_root))
+        .chain(bring)
         .collect()
 }
 

@@ -183,7 +183,7 @@ mod tests {
         let [net, user] = [Kind::Net, Kind::User].map(Hop::Join);
         assert!(is_complete(&[], &both));
         assert!(is_complete(&[net.clone(), user.clone()], &both));
-        assert!(!is_complete(&[net.clone()], &both));
+        assert!(!is_complete(std::slice::from_ref(&net), &both));
         assert!(!is_complete(
             &[net.clone(), user.clone(), net.clone()],
             &both
