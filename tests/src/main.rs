@@ -8,8 +8,10 @@ mod discovery;
 mod doctor;
 mod enter;
 mod gates;
+mod keep;
 mod library;
 mod ls;
+mod mount;
 mod readme;
 mod run;
 mod unshare;
@@ -59,6 +61,8 @@ fn main() -> ExitCode {
     tests.extend(enter::TESTS);
     tests.extend([unshare::TESTS, ls::TESTS, doctor::TESTS, discovery::TESTS]);
     tests.extend([gates::TESTS, library::TESTS, binary::TESTS, readme::TESTS]);
+    tests.extend(keep::TESTS);
+    tests.push(mount::TESTS);
     Suite {
         tests,
         needed: NEEDED,

@@ -28,17 +28,21 @@ const CARGO_RUN: &str = "cargo run --release -- ";
 struct Place {
     folder: PathBuf,
     path: String,
+    /// What XDG_RUNTIME_DIR names, as after a login.
+    own: PathBuf,
 }
 
 impl Place {
     fn new(document: &str) -> Self {
         let name = document.replace('/', "-");
+        let own = scratch().join(format!("{name}.run"));
         let (folder, bin) = (scratch().join(&name), scratch().join(name + ".bin"));
+        fs::create_dir(&own).expect("make a folder");
         fs::create_dir(&folder).expect("make a folder");
         fs::create_dir(&bin).expect("make a folder");
         make_warren(&bin.join("warren"));
         let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", bin.display());
-        Self { folder, path }
+        Self { folder, path, own }
     }
 
     /// What a command says on both streams, as a terminal would show it.
@@ -48,6 +52,7 @@ impl Place {
         shell
             .args(["-c", &script])
             .env("PATH", &self.path)
+            .env("XDG_RUNTIME_DIR", &self.own)
             .current_dir(&self.folder);
         run(&mut shell).stdout
     }
@@ -65,6 +70,7 @@ fn make_warren(path: &Path) {
         "case \"$* \" in
             *--map*|*'--share user'*) ;;
             'run '*) shift; set -- run --map single \"$@\" ;;
+            'keep '[!-]*) set -- \"$@\" --map single ;;
         esac"
     };
     let script = format!("#!/bin/sh\n{single}\nexec {warren} \"$@\"\n");

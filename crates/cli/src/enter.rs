@@ -6,6 +6,8 @@ mod files;
 pub mod guest;
 mod target;
 
+pub use credentials::root_of_process;
+
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;

@@ -8,7 +8,9 @@ mod doctor;
 mod enter;
 mod failure;
 mod json;
+mod keep;
 mod ls;
+mod mount;
 mod pty;
 mod run;
 mod supervise;
@@ -42,6 +44,26 @@ const COMMANDS: &[Command] = &[
         name: "enter",
         about: "run a command where a process is, or in namespaces that are kept",
         run: enter::run,
+    },
+    Command {
+        name: "keep",
+        about: "keep namespaces under a name, without a process; list what is kept",
+        run: keep::run,
+    },
+    Command {
+        name: "rm",
+        about: "let kept namespaces go",
+        run: keep::remove,
+    },
+    Command {
+        name: "mount",
+        about: "mount a file or folder into a mount namespace that is in use",
+        run: mount::run,
+    },
+    Command {
+        name: "umount",
+        about: "unmount something there",
+        run: mount::unmount,
     },
     Command {
         name: "ls",

@@ -36,6 +36,9 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
             "its filesystem has no idmapped mounts, or the kernel is older than Linux 5.12"
                 .to_owned(),
         ],
+        (Step::ShiftIdsTo { .. }, Errno::INVAL | Errno::PERM) => ids_not_shifted(),
+        (Step::CloneTree { .. }, Errno::PERM) => tree_not_cloned(),
+        (Step::Graft { .. } | Step::Unmount { .. }, errno) => not_grafted(step, errno),
         (
             Step::Bind { .. } | Step::Tmpfs { .. } | Step::Proc { .. } | Step::DevFolder { .. },
             Errno::ROFS | Errno::ACCESS | Errno::NOENT,
@@ -121,6 +124,8 @@ fn missing_call(step: &Step) -> String {
             ("open_tree, mount_setattr and move_mount", "5.12")
         }
         Step::CloneTree { .. } => ("open_tree and mount_setattr", "5.12"),
+        Step::ShiftIdsTo { .. } => ("mount_setattr", "5.12"),
+        Step::Graft { .. } => ("move_mount", "5.2"),
         Step::ProcMasks { .. } => ("mount_setattr", "5.12"),
         Step::Mask { .. } | Step::EnterRoot => ("move_mount", "5.2"),
         Step::LoadSeccomp(_) => ("seccomp", "3.17"),
@@ -283,6 +288,55 @@ fn proc_covered() -> Vec<String> {
          (--share pid)"
             .to_owned(),
     ]
+}
+
+fn ids_not_shifted() -> Vec<String> {
+    vec![
+        "its filesystem, or one mounted in it, has no idmapped mounts, or is mapped already"
+            .to_owned(),
+        "--ids keep mounts it as it is: files of ids that have no name inside are nobody's \
+         there, and only what all may do can be done"
+            .to_owned(),
+    ]
+}
+
+fn tree_not_cloned() -> Vec<String> {
+    vec![
+        "to clone a tree takes CAP_SYS_ADMIN over the caller's own mount namespace".to_owned(),
+        "be root, or do both in a mount namespace of your own: warren unshare -r -m; a tree \
+         can also be bound when a command starts: warren run --bind"
+            .to_owned(),
+    ]
+}
+
+/// Why a mount of a namespace in use could not be changed.
+fn not_grafted(step: &Step, errno: Errno) -> Vec<String> {
+    let mounts = matches!(step, Step::Graft { .. });
+    let hint = match errno {
+        Errno::NOENT if mounts => "there is nothing to mount on: --mkdir makes it",
+        Errno::NOENT => "inside there is no such path",
+        Errno::LOOP => "a symlink is there: name what it leads to",
+        Errno::NOTDIR | Errno::ISDIR => {
+            "a folder goes on a folder, any other file on a file"
+        }
+        Errno::ROFS | Errno::ACCESS if mounts => {
+            "the mount point cannot be made there: it must exist"
+        }
+        Errno::BUSY => {
+            "a process uses it: it has its working folder or an open file there, or something is mounted in it"
+        }
+        Errno::INVAL if mounts => {
+            "it is mounted in this namespace already, or the place is of another one"
+        }
+        Errno::INVAL => {
+            "nothing is mounted exactly there, or a more privileged namespace has mounted it"
+        }
+        Errno::PERM => {
+            "it takes CAP_SYS_ADMIN in the user namespace that owns the mount namespace"
+        }
+        _ => return Vec::new(),
+    };
+    vec![hint.to_owned()]
 }
 
 fn overlay_refused(errno: Errno) -> Vec<String> {

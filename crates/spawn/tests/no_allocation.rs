@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::{Kind, NsFd};
-use warren_spawn::{Access, Command, Folder, Mount, Open, Root, Terminal, User};
+use warren_spawn::{
+    Access, Change, Command, Folder, Graft, Host, IdMapping, Join, Mount, Namespace,
+    Namespaces, Open, Plan, Role, Root, Spec, Terminal, User,
+};
 
 struct ParentOnly;
 
@@ -213,6 +216,53 @@ fn a_visit_allocates_nothing() {
         let status = ended.expect("nothing fails on the way");
         assert!(status.success(), "{status}");
     }
+}
+
+#[test]
+fn a_holder_allocates_nothing() {
+    let spec = Spec {
+        namespaces: Namespaces::new_of([Kind::User, Kind::Pid].into_iter().collect()),
+        id_map: IdMapping::Single,
+        capabilities: Some(CapabilitySet::EMPTY),
+        parent_death_signal: Some(9),
+        role: Role::Holder { examinable: true },
+        ..Spec::default()
+    };
+    let plan = Plan::new(&spec, &Host::probe()).expect("a plan");
+    watch();
+    let mut holder = plan.launch().expect("nothing fails on the way");
+    holder.stay().expect("it answers");
+    holder.signal(15).expect("it lives");
+    let ended = holder.wait().expect("it ended");
+    assert!(ended.success(), "{ended}");
+}
+
+#[test]
+fn a_grafter_allocates_nothing() {
+    watch();
+    let mut first = Command::new("sleep")
+        .arg("1000")
+        .unshare([Kind::User, Kind::Mnt])
+        .spawn()
+        .expect("a run");
+    let mut spec = Spec {
+        user: Some(User::ROOT),
+        role: Role::Grafter(Graft {
+            target: "/usr/bin/env".into(),
+            change: Change::Unmount,
+        }),
+        ..Spec::default()
+    };
+    for kind in [Kind::User, Kind::Mnt] {
+        let join = Namespace::Join(Join::Process(first.id()));
+        spec.namespaces.set(kind, join);
+    }
+    let plan = Plan::new(&spec, &Host::probe()).expect("a plan");
+    let ended = plan.launch();
+    first.kill().expect("it runs");
+    first.wait().expect("it ended");
+    let error = ended.expect_err("nothing is mounted there");
+    assert_eq!(error.to_string(), "unmount /usr/bin/env: Invalid argument");
 }
 
 #[test]

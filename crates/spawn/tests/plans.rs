@@ -7,8 +7,8 @@ use std::path::Path;
 use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
 use warren_spawn::{
-    Access, Error, Folder, Hop, Host, IdMapping, Join, Mount, Namespace, Namespaces,
-    Open, Plan, Ranges, Root, Seccomp, Spec, Terminal, User, system,
+    Access, Change, Error, Folder, Graft, Hop, Host, IdMapping, Join, Mount, Namespace,
+    Namespaces, Open, Plan, Ranges, Role, Root, Seccomp, Spec, Terminal, User, system,
 };
 
 /// Somebody without privilege, and without id ranges.
@@ -435,6 +435,93 @@ fn contradictions_are_refused_before_anything_is_made() {
     for (words, change) in cases {
         assert_eq!(refused(change).to_string(), words);
     }
+}
+
+/// What `warren keep` asks of a process.
+fn holder(kinds: NamespaceSet, examinable: bool) -> Spec {
+    Spec {
+        namespaces: Namespaces::new_of(kinds),
+        mounts: vec![Mount::Proc {
+            target: "/proc".into(),
+            masked: false,
+        }],
+        loopback: true,
+        capabilities: Some(CapabilitySet::EMPTY),
+        parent_death_signal: Some(9),
+        role: Role::Holder { examinable },
+        ..Spec::default()
+    }
+}
+
+#[test]
+fn a_holder_of_namespaces() {
+    let without_user = NamespaceSet::ALL.without(Kind::User);
+    is_as_kept("hold_root", &holder(without_user, false), &root());
+    is_as_kept("hold", &holder(NamespaceSet::ALL, true), &ordinary());
+}
+
+fn open(fd: i32, name: &str) -> Open {
+    let name = name.to_owned();
+    Open { fd, name }
+}
+
+/// What `warren mount` asks of a process, for one that root of a container is to do.
+fn grafter(change: Change) -> Spec {
+    let mut namespaces = Namespaces::default();
+    for (kind, fd) in [(Kind::User, 7), (Kind::Mnt, 8)] {
+        let join = Join::Open(open(fd, &format!("{kind}:[42]")));
+        namespaces.set(kind, Namespace::Join(join));
+    }
+    Spec {
+        namespaces,
+        chroot: vec![Folder::Open(open(9, "the root of process 12"))],
+        user: Some(User::ROOT),
+        role: Role::Grafter(Graft {
+            target: "/srv/tree".into(),
+            change,
+        }),
+        ..Spec::default()
+    }
+}
+
+#[test]
+fn a_mount_into_a_namespace_that_is_in_use() {
+    let mount = Change::Mount {
+        source: "/usr".into(),
+        access: Access::ReadOnly,
+        recursive: false,
+        ids: Some(open(10, "user:[43]")),
+        make: true,
+    };
+    is_as_kept("graft", &grafter(mount), &root());
+    is_as_kept("unmount", &grafter(Change::Unmount), &ordinary());
+}
+
+#[test]
+fn roles_are_refused_what_they_cannot_do() {
+    let words = |spec: Spec| {
+        let error = Plan::new(&spec, &root()).expect_err("a Spec that cannot be");
+        error.to_string()
+    };
+    let mut spec = holder(NamespaceSet::EMPTY.with(Kind::Mnt), false);
+    spec.namespaces
+        .set(Kind::Pid, Namespace::Join(Join::Process(4242)));
+    assert_eq!(
+        words(spec),
+        "a holder cannot join a pid namespace, which ends with its own init"
+    );
+    let mut spec = grafter(Change::Unmount);
+    spec.namespaces.set(Kind::Mnt, Namespace::Inherit);
+    assert_eq!(words(spec), "a mount into a namespace needs that namespace");
+    let mut spec = grafter(Change::Unmount);
+    spec.role = Role::Grafter(Graft {
+        target: "/srv/../etc".into(),
+        change: Change::Unmount,
+    });
+    assert_eq!(
+        words(spec),
+        "mount at /srv/../etc: a path inside the container may not have '..'"
+    );
 }
 
 #[test]
