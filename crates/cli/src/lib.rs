@@ -10,11 +10,13 @@ mod failure;
 mod getopt;
 mod json;
 mod ls;
+mod nsenter;
 mod pty;
 mod run;
 mod supervise;
 mod terminal;
 mod unshare;
+mod util_linux;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -41,9 +43,15 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "unshare",
-        about: "run a command in new namespaces of some kinds",
+        about: "run a program in new namespaces of some kinds, as unshare(1)",
         run: unshare::run,
-        personality: false,
+        personality: true,
+    },
+    Command {
+        name: "nsenter",
+        about: "run a program in namespaces of a process or file, as nsenter(1)",
+        run: nsenter::run,
+        personality: true,
     },
     Command {
         name: "enter",

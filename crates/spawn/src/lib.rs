@@ -22,6 +22,7 @@ mod report;
 mod spec;
 mod step;
 pub mod system;
+pub mod transition;
 
 pub use command::{Command, Stdio};
 pub use error::{Error, ErrorKind};
