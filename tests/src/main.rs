@@ -9,9 +9,11 @@ mod enter;
 mod gates;
 mod library;
 mod ls;
+mod nsenter;
 mod readme;
 mod run;
 mod unshare;
+mod util_linux;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -52,7 +54,13 @@ const NEEDED: &[Needed] = &[
 
 fn main() -> ExitCode {
     let mut tests = run::TESTS.to_vec();
-    tests.extend([unshare::TESTS, enter::TESTS, ls::TESTS, doctor::TESTS]);
+    tests.extend([
+        unshare::TESTS,
+        nsenter::TESTS,
+        enter::TESTS,
+        ls::TESTS,
+        doctor::TESTS,
+    ]);
     tests.extend([gates::TESTS, library::TESTS, binary::TESTS, readme::TESTS]);
     Suite {
         tests,

@@ -104,7 +104,7 @@ const OPTIONS: &[Known<Key>] = &[
     option(b'G', "setgid", Key::SetGid, Argument::Required),
     option(b'r', "root", Key::Root, Argument::Optional),
     option(b'w', "wd", Key::Wd, Argument::Optional),
-    option(b'W', "wdns", Key::Wdns, Argument::Optional),
+    option(b'W', "wdns", Key::Wdns, Argument::Required),
     option(b'e', "env", Key::Env, Argument::None),
     option(b'F', "no-fork", Key::NoFork, Argument::None),
     option(b'c', "join-cgroup", Key::JoinCgroup, Argument::None),
@@ -147,7 +147,7 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
         }
         Request::Run(options, program) => {
             let wanted = options.transition(program)?;
-            util_linux::run(&wanted, options.plan)
+            util_linux::run(NAME, &wanted, options.plan)
         }
     }
 }

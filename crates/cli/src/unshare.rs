@@ -210,7 +210,7 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
         }
         Request::Run(options, program) => {
             let wanted = transition(&options, program, Caller::current())?;
-            util_linux::run(&wanted, options.plan)
+            util_linux::run(NAME, &wanted, options.plan)
         }
     }
 }

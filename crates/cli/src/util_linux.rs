@@ -8,7 +8,7 @@ use std::process::ExitStatus;
 
 use warren_namespaces::{Kind, accounts, errno_text};
 use warren_spawn::transition::{
-    Caller, Create, Environment, Failed, MapFile, Outcome, Plan, Source, Step, Target,
+    Caller, Environment, Failed, MapFile, Outcome, Plan, Source, Step, Target,
     Transition, link_name,
 };
 use warren_sys::Errno;
@@ -17,7 +17,7 @@ use warren_sys::signal::{self, SignalSet};
 use crate::failure::{self, Failure};
 
 /// Plans, and prints the plan or carries it out.
-pub fn run(wanted: &Transition, plan_only: bool) -> Result<u8, Failure> {
+pub fn run(name: &str, wanted: &Transition, plan_only: bool) -> Result<u8, Failure> {
     let plan = Plan::new(wanted, Caller::current())?;
     if plan_only {
         failure::print(&plan.to_string())?;
@@ -25,7 +25,7 @@ pub fn run(wanted: &Transition, plan_only: bool) -> Result<u8, Failure> {
     }
     match plan.replace_caller() {
         Outcome::Ended(status) => Ok(end_like(status)),
-        Outcome::Failed(failed) => Err(told(wanted, &failed)),
+        Outcome::Failed(failed) => Err(told(name, wanted, &failed)),
     }
 }
 
@@ -46,9 +46,9 @@ fn end_like(status: ExitStatus) -> u8 {
 }
 
 /// A failed step in the words of the original, then why.
-fn told(wanted: &Transition, failed: &Failed) -> Failure {
+fn told(name: &str, wanted: &Transition, failed: &Failed) -> Failure {
     let message = match (&failed.step, failed.errno) {
-        (Some(step), Some(errno)) => words(wanted, step, errno),
+        (Some(step), Some(errno)) => words(name, wanted, step, errno),
         // The helper's program has said it.
         (Some(_), None) => String::new(),
         (None, _) => "no /proc".to_owned(),
@@ -65,7 +65,7 @@ fn told(wanted: &Transition, failed: &Failed) -> Failure {
     })
 }
 
-fn words(wanted: &Transition, step: &Step, errno: Errno) -> String {
+fn words(name: &str, wanted: &Transition, step: &Step, errno: Errno) -> String {
     if let (Step::OpenTarget(target), Errno::SRCH) = (step, errno) {
         return no_such_target(target, wanted.enter.kinds.first().copied());
     }
@@ -111,7 +111,7 @@ fn words(wanted: &Transition, step: &Step, errno: Errno) -> String {
         Step::EnterCwd => {
             "change directory by working directory file descriptor failed".to_owned()
         }
-        Step::ChangeCwd(_) if wanted.create == Create::default() => {
+        Step::ChangeCwd(_) if name == "nsenter" => {
             "cannot open current working directory".to_owned()
         }
         Step::ChangeCwd(path) => format!("cannot chdir to '{}'", path.display()),

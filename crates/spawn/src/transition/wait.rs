@@ -57,8 +57,8 @@ pub fn fork(walk: &mut Walk<'_>, fork: Fork, number: usize) -> Result<Forked, St
         return Ok(Forked::Caller(failed));
     }
     gate.open()?;
+    // What was held back stays so: the caller ends as the program has.
     let status = wait(child, fork.relay);
-    signal::set_blocked(before);
     Ok(Forked::Caller(match status {
         Ok(status) => Outcome::Ended(status),
         Err(errno) => Outcome::Failed(Failed::new(walk.plan(), &Step::Fork, errno)),
@@ -173,6 +173,7 @@ fn ended(child: Pid, relay: Relay) -> Result<Option<ExitStatus>, Errno> {
 /// Returns in the program's process; the calling one becomes its init.
 pub fn fork_init() -> Result<(), Stop> {
     let report = SharedPage::<Report>::new()?;
+    warren_sys::arguments::find();
     let before = signal::set_blocked(SignalSet::ALL);
     // SAFETY: as in `fork`, whose check holds: nobody has made a thread since.
     let pid = unsafe { warren_sys::fork() }?;
@@ -180,6 +181,9 @@ pub fn fork_init() -> Result<(), Stop> {
         signal::set_blocked(before);
         return Ok(());
     };
+    // SAFETY: nobody looks at the arguments of an init.
+    unsafe { warren_sys::arguments::replace_arguments(c"warren-init") };
+    rustix::thread::set_name(c"warren-init")?;
     // SAFETY: the init returns to no code that owns descriptors, and uses none.
     unsafe { warren_sys::close_range(0, u32::MAX) };
     init::run(program, &report, None)

@@ -361,13 +361,38 @@ impl<'a> Walk<'a> {
             return self.enter_one_by_one(left, attempt);
         }
         let target = self.target.as_ref().ok_or(Errno::SRCH)?;
-        match warren_sys::setns(target.as_fd(), left.clone_flags()) {
-            Ok(()) => {
-                self.entered = kinds;
-                Ok(())
-            }
-            Err(_) if attempt => Ok(()),
-            Err(errno) => Err(errno.into()),
+        let enter =
+            |kinds: NamespaceSet| warren_sys::setns(target.as_fd(), kinds.clone_flags());
+        let entered = match enter(left) {
+            Err(Errno::PERM) if !attempt => enter(self.elsewhere(left)?),
+            entered => entered,
+        };
+        match entered {
+            Ok(()) => self.entered = kinds,
+            Err(_) if attempt => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        Ok(())
+    }
+
+    /// Those kinds in which the target is not where the caller is: who has no right to a
+    /// namespace need not enter it if it is in there.
+    fn elsewhere(&self, kinds: NamespaceSet) -> Result<NamespaceSet, Errno> {
+        let target = self.plan.wanted.enter.target.ok_or(Errno::PERM)?;
+        let inode = |process: &str, kind: Kind| {
+            let path = format!("{process}/ns/{kind}");
+            rustix::fs::statat(&self.proc, path, AtFlags::empty()).map(|stat| stat.st_ino)
+        };
+        let pid = target.pid.to_string();
+        let elsewhere = |kind: &Kind| match (inode("self", *kind), inode(&pid, *kind)) {
+            (Ok(own), Ok(theirs)) => own != theirs,
+            _ => true,
+        };
+        let left: NamespaceSet = kinds.iter().filter(elsewhere).collect();
+        if left.is_empty() {
+            Err(Errno::PERM)
+        } else {
+            Ok(left)
         }
     }
 
@@ -405,8 +430,18 @@ impl<'a> Walk<'a> {
                 Ok(())
             }
             Err(_) if attempt => Ok(()),
+            // The owner of the others may be the caller's own.
+            Err(Errno::INVAL) if self.is_own_user_namespace(kind, fd) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    fn is_own_user_namespace(&self, kind: Kind, fd: &OwnedFd) -> bool {
+        let enter = &self.plan.wanted.enter;
+        let by_owner = enter.others.iter().any(|(_, from)| *from == Source::Owner);
+        let own = rustix::fs::statat(&self.proc, c"self/ns/user", AtFlags::empty());
+        let inode = rustix::fs::fstat(fd).map(|stat| stat.st_ino);
+        kind == Kind::User && by_owner && own.map(|stat| stat.st_ino) == inode
     }
 
     // What else is the target's.
