@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use warren_testkit::{Running, Test, eventually, run, tests, warren, without_call};
 
 use crate::util_linux::{Newer, Targets, ours};
@@ -86,6 +86,8 @@ const LINES: &[&str] = &[
 const USER: &[&str] = &[
     "nsenter -t $ROOT -U --preserve-credentials id -u",
     "nsenter -t $ROOT -U --preserve-credentials -S 5 id -u",
+    "nsenter -t $ROOT -U --preserve-credentials -S 0 id -u",
+    "nsenter -t $ROOT -U --preserve-credentials -G 0 id -g",
     "nsenter --user=/proc/$ROOT/ns/user --preserve-credentials id -g",
     "nsenter -t $ROOT -U -u --preserve-credentials hostname",
     "nsenter -t $ROOT -U -n --preserve-credentials ip -o link",
@@ -424,6 +426,9 @@ fn ids_follow_the_target() {
     targets
         .ours("nsenter -t $NET -n -S follow -G follow id")
         .says("uid=61234 gid=61234 groups=61234");
+    // The original's --kill-child does not survive the change of ids.
+    let pid = targets.pid("NET").parse().ok().and_then(Pid::from_raw);
+    kill_process(pid.expect("a pid"), Signal::KILL).expect("it runs");
 }
 
 /// The original loses standard input by it, and takes no other layout than v2.

@@ -59,7 +59,7 @@ const LINES: &[&str] = &[
     "unshare -S",
     "unshare --setuid",
     "unshare -w",
-    "unshare --m",
+    "unshare --set",
     "unshare -h -x >/dev/null",
     "unshare -V | cut -d' ' -f1-3",
     "unshare -- ls -d /",
@@ -259,7 +259,7 @@ const NEWER: &[Newer] = &[
         "unshare: mount /proc failed: Operation not permitted",
     ),
     Newer(
-        "unshare --mount-binfmt -pf test -w /proc/sys/fs/binfmt_misc/register",
+        "unshare -r --mount-binfmt -pf test -w /proc/sys/fs/binfmt_misc/register",
         0,
         "",
         "",
@@ -468,7 +468,7 @@ fn an_interpreter_is_registered_in_a_namespace() {
 
 /// The original's program may be there before.
 fn a_namespace_that_is_bound_is_there_when_the_program_starts() {
-    let line = "touch f; unshare -mpf --propagation unchanged --pid=f findmnt -no FSTYPE f; umount f";
+    let line = "touch f; unshare -pf --pid=f findmnt -no FSTYPE f; umount f";
     for _ in 0..20 {
         run(&mut ours(line)).says("nsfs");
     }

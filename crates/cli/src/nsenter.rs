@@ -282,6 +282,7 @@ impl Options {
             }),
             uid,
             gid,
+            keep_groups: self.preserve,
             keep_capabilities: self.keep_caps && user,
             env,
             argv,
@@ -372,10 +373,7 @@ impl Options {
 
     /// In another user namespace the caller's ids mean nothing.
     fn identities(&self, user: bool) -> (Option<Identity>, Option<Identity>) {
-        if self.preserve {
-            return (None, None);
-        }
-        let root = user.then_some(Identity::Known(0));
+        let root = (user && !self.preserve).then_some(Identity::Known(0));
         (self.uid.or(root), self.gid.or(root))
     }
 

@@ -6,10 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-use warren_namespaces::{Kind, accounts, errno_text};
+use warren_namespaces::{accounts, errno_text};
 use warren_spawn::transition::{
-    Caller, Environment, Failed, MapFile, Outcome, Plan, Source, Step, Target,
-    Transition, link_name,
+    Caller, Environment, Failed, Outcome, Place, Plan, Source, Step, Target, Transition,
+    link_name,
 };
 use warren_sys::Errno;
 use warren_sys::signal::{self, SignalSet};
@@ -67,7 +67,7 @@ fn told(name: &str, wanted: &Transition, failed: &Failed) -> Failure {
 
 fn words(name: &str, wanted: &Transition, step: &Step, errno: Errno) -> String {
     if let (Step::OpenTarget(target), Errno::SRCH) = (step, errno) {
-        return no_such_target(target, wanted.enter.kinds.first().copied());
+        return no_such_target(target, wanted);
     }
     let what = match step {
         Step::OpenNamespace { from, .. } => cannot_open(from),
@@ -79,7 +79,7 @@ fn words(name: &str, wanted: &Transition, step: &Step, errno: Errno) -> String {
         Step::ReadEnvironment(pid) => format!("cannot open /proc/{pid}/environ"),
         Step::OpenCgroups(pid) => format!("cannot open the cgroups of {pid}"),
         Step::FollowContext(pid) => format!("failed to get {pid} SELinux context"),
-        Step::ReadIds(pid) => format!("cannot open /proc/{pid}"),
+        Step::ReadIds(pid) | Step::CheckTarget(pid) => format!("cannot open /proc/{pid}"),
         Step::ForkHelper | Step::Fork | Step::ForkInit => "fork failed".to_owned(),
         Step::DropGroups { .. } => "setgroups failed".to_owned(),
         Step::SetGid(_) => "setgid failed".to_owned(),
@@ -89,9 +89,11 @@ fn words(name: &str, wanted: &Transition, step: &Step, errno: Errno) -> String {
             format!("reassociate to namespace 'ns/{kind}' failed")
         }
         Step::Unshare(_) => "unshare failed".to_owned(),
-        Step::WriteMap { file, .. } | Step::WriteOwnMap { file, .. } => map_words(*file),
+        Step::WriteMap { file, .. } | Step::WriteOwnMap { file, .. } => {
+            not_written(file.name(), errno)
+        }
         Step::WriteSetGroups(_) | Step::WriteOwnSetGroups(_) => {
-            "write failed /proc/self/setgroups".to_owned()
+            not_written("setgroups", errno)
         }
         Step::ShiftClock { .. } => {
             "failed to write to /proc/self/timens_offsets".to_owned()
@@ -104,7 +106,8 @@ fn words(name: &str, wanted: &Transition, step: &Step, errno: Errno) -> String {
         ),
         Step::Propagate(_) => "cannot change root filesystem propagation".to_owned(),
         Step::KeepCwd => "cannot open current working directory".to_owned(),
-        Step::EnterRoot => "chroot failed".to_owned(),
+        Step::EnterRoot if errno == Errno::PERM => "chroot failed".to_owned(),
+        Step::EnterRoot => "change directory by root file descriptor failed".to_owned(),
         Step::ChangeRoot(path) => {
             format!("cannot change root directory to '{}'", path.display())
         }
@@ -132,11 +135,18 @@ fn words(name: &str, wanted: &Transition, step: &Step, errno: Errno) -> String {
 }
 
 /// As the originals say it of the first file of a process that is not there.
-fn no_such_target(target: &Target, first: Option<Kind>) -> String {
+fn no_such_target(target: &Target, wanted: &Transition) -> String {
+    let of_target = |place: &Option<Place>| *place == Some(Place::OfTarget);
+    let file = match wanted.enter.kinds.first() {
+        Some(kind) => Some(format!("ns/{kind}")),
+        None if of_target(&wanted.root) => Some("root".to_owned()),
+        None if of_target(&wanted.cwd) => Some("cwd".to_owned()),
+        None => None,
+    };
     let pid = target.pid;
-    match (target.pidfd_inode, first) {
-        (None, Some(kind)) => {
-            format!("cannot open /proc/{pid}/ns/{kind}: No such file or directory")
+    match (target.pidfd_inode, file) {
+        (None, Some(file)) => {
+            format!("cannot open /proc/{pid}/{file}: No such file or directory")
         }
         _ => format!(
             "failed to obtain a valid file descriptor for PID {pid}: No such process"
@@ -153,8 +163,14 @@ fn cannot_open(from: &Source) -> String {
     }
 }
 
-fn map_words(file: MapFile) -> String {
-    format!("write failed /proc/self/{}", file.name())
+/// The kernel refuses a write by EPERM or EINVAL; by anything else the file.
+fn not_written(name: &str, errno: Errno) -> String {
+    match errno {
+        Errno::ACCESS | Errno::NOENT | Errno::ROFS => {
+            format!("cannot open /proc/self/{name}")
+        }
+        _ => format!("write failed /proc/self/{name}"),
+    }
 }
 
 /// A command line that getopt does not take.

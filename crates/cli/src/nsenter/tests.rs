@@ -160,6 +160,11 @@ fn in_another_user_namespace_the_program_is_root_unless_told() {
         ids("nsenter -t 7 -U --preserve-credentials true"),
         (None, None)
     );
+    assert_eq!(
+        ids("nsenter -t 7 -U --preserve-credentials -G 5 true"),
+        (None, known(5))
+    );
+    assert!(good("nsenter -t 7 -U --preserve-credentials true").keep_groups);
     let follow = Some(Identity::OfTarget);
     assert_eq!(
         ids("nsenter -t 7 -n -S follow -G follow true"),

@@ -173,28 +173,33 @@ impl Planner<'_> {
         let by_itself = |from: &Source| matches!(from, Source::Path(_) | Source::Id(_));
         self.open_others(by_itself);
         if let Some(target) = enter.target {
-            if enter.context {
-                self.push(Step::FollowContext(target.pid));
-            }
-            let sockets = |(_, from): &(Kind, Source)| matches!(from, Source::Socket(_));
-            let needed = !enter.kinds.is_empty() || enter.others.iter().any(sockets);
-            if needed || target.pidfd_inode.is_some() {
-                self.push(Step::OpenTarget(target));
-            }
+            self.push(Step::OpenTarget(target));
         }
         self.open_folders();
         if let Some(target) = enter.target {
-            if self.wanted.env == Environment::OfTarget {
-                self.push(Step::ReadEnvironment(target.pid));
-            }
-            if enter.cgroups {
-                self.push(Step::OpenCgroups(target.pid));
-            }
-            if [self.wanted.uid, self.wanted.gid].contains(&Some(Identity::OfTarget)) {
-                self.push(Step::ReadIds(target.pid));
-            }
+            self.open_more(target.pid);
         }
         self.open_others(|from| !by_itself(from));
+        let by_number = self.steps.iter().any(|(_, step)| is_by_number(step));
+        if let Some(target) = enter.target.filter(|_| by_number) {
+            self.push(Step::CheckTarget(target.pid));
+        }
+    }
+
+    fn open_more(&mut self, pid: u32) {
+        let wanted = self.wanted;
+        if wanted.enter.context {
+            self.push(Step::FollowContext(pid));
+        }
+        if wanted.env == Environment::OfTarget {
+            self.push(Step::ReadEnvironment(pid));
+        }
+        if wanted.enter.cgroups {
+            self.push(Step::OpenCgroups(pid));
+        }
+        if [wanted.uid, wanted.gid].contains(&Some(Identity::OfTarget)) {
+            self.push(Step::ReadIds(pid));
+        }
     }
 
     fn open_others(&mut self, which: impl Fn(&Source) -> bool) {
@@ -239,7 +244,7 @@ impl Planner<'_> {
         others.sort_by_key(|(_, kind)| ORDER.iter().position(|other| other == kind));
         let user_elsewhere = others.iter().any(|(_, kind)| *kind == Kind::User);
         let user = kinds.contains(Kind::User) || user_elsewhere;
-        if user && (self.wanted.gid.is_some() || self.wanted.uid.is_some()) {
+        if user && self.wanted.gid.is_some() && !self.wanted.keep_groups {
             self.push(Step::DropGroups { one_of_two: true });
         }
         let is_user = |kind: Kind| kind == Kind::User;
@@ -483,7 +488,9 @@ impl Planner<'_> {
             self.push(Step::KeepCapabilities);
         }
         if let Some(gid) = wanted.gid {
-            self.push(Step::DropGroups { one_of_two });
+            if !wanted.keep_groups {
+                self.push(Step::DropGroups { one_of_two });
+            }
             self.push(Step::SetGid(gid));
         }
         if let Some(uid) = wanted.uid {
@@ -503,6 +510,19 @@ impl Planner<'_> {
             self.push(Step::ForkInit);
         }
         self.push(Step::Exec(self.wanted.argv[0].clone()));
+    }
+}
+
+/// Whether a step opens something of the target by its number.
+fn is_by_number(step: &Step) -> bool {
+    match step {
+        Step::OpenNamespace { from, .. } => *from == Source::Owner,
+        Step::OpenRoot(path) | Step::OpenCwd(path) => path.starts_with("/proc"),
+        Step::FollowContext(_)
+        | Step::ReadEnvironment(_)
+        | Step::OpenCgroups(_)
+        | Step::ReadIds(_) => true,
+        _ => false,
     }
 }
 

@@ -39,7 +39,7 @@ pub fn of(step: &Step, errno: Errno, plan: &Plan) -> Vec<String> {
             one("binfmt_misc in a user namespace needs Linux 6.7")
         }
         (Step::Pin { kind, path }, errno) => pin_refused(*kind, path, errno, plan),
-        (Step::OpenTarget(_), Errno::SRCH) => {
+        (Step::OpenTarget(_) | Step::CheckTarget(_), Errno::SRCH) => {
             one("there is no such process, or no longer")
         }
         (

@@ -27,6 +27,8 @@ pub struct Transition {
     pub uid: Option<Identity>,
     /// Its group id; supplementary groups are given up with it.
     pub gid: Option<Identity>,
+    /// They are not, which may be forbidden.
+    pub keep_groups: bool,
     /// Hands its capabilities on to the program, whoever that runs as.
     pub keep_capabilities: bool,
     /// The program's environment.

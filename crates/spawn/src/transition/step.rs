@@ -81,6 +81,9 @@ pub enum Step {
     FollowContext(u32),
     /// Asks for the ids of the target.
     ReadIds(u32),
+    /// Looks whether the target is there still, so that what was opened by its number is
+    /// its own.
+    CheckTarget(u32),
     /// Forks a helper.
     ForkHelper,
     /// Gives up all supplementary groups.
@@ -206,6 +209,9 @@ impl fmt::Display for Step {
                 write!(f, "ask for the security context of process {pid}")
             }
             Self::ReadIds(pid) => write!(f, "look at the ids of process {pid}"),
+            Self::CheckTarget(pid) => {
+                write!(f, "see that process {pid} is the same still")
+            }
             Self::ForkHelper => f.write_str("fork a helper that stays as it is"),
             Self::DropGroups { one_of_two } => {
                 f.write_str("give up all supplementary groups")?;

@@ -197,6 +197,10 @@ impl<'a> Walk<'a> {
                 self.folder = Some(folder);
                 Ok(())
             }
+            Step::CheckTarget(_) => match &self.target {
+                Some(target) => Ok(warren_sys::is_alive(target.as_fd())?),
+                None => Ok(()),
+            },
             Step::ForkHelper => {
                 self.helper = Some(helper::fork(self.plan, &self.proc)?);
                 Ok(())
@@ -290,7 +294,8 @@ impl<'a> Walk<'a> {
         let kinds = self.plan.wanted.enter.kinds.clone();
         let pidfd = match opened {
             Ok(pidfd) => pidfd,
-            Err(Errno::NOSYS) if target.pidfd_inode.is_none() => {
+            // EINVAL: a thread, of which there is no pidfd.
+            Err(Errno::NOSYS | Errno::INVAL) if target.pidfd_inode.is_none() => {
                 return self.open_kinds(target.pid, &kinds);
             }
             Err(errno) => return Err(errno.into()),
