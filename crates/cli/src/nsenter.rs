@@ -315,19 +315,31 @@ impl Options {
             return Ok(());
         }
         if self.all {
-            return Err(Failure::usage("no target PID specified for --all"));
+            // The words are those of a look at what is not there.
+            return Err(Failure::usage(
+                "stat of /proc/0/ns/user failed: No such file or directory",
+            )
+            .hint("--target PID says whose namespaces are meant"));
         }
         let of_target = Some(&Place::OfTarget);
+        let file = [
+            (self.root.as_ref() == of_target, "root"),
+            (self.wd.as_ref() == of_target, "cwd"),
+            (self.env, "environ"),
+        ];
+        let hint = "--target PID says whose, --net=FILE and its like where else";
+        if let Some((_, file)) = file.into_iter().find(|(needed, _)| *needed) {
+            return Err(Failure::usage(format!(
+                "neither filename nor target pid supplied for {file}"
+            ))
+            .hint(hint));
+        }
         let needed = !self.kinds.is_empty()
             || self.socket.is_some()
-            || self.env
             || self.join_cgroup
-            || self.root.as_ref() == of_target
-            || self.wd.as_ref() == of_target
             || [self.uid, self.gid].contains(&Some(Identity::OfTarget));
         if needed {
-            return Err(Failure::usage("no target PID specified")
-                .hint("--target PID says whose, --net=FILE and its like where else"));
+            return Err(Failure::usage("no target PID specified").hint(hint));
         }
         Ok(())
     }
@@ -448,24 +460,22 @@ fn source(text: &OsStr) -> Result<Source, Failure> {
     let number = str::from_utf8(id).ok().and_then(|id| id.parse().ok());
     number.map(Source::Id).ok_or_else(|| {
         let id = OsStr::from_bytes(id).display();
-        Failure::usage(format!("failed to parse namespace id: '{id}'"))
+        Failure::usage(format!("failed to parse nsid: {id}"))
     })
 }
 
 /// `PID` or `PID:INODE`.
 fn target(text: &OsStr) -> Result<Target, Failure> {
-    let wrong = |what: &str| {
-        Failure::usage(format!("failed to parse {what}: '{}'", text.display()))
-    };
-    let all = text.to_str().ok_or_else(|| wrong("pid"))?;
+    let wrong = || Failure::usage("invalid PID argument");
+    let all = text.to_str().ok_or_else(wrong)?;
     let (pid, inode) = match all.split_once(':') {
         Some((pid, inode)) => (pid, Some(inode)),
         None => (all, None),
     };
-    let inode = inode.map(|inode| inode.parse().map_err(|_| wrong("pidfd inode number")));
+    let inode = inode.map(|inode| inode.parse().map_err(|_| wrong()));
     let pid = pid.parse().ok().filter(|pid| *pid != 0);
     Ok(Target {
-        pid: pid.ok_or_else(|| wrong("pid"))?,
+        pid: pid.ok_or_else(wrong)?,
         pidfd_inode: inode.transpose()?,
     })
 }

@@ -530,13 +530,14 @@ fn named(
     what: &str,
     find: impl Fn(&Accounts, &str) -> Option<u32>,
 ) -> Result<u32, Failure> {
-    let number = util_linux::id(text, what);
-    if number.is_ok() {
-        return number;
+    if let Ok(number) = util_linux::id(text, what) {
+        return Ok(number);
     }
     let accounts = Accounts::read().map_err(Failure::new)?;
     let found = text.to_str().and_then(|name| find(&accounts, name));
-    found.map_or(number, Ok)
+    found.ok_or_else(|| {
+        Failure::usage(format!("failed to parse {what} '{}'", text.display()))
+    })
 }
 
 /// The command, or the user's shell.

@@ -82,8 +82,8 @@ fn words(name: &str, wanted: &Transition, step: &Step, errno: Errno) -> String {
         Step::ReadIds(pid) | Step::CheckTarget(pid) => format!("cannot open /proc/{pid}"),
         Step::ForkHelper | Step::Fork | Step::ForkInit => "fork failed".to_owned(),
         Step::DropGroups { .. } => "setgroups failed".to_owned(),
-        Step::SetGid(_) => "setgid failed".to_owned(),
-        Step::SetUid(_) => "setuid failed".to_owned(),
+        Step::SetGid(_) => "setgid() failed".to_owned(),
+        Step::SetUid(_) => "setuid() failed".to_owned(),
         Step::EnterTarget { .. } => "reassociate to namespaces failed".to_owned(),
         Step::EnterOther { kind, .. } => {
             format!("reassociate to namespace 'ns/{kind}' failed")
@@ -117,7 +117,9 @@ fn words(name: &str, wanted: &Transition, step: &Step, errno: Errno) -> String {
         Step::ChangeCwd(_) if name == "nsenter" => {
             "cannot open current working directory".to_owned()
         }
-        Step::ChangeCwd(path) => format!("cannot chdir to '{}'", path.display()),
+        Step::ChangeCwd(path) => {
+            format!("cannot change directory to {}", path.display())
+        }
         Step::MountProc(path) | Step::MountBinfmt(path) => {
             format!("mount {} failed", path.display())
         }
@@ -214,15 +216,16 @@ fn shell_of_account() -> Option<OsString> {
     (!user.shell.is_empty()).then(|| user.shell.into())
 }
 
-/// An id as strtoul(3) reads it, `-1` for the last; but nothing beyond the last, which
-/// the originals take for one from the start.
+/// An id as strtoul(3) reads it, but nothing beyond the last, which the originals take
+/// for one from the start.
 pub fn id(text: &OsStr, what: &str) -> Result<u32, Failure> {
     let wrong = |why: &str| {
         Failure::usage(format!("failed to parse {what}: '{}'{why}", text.display()))
     };
     let digits = text.to_str().map(str::trim_start).unwrap_or_default();
-    if digits == "-1" {
-        return Ok(u32::MAX);
+    let negative = digits.strip_prefix('-').unwrap_or_default();
+    if !negative.is_empty() && negative.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong(": Numerical result out of range"));
     }
     let digits = digits.strip_prefix('+').unwrap_or(digits);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -283,9 +286,8 @@ mod tests {
         let read = |text: &str| id(text.as_ref(), "uid").ok();
         assert_eq!(read("5"), Some(5));
         assert_eq!(read(" +5"), Some(5));
-        assert_eq!(read("-1"), Some(u32::MAX));
         assert_eq!(read("4294967295"), Some(u32::MAX));
-        for text in ["", "x", "1x", "-5", "0x1", "4294967296", "5 "] {
+        for text in ["", "x", "1x", "-", "-1", "-5", "0x1", "4294967296", "5 "] {
             assert_eq!(read(text), None, "{text:?}");
         }
     }

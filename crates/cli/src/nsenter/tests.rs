@@ -66,7 +66,7 @@ fn the_last_word_about_a_kind_holds() {
 fn a_namespace_has_an_id() {
     let by_id = good("nsenter --net=:4711 true");
     assert_eq!(by_id.enter.others, [(Kind::Net, Source::Id(4711))]);
-    complains("nsenter --net=:x true", "failed to parse namespace id: 'x'");
+    complains("nsenter --net=:x true", "failed to parse nsid: x");
 }
 
 #[test]
@@ -79,13 +79,10 @@ fn a_target_is_a_pid_and_maybe_an_inode() {
     };
     assert_eq!(target("nsenter -t 7 -n true"), Some((7, None)));
     assert_eq!(target("nsenter -t7:99 -n true"), Some((7, Some(99))));
-    complains("nsenter -t x -n true", "failed to parse pid: 'x'");
-    complains("nsenter -t 0 -n true", "failed to parse pid: '0'");
-    complains("nsenter -t -5 -n true", "failed to parse pid: '-5'");
-    complains(
-        "nsenter -t 7:y -n true",
-        "failed to parse pidfd inode number: '7:y'",
-    );
+    complains("nsenter -t x -n true", "invalid PID argument");
+    complains("nsenter -t 0 -n true", "invalid PID argument");
+    complains("nsenter -t -5 -n true", "invalid PID argument");
+    complains("nsenter -t 7:y -n true", "invalid PID argument");
     complains(
         "nsenter -t 7 -t 8 -n true",
         "option --target may be given only once",
@@ -106,7 +103,16 @@ fn what_is_the_targets_needs_a_target() {
     ] {
         complains(&format!("nsenter {line} true"), "no target PID specified");
     }
-    complains("nsenter -a true", "no target PID specified for --all");
+    for (option, file) in [("-r", "root"), ("-w", "cwd"), ("-e", "environ")] {
+        complains(
+            &format!("nsenter {option} true"),
+            &format!("neither filename nor target pid supplied for {file}"),
+        );
+    }
+    complains(
+        "nsenter -a true",
+        "stat of /proc/0/ns/user failed: No such file or directory",
+    );
     complains("nsenter true", "no namespace specified");
     complains("nsenter -t 7 true", "no namespace specified");
 }

@@ -108,11 +108,11 @@ fn own_ids_are_root_or_oneself_or_named() {
     assert_eq!(own("unshare -c true"), pair(current.uid, current.gid));
     complains(
         "unshare --map-user=no-such true",
-        "failed to parse uid: 'no-such'",
+        "failed to parse uid 'no-such'",
     );
     complains(
         "unshare --map-group=no-such true",
-        "failed to parse gid: 'no-such'",
+        "failed to parse gid 'no-such'",
     );
 }
 
