@@ -27,6 +27,7 @@ pub const TESTS: &[Test] = tests! {
     Root:
         namespaces_of_root_are_entered_as_with_util_linux,
         a_target_is_known_by_its_pidfd,
+        a_thread_is_a_target,
         a_socket_leads_to_its_namespace,
         a_namespace_has_an_id,
         ids_follow_the_target,
@@ -419,6 +420,22 @@ fn a_target_is_known_by_its_pidfd() {
         .ours(&format!("nsenter -t $UTS:{} -u echo in", inode + 1))
         .exits(1)
         .complains("failed to obtain a valid file descriptor for PID");
+}
+
+/// There is no pidfd of one.
+fn a_thread_is_a_target() {
+    let (say, hear) = std::sync::mpsc::channel();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        let own = rustix::thread::gettid().as_raw_nonzero();
+        say.send(own).expect("somebody hears");
+        // Until the other end is dropped.
+        let _ = stopped.recv();
+    });
+    let number = hear.recv().expect("a number");
+    run(&mut ours(&format!("nsenter -t {number} -n echo in"))).says("in");
+    drop(stop);
+    thread.join().expect("it ends");
 }
 
 /// A socket of this process's network namespace, in a process of another.

@@ -294,8 +294,10 @@ impl<'a> Walk<'a> {
         let kinds = self.plan.wanted.enter.kinds.clone();
         let pidfd = match opened {
             Ok(pidfd) => pidfd,
-            // EINVAL: a thread, of which there is no pidfd.
-            Err(Errno::NOSYS | Errno::INVAL) if target.pidfd_inode.is_none() => {
+            // A thread, of which there is no pidfd: EINVAL, and since Linux 6.9 ENOENT.
+            Err(Errno::NOSYS | Errno::INVAL | Errno::NOENT)
+                if target.pidfd_inode.is_none() =>
+            {
                 return self.open_kinds(target.pid, &kinds);
             }
             Err(errno) => return Err(errno.into()),
