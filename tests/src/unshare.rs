@@ -165,6 +165,8 @@ const ROOT: &[&str] = &[
     "unshare -R / -w /usr pwd",
     "unshare -R /etc/passwd true",
     "unshare -T --monotonic 100000 -f cat /proc/self/timens_offsets",
+    "unshare -m sh -c 'umount -l /proc; unshare -n true && unshare -f -u echo without'",
+    "unshare -m sh -c 'umount -l /proc; unshare -r true'",
 ];
 
 const FILES: &[&str] = &[

@@ -47,15 +47,14 @@ fn end_like(status: ExitStatus) -> u8 {
 
 /// A failed step in the words of the original, then why.
 fn told(name: &str, wanted: &Transition, failed: &Failed) -> Failure {
-    let message = match (&failed.step, failed.errno) {
-        (Some(step), Some(errno)) => words(name, wanted, step, errno),
+    let message = match failed.errno {
+        Some(errno) => words(name, wanted, &failed.step, errno),
         // The helper's program has said it.
-        (Some(_), None) => String::new(),
-        (None, _) => "no /proc".to_owned(),
+        None => String::new(),
     };
     let code = match (&failed.step, failed.errno, failed.said) {
-        (Some(Step::Exec(_)), Some(Errno::NOENT), _) => 127,
-        (Some(Step::Exec(_)), _, _) => 126,
+        (Step::Exec(_), Some(Errno::NOENT), _) => 127,
+        (Step::Exec(_), _, _) => 126,
         (_, _, Some(code)) => u8::try_from(code).unwrap_or(1),
         _ => 1,
     };

@@ -22,7 +22,6 @@ mod walk;
 
 use std::process::ExitStatus;
 
-use warren_namespaces::NotProcfs;
 use warren_sys::Errno;
 
 pub use helper::link_name;
@@ -46,8 +45,8 @@ pub enum Outcome {
 /// The step that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
-    /// Which; none if there is no /proc to begin with.
-    pub step: Option<Step>,
+    /// Which.
+    pub step: Step,
     /// The errno, where one is known.
     pub errno: Option<Errno>,
     /// The exit code of a program that was to help, and has said why it could not.
@@ -71,7 +70,7 @@ impl Plan {
 impl Failed {
     fn new(plan: &Plan, step: &Step, errno: Errno) -> Self {
         Self {
-            step: Some(step.clone()),
+            step: step.clone(),
             errno: Some(errno),
             said: None,
             hints: reasons::of(step, errno, plan),
@@ -80,22 +79,10 @@ impl Failed {
 
     fn said(step: &Step, code: i32) -> Self {
         Self {
-            step: Some(step.clone()),
+            step: step.clone(),
             errno: None,
             said: Some(code),
             hints: reasons::of_helper(step),
-        }
-    }
-
-    fn without_proc(error: &NotProcfs) -> Self {
-        Self {
-            step: None,
-            errno: None,
-            said: None,
-            hints: vec![
-                error.to_string(),
-                "mount one: mount -t proc proc /proc".to_owned(),
-            ],
         }
     }
 }

@@ -91,16 +91,7 @@ fn a_target_is_a_pid_and_maybe_an_inode() {
 
 #[test]
 fn what_is_the_targets_needs_a_target() {
-    for line in [
-        "-n",
-        "-r",
-        "-w",
-        "-e",
-        "-c",
-        "-N 3",
-        "-S follow",
-        "-G follow",
-    ] {
+    for line in ["-n", "-c", "-N 3", "-S follow", "-G follow"] {
         complains(&format!("nsenter {line} true"), "no target PID specified");
     }
     for (option, file) in [("-r", "root"), ("-w", "cwd"), ("-e", "environ")] {

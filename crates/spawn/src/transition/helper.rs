@@ -15,7 +15,7 @@ use warren_sys::{Errno, exit_now};
 
 use super::Plan;
 use super::step::{MapFile, Step};
-use super::walk::{Stop, c_path, own_folder, threads};
+use super::walk::{Stop, c_path, check_threads, own_folder};
 use crate::host::helper as program_path;
 
 /// The caller's hold of it.
@@ -33,9 +33,7 @@ type Answer = [i32; 2];
 /// `EDEADLK` in a program with threads, one of which might hold a lock for ever in the
 /// child.
 pub fn fork(plan: &Plan, proc: &ProcRoot) -> Result<Helper, Errno> {
-    if threads(proc)? > 1 {
-        return Err(Errno::DEADLK);
-    }
+    check_threads()?;
     let caller = own_folder(proc)?;
     let (ours, theirs) = rustix::net::socketpair(
         AddressFamily::UNIX,

@@ -14,7 +14,7 @@ use warren_sys::{Errno, SharedPage, exit_now};
 
 use super::spec::{Fork, Relay};
 use super::step::{Side, Step};
-use super::walk::{Stop, Walk};
+use super::walk::{Stop, Walk, check_threads};
 use super::{Failed, Outcome};
 use crate::init;
 use crate::report::Report;
@@ -29,7 +29,7 @@ pub enum Forked {
 
 /// Forks; in the caller, does what is left for it and waits.
 pub fn fork(walk: &mut Walk<'_>, fork: Fork, number: usize) -> Result<Forked, Stop> {
-    walk.check_threads()?;
+    check_threads()?;
     // Who starts us may ignore it, and nothing could be waited for.
     signal::default_action(SIGCHLD);
     let gate = Gate::new(walk.has_steps_after(number))?;

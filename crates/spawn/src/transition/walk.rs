@@ -1,5 +1,6 @@
 //! The caller, and after a fork the program's process, walk a plan.
 
+use std::cell::OnceCell;
 use std::ffi::{CStr, CString, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -11,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use rustix::thread::{Gid, Uid};
 use warren_cgroups::{Cgroup, Hierarchies};
 use warren_confine::{CapabilitySet, caps};
-use warren_namespaces::{IdMap, Kind, NamespaceSet, ProcRoot};
+use warren_namespaces::{IdMap, Kind, NamespaceSet, NotProcfs, ProcRoot};
 use warren_sys::Errno;
 
 use super::helper::{self, Helper};
@@ -22,7 +23,8 @@ use super::{Failed, Outcome, Plan, wait};
 /// What the steps leave to later steps.
 pub(super) struct Walk<'a> {
     plan: &'a Plan,
-    proc: ProcRoot,
+    /// Opened when it is needed: much can be done without.
+    proc: OnceCell<ProcRoot>,
     target: Option<OwnedFd>,
     /// The target's namespaces, where setns(2) takes no pidfd.
     target_kinds: Vec<(Kind, OwnedFd)>,
@@ -62,13 +64,9 @@ type Walked = Result<(), Stop>;
 /// Walks all steps. Returns what became of the program, or in the process where a step
 /// failed that failure.
 pub fn walk(plan: &Plan) -> Outcome {
-    let proc = match ProcRoot::open() {
-        Ok(proc) => proc,
-        Err(error) => return Outcome::Failed(Failed::without_proc(&error)),
-    };
     let mut walk = Walk {
         plan,
-        proc,
+        proc: OnceCell::new(),
         target: None,
         target_kinds: Vec::new(),
         others: Vec::new(),
@@ -119,18 +117,19 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn plan(&self) -> &'a Plan {
-        self.plan
+    fn proc(&self) -> Result<&ProcRoot, Errno> {
+        if let Some(proc) = self.proc.get() {
+            return Ok(proc);
+        }
+        let proc = ProcRoot::open().map_err(|error| match error {
+            NotProcfs::Open(errno) => errno,
+            NotProcfs::Other => Errno::XDEV,
+        })?;
+        Ok(self.proc.get_or_init(|| proc))
     }
 
-    /// # Errors
-    /// `EDEADLK` in a program with threads, one of which might hold a lock for ever in a
-    /// child that is forked now.
-    pub(super) fn check_threads(&self) -> Result<(), Errno> {
-        if threads(&self.proc)? > 1 {
-            return Err(Errno::DEADLK);
-        }
-        Ok(())
+    pub(super) fn plan(&self) -> &'a Plan {
+        self.plan
     }
 
     fn first_of_program(&self) -> usize {
@@ -189,7 +188,7 @@ impl<'a> Walk<'a> {
             Step::ReadIds(pid) => {
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
                 let folder = rustix::fs::openat(
-                    &self.proc,
+                    self.proc()?,
                     pid.to_string(),
                     flags,
                     Mode::empty(),
@@ -202,7 +201,7 @@ impl<'a> Walk<'a> {
                 None => Ok(()),
             },
             Step::ForkHelper => {
-                self.helper = Some(helper::fork(self.plan, &self.proc)?);
+                self.helper = Some(helper::fork(self.plan, self.proc()?)?);
                 Ok(())
             }
             Step::DropGroups { one_of_two } => self.drop_groups(*one_of_two),
@@ -226,7 +225,7 @@ impl<'a> Walk<'a> {
             Step::WriteOwnSetGroups(what) => self.write_own_set_groups(*what),
             Step::ShiftClock { clock, seconds } => self.shift_clock(*clock, *seconds),
             Step::Pin { kind, path } => {
-                let own = own_folder(&self.proc)?;
+                let own = own_folder(self.proc()?)?;
                 Ok(helper::pin(own.as_fd(), *kind, path)?)
             }
             Step::DieWithCaller(signal) => {
@@ -277,7 +276,7 @@ impl<'a> Walk<'a> {
     fn open_namespace(&mut self, kind: Kind, from: &Source) -> Walked {
         let fd = match from {
             Source::Path(path) => open_file(path)?,
-            Source::Id(id) => super::by_id::open(&self.proc, kind, *id)?,
+            Source::Id(id) => super::by_id::open(self.proc()?, kind, *id)?,
             Source::Socket(number) => self.socket_namespace(*number)?,
             Source::Owner => self.owner()?,
         };
@@ -330,7 +329,7 @@ impl<'a> Walk<'a> {
     fn open_of_process(&self, process: &str, kind: Kind) -> Result<OwnedFd, Errno> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let path = format!("{process}/ns/{kind}");
-        rustix::fs::openat(&self.proc, path, flags, Mode::empty())
+        rustix::fs::openat(self.proc()?, path, flags, Mode::empty())
     }
 
     fn socket_namespace(&self, number: i32) -> Result<OwnedFd, Errno> {
@@ -388,7 +387,8 @@ impl<'a> Walk<'a> {
         let target = self.plan.wanted.enter.target.ok_or(Errno::PERM)?;
         let inode = |process: &str, kind: Kind| {
             let path = format!("{process}/ns/{kind}");
-            rustix::fs::statat(&self.proc, path, AtFlags::empty()).map(|stat| stat.st_ino)
+            rustix::fs::statat(self.proc()?, path, AtFlags::empty())
+                .map(|stat| stat.st_ino)
         };
         let pid = target.pid.to_string();
         let elsewhere = |kind: &Kind| match (inode("self", *kind), inode(&pid, *kind)) {
@@ -446,16 +446,19 @@ impl<'a> Walk<'a> {
     fn is_own_user_namespace(&self, kind: Kind, fd: &OwnedFd) -> bool {
         let enter = &self.plan.wanted.enter;
         let by_owner = enter.others.iter().any(|(_, from)| *from == Source::Owner);
-        let own = rustix::fs::statat(&self.proc, c"self/ns/user", AtFlags::empty());
+        let own = self.proc().and_then(|proc| {
+            let stat = rustix::fs::statat(proc, c"self/ns/user", AtFlags::empty())?;
+            Ok(stat.st_ino)
+        });
         let inode = rustix::fs::fstat(fd).map(|stat| stat.st_ino);
-        kind == Kind::User && by_owner && own.map(|stat| stat.st_ino) == inode
+        kind == Kind::User && by_owner && own == inode
     }
 
     // What else is the target's.
 
     fn read_environment(&mut self, pid: u32) -> Walked {
         let text = self
-            .proc
+            .proc()?
             .read(&format!("{pid}/environ"))
             .map_err(|error| error.errno())?;
         let variables = text.split(|byte| *byte == 0);
@@ -468,8 +471,9 @@ impl<'a> Walk<'a> {
     }
 
     fn open_cgroups(&mut self, pid: u32) -> Walked {
-        let cgroups = Hierarchies::detect(&self.proc)
-            .and_then(|hierarchies| Cgroup::of_process(&hierarchies, &self.proc, pid));
+        let proc = self.proc()?;
+        let cgroups = Hierarchies::detect(proc)
+            .and_then(|hierarchies| Cgroup::of_process(&hierarchies, proc, pid));
         self.cgroups = Some(cgroups.map_err(|error| error.errno())?);
         Ok(())
     }
@@ -486,7 +490,7 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let label = self
-            .proc
+            .proc()?
             .read(&format!("{pid}/attr/current"))
             .map_err(|error| error.errno())?;
         Ok(self.write(c"thread-self/attr/exec", &label)?)
@@ -535,7 +539,7 @@ impl<'a> Walk<'a> {
 
     fn write(&self, path: &CStr, text: &[u8]) -> Result<(), Errno> {
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.proc, path, flags, Mode::empty())?;
+        let file = rustix::fs::openat(self.proc()?, path, flags, Mode::empty())?;
         rustix::io::write(&file, text).map(drop)
     }
 
@@ -615,11 +619,14 @@ pub(super) fn c_path(path: &Path) -> Result<CString, Errno> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)
 }
 
-/// How many threads the calling process has: a folder has a link for each.
-pub(super) fn threads(proc: &ProcRoot) -> Result<u32, Errno> {
-    const OTHER_LINKS: u32 = 2;
-    let stat = rustix::fs::statat(proc, c"self/task", AtFlags::empty())?;
-    Ok((stat.st_nlink as u32).saturating_sub(OTHER_LINKS))
+/// # Errors
+/// `EDEADLK` in a program with threads, one of which might hold a lock for ever in a
+/// child that is forked now.
+pub(super) fn check_threads() -> Result<(), Errno> {
+    if warren_sys::has_one_thread() {
+        return Ok(());
+    }
+    Err(Errno::DEADLK)
 }
 
 /// The last number is no id: it would mean "as it is".
