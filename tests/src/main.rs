@@ -12,9 +12,11 @@ mod keep;
 mod library;
 mod ls;
 mod mount;
+mod nsenter;
 mod readme;
 mod run;
 mod unshare;
+mod util_linux;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -59,7 +61,8 @@ fn main() -> ExitCode {
     }
     let mut tests = run::TESTS.to_vec();
     tests.extend(enter::TESTS);
-    tests.extend([unshare::TESTS, ls::TESTS, doctor::TESTS, discovery::TESTS]);
+    tests.extend([unshare::TESTS, nsenter::TESTS, ls::TESTS]);
+    tests.extend([doctor::TESTS, discovery::TESTS]);
     tests.extend([gates::TESTS, library::TESTS, binary::TESTS, readme::TESTS]);
     tests.extend(keep::TESTS);
     tests.push(mount::TESTS);

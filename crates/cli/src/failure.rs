@@ -9,6 +9,7 @@ pub const OWN_FAILURE: u8 = 125;
 /// An error on its way to the user: printed once, by `main`.
 #[derive(Debug)]
 pub struct Failure {
+    program: &'static str,
     message: String,
     hints: Vec<String>,
     code: u8,
@@ -18,6 +19,7 @@ impl Failure {
     /// A failure of Warren's own.
     pub fn new(message: impl Display) -> Self {
         Self {
+            program: "warren",
             message: message.to_string(),
             hints: Vec::new(),
             code: OWN_FAILURE,
@@ -35,6 +37,15 @@ impl Failure {
         self
     }
 
+    /// As a personality says it: under its name, and with 1 for a failure of its own.
+    pub fn of_personality(mut self, name: &'static str) -> Self {
+        self.program = name;
+        if self.code == OWN_FAILURE {
+            self.code = 1;
+        }
+        self
+    }
+
     /// With an exit code of its own.
     pub fn code(mut self, code: u8) -> Self {
         self.code = code;
@@ -45,7 +56,7 @@ impl Failure {
     pub fn report(&self) -> u8 {
         let mut text = String::new();
         if !self.message.is_empty() {
-            text = format!("warren: {}\n", self.message);
+            text = format!("{}: {}\n", self.program, self.message);
         }
         for hint in &self.hints {
             // A usage text stands by itself; a one-line reason is called a hint.
@@ -72,6 +83,13 @@ impl From<warren_namespaces::Error> for Failure {
     }
 }
 
+/// What it says, without its program and hints.
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 impl From<clap::Error> for Failure {
     /// clap's own text already has usage and suggestions; `--help` goes to standard
     /// output with code 0.
@@ -79,11 +97,7 @@ impl From<clap::Error> for Failure {
         let text = error.render().to_string();
         if !error.use_stderr() {
             return match print(&text) {
-                Ok(()) => Self {
-                    message: String::new(),
-                    hints: Vec::new(),
-                    code: 0,
-                },
+                Ok(()) => Self::new("").code(0),
                 Err(failure) => failure,
             };
         }

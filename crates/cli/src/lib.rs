@@ -7,17 +7,21 @@
 mod doctor;
 mod enter;
 mod failure;
+mod getopt;
 mod json;
 mod keep;
 mod ls;
 mod mount;
+mod nsenter;
 mod pty;
 mod run;
 mod supervise;
 mod terminal;
 mod unshare;
+mod util_linux;
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use failure::Failure;
 
@@ -27,6 +31,9 @@ struct Command {
     about: &'static str,
     /// Takes the whole argument list, its own name first; gives the exit code.
     run: fn(&[OsString]) -> Result<u8, Failure>,
+    /// Whether it stands in for another program: it is also chosen by the name under
+    /// which the binary was called, and speaks under its own.
+    personality: bool,
 }
 
 const COMMANDS: &[Command] = &[
@@ -34,46 +41,61 @@ const COMMANDS: &[Command] = &[
         name: "run",
         about: "run a command in eight new namespaces, isolated unless told",
         run: run::run,
+        personality: false,
     },
     Command {
         name: "unshare",
-        about: "run a command in new namespaces of some kinds",
+        about: "run a program in new namespaces of some kinds, as unshare(1)",
         run: unshare::run,
+        personality: true,
+    },
+    Command {
+        name: "nsenter",
+        about: "run a program in namespaces of a process or file, as nsenter(1)",
+        run: nsenter::run,
+        personality: true,
     },
     Command {
         name: "enter",
         about: "run a command where a process is, or in namespaces that are kept",
         run: enter::run,
+        personality: false,
     },
     Command {
         name: "keep",
         about: "keep namespaces under a name, without a process; list what is kept",
         run: keep::run,
+        personality: false,
     },
     Command {
         name: "rm",
         about: "let kept namespaces go",
         run: keep::remove,
+        personality: false,
     },
     Command {
         name: "mount",
         about: "mount a file or folder into a mount namespace that is in use",
         run: mount::run,
+        personality: false,
     },
     Command {
         name: "umount",
         about: "unmount something there",
         run: mount::unmount,
+        personality: false,
     },
     Command {
         name: "ls",
         about: "list namespaces and the processes in them",
         run: ls::run,
+        personality: false,
     },
     Command {
         name: "doctor",
         about: "say what this machine allows, and what to do about the rest",
         run: doctor::run,
+        personality: false,
     },
 ];
 
@@ -83,8 +105,30 @@ pub fn start() -> u8 {
     if let Some(name) = enter::guest::called_as() {
         return enter::guest::become_program(&name).report();
     }
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    dispatch(&arguments).unwrap_or_else(|failure| failure.report())
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let result = match personality(&arguments) {
+        Some(command) => command.start(&arguments),
+        None => dispatch(arguments.get(1..).unwrap_or_default()),
+    };
+    result.unwrap_or_else(|failure| failure.report())
+}
+
+impl Command {
+    fn start(&self, arguments: &[OsString]) -> Result<u8, Failure> {
+        let result = (self.run)(arguments);
+        if self.personality {
+            return result.map_err(|failure| failure.of_personality(self.name));
+        }
+        result
+    }
+}
+
+/// The personality that the name of the called file chooses.
+fn personality(arguments: &[OsString]) -> Option<&'static Command> {
+    let called = Path::new(arguments.first()?).file_name()?;
+    COMMANDS
+        .iter()
+        .find(|command| command.personality && called == command.name)
 }
 
 /// Finds the command that the first argument names and runs it.
@@ -93,7 +137,7 @@ fn dispatch(arguments: &[OsString]) -> Result<u8, Failure> {
         return Err(Failure::usage("no command given").hint(overview()));
     };
     if let Some(command) = COMMANDS.iter().find(|command| name == command.name) {
-        return (command.run)(arguments);
+        return command.start(arguments);
     }
     match name.to_str() {
         Some("help" | "--help" | "-h") => print(&overview()),

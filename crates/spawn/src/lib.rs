@@ -24,6 +24,7 @@ mod role;
 mod spec;
 mod step;
 pub mod system;
+pub mod transition;
 
 pub use command::{Command, Stdio};
 pub use error::{Error, ErrorKind};

@@ -138,7 +138,7 @@ fn missing_call(step: &Step) -> String {
 }
 
 /// EPERM of clone: which gate is shut.
-fn no_namespace_allowed(namespaces: NamespaceSet) -> Vec<String> {
+pub fn no_namespace_allowed(namespaces: NamespaceSet) -> Vec<String> {
     if !namespaces.contains(Kind::User) {
         return vec![format!(
             "new namespaces {namespaces} need CAP_SYS_ADMIN: be root, or make a user \
@@ -153,7 +153,7 @@ fn no_namespace_allowed(namespaces: NamespaceSet) -> Vec<String> {
 }
 
 /// The sysctls that forbid user namespaces to this caller.
-fn closed_gates() -> Vec<String> {
+pub fn closed_gates() -> Vec<String> {
     let privileged = crate::Host::probe().is_privileged();
     let Ok(proc) = ProcRoot::open() else {
         return Vec::new();
@@ -216,7 +216,7 @@ fn apparmor_profile() -> Option<String> {
 }
 
 /// ENOSPC of clone: which limit, with its value.
-fn limit_reached(namespaces: NamespaceSet) -> Vec<String> {
+pub fn limit_reached(namespaces: NamespaceSet) -> Vec<String> {
     let Ok(proc) = ProcRoot::open() else {
         return Vec::new();
     };
@@ -270,7 +270,7 @@ fn map_refused(step: &Step, errno: Errno) -> Vec<String> {
 }
 
 /// The kernel shows a new procfs only to who sees all of an old one.
-fn proc_covered() -> Vec<String> {
+pub fn proc_covered() -> Vec<String> {
     let covers = ProcRoot::open()
         .ok()
         .and_then(|proc| mountinfo::own(&proc).ok())

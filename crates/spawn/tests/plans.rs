@@ -460,11 +460,6 @@ fn a_holder_of_namespaces() {
     is_as_kept("hold", &holder(NamespaceSet::ALL, true), &ordinary());
 }
 
-fn open(fd: i32, name: &str) -> Open {
-    let name = name.to_owned();
-    Open { fd, name }
-}
-
 /// What `warren mount` asks of a process, for one that root of a container is to do.
 fn grafter(change: Change) -> Spec {
     let mut namespaces = Namespaces::default();
