@@ -35,7 +35,7 @@ pub fn printable(text: &str) -> String {
 }
 
 /// Characters that reorder or hide what is around them.
-fn is_invisible(char: char) -> bool {
+pub fn is_invisible(char: char) -> bool {
     matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -12,6 +12,7 @@ mod id_map;
 mod kind;
 pub mod limits;
 pub mod mountinfo;
+mod netns_numbers;
 mod proc_root;
 mod process;
 mod scan;
@@ -21,8 +22,9 @@ pub use error::{Error, errno_text, io_error_text};
 pub use handle::{NsFd, NsId};
 pub use id_map::{IdMap, IdMapError};
 pub use kind::{Kind, NamespaceSet, UnknownKind};
+pub use netns_numbers::NetnsNumbers;
 pub use proc_root::{NotProcfs, ProcRoot};
-pub use process::{NamespaceIds, namespaces_of};
+pub use process::{NamespaceIds, namespaces_of, open_namespace};
 pub use snapshot::{
     Group, Holder, Namespace, Part, Process, Reference, Snapshot, Unreadable, View,
 };
