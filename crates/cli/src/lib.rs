@@ -10,6 +10,7 @@ mod failure;
 mod getopt;
 mod json;
 mod ls;
+mod lsns;
 mod pty;
 mod run;
 mod supervise;
@@ -56,6 +57,12 @@ const COMMANDS: &[Command] = &[
         about: "list namespaces and the processes in them",
         run: ls::run,
         personality: false,
+    },
+    Command {
+        name: "lsns",
+        about: "list namespaces as util-linux's lsns does",
+        run: lsns::run,
+        personality: true,
     },
     Command {
         name: "doctor",

@@ -37,12 +37,34 @@ struct Item {
 #[derive(Serialize)]
 #[serde(tag = "by", rename_all = "kebab-case")]
 enum By {
-    Process { pid: u32 },
-    Thread { pid: u32, tid: u32 },
-    NextChildren { pid: u32, tid: u32 },
-    Descriptor { pid: u32, fd: u32 },
-    Mount { path: String },
-    Child { kind: Kind, inode: u64 },
+    Process {
+        pid: u32,
+    },
+    Thread {
+        pid: u32,
+        tid: u32,
+    },
+    NextChildren {
+        pid: u32,
+        tid: u32,
+    },
+    Descriptor {
+        pid: u32,
+        fd: u32,
+    },
+    Socket {
+        pid: u32,
+        fd: u32,
+    },
+    Mount {
+        path: String,
+        namespace: Option<u64>,
+    },
+    Child {
+        kind: Kind,
+        inode: u64,
+    },
+    Other,
 }
 
 #[derive(Serialize)]
@@ -61,7 +83,11 @@ enum Missing {
     Threads { pid: u32 },
     Descriptors { pid: u32 },
     Relations { kind: Kind, inode: u64 },
+    Socket { pid: u32, fd: u32 },
     Mounts,
+    MountsOf { inode: u64 },
+    KernelList,
+    Other,
 }
 
 /// The text, with a line feed at its end.
@@ -110,13 +136,19 @@ fn by(holder: &Holder) -> By {
         Holder::Thread { pid, tid } => By::Thread { pid, tid },
         Holder::NextChildren { pid, tid } => By::NextChildren { pid, tid },
         Holder::Descriptor { pid, fd } => By::Descriptor { pid, fd },
-        Holder::Mount { ref path } => By::Mount {
+        Holder::Socket { pid, fd } => By::Socket { pid, fd },
+        Holder::Mount {
+            ref path,
+            namespace,
+        } => By::Mount {
             path: path.to_string_lossy().into_owned(),
+            namespace: namespace.map(|id| id.inode),
         },
         Holder::Child { kind, id } => By::Child {
             kind,
             inode: id.inode,
         },
+        _ => By::Other,
     }
 }
 
@@ -130,7 +162,11 @@ fn hole(unreadable: &Unreadable) -> Hole {
             kind,
             inode: id.inode,
         },
+        Part::Socket { pid, fd } => Missing::Socket { pid, fd },
         Part::Mounts => Missing::Mounts,
+        Part::MountsOf { id } => Missing::MountsOf { inode: id.inode },
+        Part::KernelList => Missing::KernelList,
+        _ => Missing::Other,
     };
     Hole {
         part,

@@ -58,7 +58,9 @@ impl<'s> Cells<'s> {
             Column::Pns => inode(namespace.parent).to_string(),
             Column::Ons => inode(namespace.owner).to_string(),
             Column::Heldby => return held_by(namespace),
-            Column::Nsid | Column::Handle | Column::Label => return None,
+            Column::Nsid => namespace.unique_id?.to_string(),
+            Column::Handle => namespace.handle?.to_string(),
+            Column::Label => row.process?.label.as_ref()?.to_string(),
         };
         Some(text.into_bytes())
     }
@@ -85,7 +87,7 @@ impl<'s> Cells<'s> {
     /// Whose the process is; without one, who made the namespace.
     fn uid(&self, row: &Row<'_>) -> Option<u32> {
         let process = row.process.map(|process| process.uid);
-        process.or_else(|| maker(self.snapshot, row.namespace))
+        process.or_else(|| self.snapshot.maker(row.namespace))
     }
 
     fn user(&mut self, uid: u32) -> String {
@@ -127,23 +129,19 @@ fn read_users() -> HashMap<u32, String> {
     users
 }
 
-/// Who made a namespace: the kernel only knows it of user namespaces.
-fn maker(snapshot: &Snapshot, namespace: &Namespace) -> Option<u32> {
-    match namespace.kind {
-        Kind::User => namespace.owner_uid,
-        _ => snapshot.namespace(namespace.owner?)?.owner_uid,
-    }
-}
-
 /// Opens a namespace by one of those who keep it, and makes sure that it is still this.
 fn open(proc: &ProcRoot, namespace: &Namespace) -> Option<NsFd> {
     let of_process =
         |pid| warren_namespaces::open_namespace(proc, pid, namespace.kind).ok();
     let of_holder = |holder: &Holder| match holder {
-        Holder::Mount { path } => NsFd::open(path).ok(),
+        Holder::Mount {
+            path,
+            namespace: None,
+        } => NsFd::open(path).ok(),
         _ => None,
     };
-    let fd = namespace.pid.and_then(of_process);
+    let by_handle = namespace.handle.and_then(|handle| handle.open().ok());
+    let fd = by_handle.or_else(|| namespace.pid.and_then(of_process));
     let fd = fd.or_else(|| namespace.held_by.iter().find_map(of_holder))?;
     (fd.id() == Ok(namespace.id)).then_some(fd)
 }
@@ -167,7 +165,10 @@ fn path(row: &Row<'_>) -> Option<String> {
 fn mounts(namespace: &Namespace) -> Option<Vec<u8>> {
     let holders = namespace.held_by.iter();
     let mounts = holders.filter_map(|holder| match holder {
-        Holder::Mount { path } => Some(path.as_os_str().as_encoded_bytes()),
+        Holder::Mount {
+            path,
+            namespace: None,
+        } => Some(path.as_os_str().as_encoded_bytes()),
         _ => None,
     });
     let lines = mounts.collect::<Vec<_>>().join(&b'\n');
@@ -194,9 +195,13 @@ fn holder(holder: &Holder) -> Vec<u8> {
             format!("next-children:{pid}/{tid}").into_bytes()
         }
         Holder::Descriptor { pid, fd } => format!("descriptor:{pid}/{fd}").into_bytes(),
-        Holder::Mount { path } => {
-            [b"mount:", path.as_os_str().as_encoded_bytes()].concat()
+        Holder::Socket { pid, fd } => format!("socket:{pid}/{fd}").into_bytes(),
+        Holder::Mount { path, namespace } => {
+            let of = namespace.map_or(String::new(), |id| format!("mnt:{}:", id.inode));
+            let path = path.as_os_str().as_encoded_bytes();
+            [b"mount:", of.as_bytes(), path].concat()
         }
         Holder::Child { kind, id } => format!("child:{kind}:{}", id.inode).into_bytes(),
+        _ => b"unknown".to_vec(),
     }
 }

@@ -132,6 +132,16 @@ impl Column {
         self.facts().about
     }
 
+    /// Whether a cell can have several lines.
+    pub const fn has_lines(self) -> bool {
+        matches!(self, Nsfs | Heldby)
+    }
+
+    /// Whether it can only be filled after a look at every process.
+    pub const fn needs_members(self) -> bool {
+        !matches!(self, Ns | Type | Netnsid | Pns | Ons | Nsid | Handle)
+    }
+
     /// The column of this name, whatever its case.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::every().find(|column| column.name().eq_ignore_ascii_case(name))
