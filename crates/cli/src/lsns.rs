@@ -75,7 +75,11 @@ fn scope(options: &Options, shown: &[Column]) -> Scope {
     let has = |column| shown.contains(&column);
     // The namespaces of a process are known from its links; of others every trace counts.
     let everything = !matches!(options.what, What::OfProcess(_) | What::Nothing(_));
-    let mut scope = if everything { Scope::ALL } else { Scope::MEMBERS };
+    let mut scope = if everything {
+        Scope::ALL
+    } else {
+        Scope::MEMBERS
+    };
     scope.kinds = options.kinds;
     scope.commands = false;
     scope.labels = has(Column::Label);
@@ -85,10 +89,8 @@ fn scope(options: &Options, shown: &[Column]) -> Scope {
         || has(Column::Ons)
         || matches!(options.tree, Tree::Owner | Tree::Parent);
     if !everything && has(Column::Heldby) {
-        scope = Scope {
-            kinds: options.kinds,
-            ..Scope::ALL
-        };
+        scope = Scope::ALL;
+        scope.kinds = options.kinds;
     } else if !everything && (has(Column::Nsfs) || has(Column::Netnsid)) {
         scope.mounts = MountScope::Own;
     }
@@ -226,7 +228,10 @@ fn as_words(
 ) -> String {
     let mut text = String::new();
     if options.headings && !rows.is_empty() {
-        let names = options.columns.iter().map(|column| column.name().to_owned());
+        let names = options
+            .columns
+            .iter()
+            .map(|column| column.name().to_owned());
         text.push_str(&table::raw_line(names));
     }
     for (at, _) in table::in_order(rows, tree.is_some(), Charset::Ascii) {

@@ -72,10 +72,13 @@ fn answer(bytes: &[u8]) -> Result<Option<u32>, Errno> {
         RTM_NEWNSID => {
             let message =
                 NsidMessage::parse(packet.payload()).map_err(|_| Errno::BADMSG)?;
-            let id = message.attributes.iter().find_map(|attribute| match attribute {
-                NsidAttribute::Id(id) => Some(*id),
-                _ => None,
-            });
+            let id = message
+                .attributes
+                .iter()
+                .find_map(|attribute| match attribute {
+                    NsidAttribute::Id(id) => Some(*id),
+                    _ => None,
+                });
             // -1: none.
             Ok(id.and_then(|id| u32::try_from(id).ok()))
         }

@@ -81,7 +81,10 @@ impl<'s> Cells<'s> {
             let blank = |byte| if byte == 0 { b' ' } else { byte };
             line.into_iter().map(blank).collect()
         };
-        self.commands.entry(process.pid).or_insert_with(read).clone()
+        self.commands
+            .entry(process.pid)
+            .or_insert_with(read)
+            .clone()
     }
 
     /// Whose the process is; without one, who made the namespace.
@@ -152,13 +155,18 @@ fn path(row: &Row<'_>) -> Option<String> {
     if let Some(process) = row.process {
         return Some(format!("/proc/{}/ns/{kind}", process.pid));
     }
-    row.namespace.held_by.iter().find_map(|holder| match holder {
-        Holder::Thread { pid, tid } => Some(format!("/proc/{pid}/task/{tid}/ns/{kind}")),
-        Holder::NextChildren { pid, tid } => {
-            Some(format!("/proc/{pid}/task/{tid}/ns/{kind}_for_children"))
-        }
-        _ => None,
-    })
+    row.namespace
+        .held_by
+        .iter()
+        .find_map(|holder| match holder {
+            Holder::Thread { pid, tid } => {
+                Some(format!("/proc/{pid}/task/{tid}/ns/{kind}"))
+            }
+            Holder::NextChildren { pid, tid } => {
+                Some(format!("/proc/{pid}/task/{tid}/ns/{kind}_for_children"))
+            }
+            _ => None,
+        })
 }
 
 /// Where it is mounted in the caller's mount namespace.
@@ -182,7 +190,11 @@ fn held_by(namespace: &Namespace) -> Option<Vec<u8>> {
     let (children, others): (Vec<&Holder>, Vec<&Holder>) =
         namespace.held_by.iter().partition(is_child);
     let named = if others.is_empty() { children } else { others };
-    let lines = named.into_iter().map(holder).collect::<Vec<_>>().join(&b'\n');
+    let lines = named
+        .into_iter()
+        .map(holder)
+        .collect::<Vec<_>>()
+        .join(&b'\n');
     (!lines.is_empty()).then_some(lines)
 }
 

@@ -68,7 +68,7 @@ impl Column {
         Self::ALL.into_iter().chain(Self::OWN)
     }
 
-    const fn facts(self) -> Facts {
+    fn facts(self) -> Facts {
         let number = |name, hint, about| Facts {
             name,
             value: Value::Number,
@@ -95,19 +95,31 @@ impl Column {
             User => text("USER", 0, "name of UID"),
             Netnsid => Facts {
                 right: true,
-                ..text("NETNSID", 0, "number by which the caller's network namespace knows it")
+                ..text(
+                    "NETNSID",
+                    0,
+                    "number by which the caller's network namespace knows it",
+                )
             },
             Nsfs => text("NSFS", 0, "where it is mounted"),
             Pns => number("PNS", 10, "parent of a pid or user namespace"),
             Ons => number("ONS", 10, "user namespace that owns it"),
             Heldby => text("HELDBY", 0, "what keeps it alive"),
-            Nsid => number("NSID", 0, "number that no other namespace ever had (Linux 6.18)"),
-            Handle => text("HANDLE", 0, "name by which it can be opened again (Linux 6.18)"),
+            Nsid => number(
+                "NSID",
+                0,
+                "number that no other namespace ever had (Linux 6.18)",
+            ),
+            Handle => text(
+                "HANDLE",
+                0,
+                "name by which it can be opened again (Linux 6.18)",
+            ),
             Label => text("LABEL", 0, "container, unit or cgroup of PID"),
         }
     }
 
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         self.facts().name
     }
 
@@ -116,19 +128,19 @@ impl Column {
         self.name().to_lowercase()
     }
 
-    pub const fn value(self) -> Value {
+    pub fn value(self) -> Value {
         self.facts().value
     }
 
-    pub const fn is_right_aligned(self) -> bool {
+    pub fn is_right_aligned(self) -> bool {
         self.facts().right
     }
 
-    pub const fn width_hint(self) -> usize {
+    pub fn width_hint(self) -> usize {
         self.facts().hint
     }
 
-    pub const fn about(self) -> &'static str {
+    pub fn about(self) -> &'static str {
         self.facts().about
     }
 

@@ -214,9 +214,10 @@ impl Comparison {
             (Operand::Bool(left), Operand::Bool(right)) => Some(left.cmp(right)),
             (Operand::Number(left), Operand::Number(right)) => Some(left.cmp(right)),
             (Operand::Nothing, Operand::Nothing) => None,
-            _ => left.float().zip(right.float()).and_then(|(left, right)| {
-                left.partial_cmp(&right)
-            }),
+            _ => left
+                .float()
+                .zip(right.float())
+                .and_then(|(left, right)| left.partial_cmp(&right)),
         };
         match self {
             Self::Equal => ordering == Some(Equal),

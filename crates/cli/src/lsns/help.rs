@@ -7,8 +7,11 @@ use super::table::{Grid, Head, raw_line};
 use super::text;
 
 /// Scripts that ask which lsns this is read the version of util-linux that it can do.
-pub const VERSION: &str =
-    concat!("lsns from util-linux 2.43 (warren ", env!("CARGO_PKG_VERSION"), ")\n");
+pub const VERSION: &str = concat!(
+    "lsns from util-linux 2.43 (warren ",
+    env!("CARGO_PKG_VERSION"),
+    ")\n"
+);
 
 const OPTIONS: &str = "
 Usage:
@@ -64,13 +67,15 @@ pub fn columns(format: Format) -> String {
         Format::Raw => {
             let headings = ["HOLDER", "TYPE", "DESCRIPTION"];
             let rows = std::iter::once(headings).chain(Column::every().map(facts));
-            rows.map(|row| raw_line(row.map(|word| text::word(word.as_bytes())))).collect()
+            rows.map(|row| raw_line(row.map(|word| text::word(word.as_bytes()))))
+                .collect()
         }
         Format::Json => {
             let object = |column| {
                 let keys = ["holder", "type", "description"];
                 let members = keys.into_iter().zip(facts(column));
-                let members = members.map(|(key, text)| (key.to_owned(), json::string(text)));
+                let members =
+                    members.map(|(key, text)| (key.to_owned(), json::string(text)));
                 Object {
                     members: members.collect(),
                     children: Vec::new(),

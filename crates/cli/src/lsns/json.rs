@@ -50,7 +50,9 @@ pub fn objects(
         let children = row::children(rows);
         // A line hangs below an earlier one, so from the last each is whole in its turn.
         for at in (0..rows.len()).rev() {
-            let below = children[at].iter().filter_map(|child| objects[*child].take());
+            let below = children[at]
+                .iter()
+                .filter_map(|child| objects[*child].take());
             let below: Vec<Object> = below.collect();
             if let Some(object) = &mut objects[at] {
                 object.children = below;
@@ -68,7 +70,10 @@ pub fn render(name: &str, objects: &[Object], layout: Layout) -> String {
             format!("{{\n   \"{name}\": [\n{list}\n   ]\n}}\n")
         }
         Layout::Compact => format!("{{\"{name}\":{}}}\n", compact_list(objects)),
-        Layout::Lines => objects.iter().map(|object| compact(object) + "\n").collect(),
+        Layout::Lines => objects
+            .iter()
+            .map(|object| compact(object) + "\n")
+            .collect(),
     }
 }
 
@@ -98,13 +103,17 @@ fn indented(object: &Object, indent: usize) -> String {
 }
 
 fn compact_list(objects: &[Object]) -> String {
-    format!("[{}]", objects.iter().map(compact).collect::<Vec<_>>().join(","))
+    format!(
+        "[{}]",
+        objects.iter().map(compact).collect::<Vec<_>>().join(",")
+    )
 }
 
 fn compact(object: &Object) -> String {
     let members = object.members.iter();
-    let mut parts: Vec<String> =
-        members.map(|(key, value)| format!("\"{key}\":{value}")).collect();
+    let mut parts: Vec<String> = members
+        .map(|(key, value)| format!("\"{key}\":{value}"))
+        .collect();
     if !object.children.is_empty() {
         parts.push(format!("\"children\":{}", compact_list(&object.children)));
     }
@@ -131,14 +140,20 @@ mod tests {
 
     fn object(ns: &str, children: Vec<Object>) -> Object {
         Object {
-            members: vec![("ns".to_owned(), ns.to_owned()), ("a".to_owned(), "null".to_owned())],
+            members: vec![
+                ("ns".to_owned(), ns.to_owned()),
+                ("a".to_owned(), "null".to_owned()),
+            ],
             children,
         }
     }
 
     #[test]
     fn a_tree_is_laid_out_as_by_libsmartcols() {
-        let tree = [object("1", vec![object("2", vec![]), object("3", vec![])]), object("4", vec![])];
+        let tree = [
+            object("1", vec![object("2", vec![]), object("3", vec![])]),
+            object("4", vec![]),
+        ];
         let text = r#"{
    "namespaces": [
       {
@@ -181,7 +196,13 @@ mod tests {
 
     #[test]
     fn strings_are_escaped_as_by_libsmartcols() {
-        let text = value(Column::Command, Some(b"a\"b\\c/\n\t\r\x08\x0c\x1b\x0b\x7f\xff"));
-        assert_eq!(text, "\"a\\\"b\\\\c/\\n\\t\\r\\b\\f\\u001b\\u000b\x7f\u{fffd}\"");
+        let text = value(
+            Column::Command,
+            Some(b"a\"b\\c/\n\t\r\x08\x0c\x1b\x0b\x7f\xff"),
+        );
+        assert_eq!(
+            text,
+            "\"a\\\"b\\\\c/\\n\\t\\r\\b\\f\\u001b\\u000b\x7f\u{fffd}\""
+        );
     }
 }

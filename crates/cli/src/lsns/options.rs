@@ -189,7 +189,9 @@ impl Raw {
 
     fn contradictions(&self) -> Result<(), Failure> {
         let exclusive = |names: &str| {
-            Err(Failure::usage(format!("mutually exclusive arguments: {names}")))
+            Err(Failure::usage(format!(
+                "mutually exclusive arguments: {names}"
+            )))
         };
         if self.json && self.raw {
             return exclusive("--json --raw");

@@ -57,9 +57,8 @@ fn processes<'s>(
         processes: namespace.processes,
         parent,
     };
-    let is_in = |process: &Process| {
-        process.namespaces.get(namespace.kind) == Some(namespace.id)
-    };
+    let is_in =
+        |process: &Process| process.namespaces.get(namespace.kind) == Some(namespace.id);
     let members = snapshot.processes.iter().filter(|process| is_in(process));
     let mut rows = Vec::new();
     let mut places: HashMap<u32, usize> = HashMap::new();
@@ -93,7 +92,10 @@ fn chain<T: Clone>(
     /// pids that are given anew while /proc is read could make a ring.
     const DEEPEST: usize = 1 << 22;
     let above = std::iter::successors(Some(last), up);
-    let mut chain: Vec<T> = above.take(DEEPEST).take_while(|one| !has_place(one)).collect();
+    let mut chain: Vec<T> = above
+        .take(DEEPEST)
+        .take_while(|one| !has_place(one))
+        .collect();
     chain.reverse();
     chain
 }
@@ -101,7 +103,10 @@ fn chain<T: Clone>(
 fn namespaces<'s>(snapshot: &'s Snapshot, options: &Options) -> Vec<Row<'s>> {
     let asked = asked(snapshot, options);
     match options.tree {
-        Tree::None => asked.into_iter().map(|one| plain(snapshot, options, one)).collect(),
+        Tree::None => asked
+            .into_iter()
+            .map(|one| plain(snapshot, options, one))
+            .collect(),
         Tree::Process => by_process(snapshot, options, asked),
         Tree::Owner | Tree::Parent => by_relation(snapshot, options, asked),
     }
@@ -141,7 +146,8 @@ fn asked<'s>(snapshot: &'s Snapshot, options: &Options) -> Vec<&'s Namespace> {
                 What::Nothing(_) | What::Processes(_) => false,
             }
     };
-    let mut asked: Vec<&Namespace> = snapshot.namespaces.iter().filter(is_asked).collect();
+    let mut asked: Vec<&Namespace> =
+        snapshot.namespaces.iter().filter(is_asked).collect();
     asked.sort_by_key(|namespace| namespace.id.inode);
     asked
 }

@@ -40,7 +40,9 @@ impl Grid {
         for row in &self.rows {
             let lines = row.iter().map(Vec::len).max().unwrap_or(1);
             for at in 0..lines.max(1) {
-                let cells = row.iter().map(|cell| cell.get(at).map_or("", String::as_str));
+                let cells = row
+                    .iter()
+                    .map(|cell| cell.get(at).map_or("", String::as_str));
                 self.line(&cells.collect::<Vec<_>>(), &widths, &mut text);
             }
         }
@@ -49,7 +51,8 @@ impl Grid {
 
     fn widths(&self) -> Vec<usize> {
         let columns = self.heads.iter().enumerate();
-        let mut widths: Vec<usize> = columns.map(|(at, head)| self.width(at, head)).collect();
+        let mut widths: Vec<usize> =
+            columns.map(|(at, head)| self.width(at, head)).collect();
         if let Some(terminal) = self.terminal {
             self.shrink(&mut widths, terminal);
         }
@@ -59,7 +62,11 @@ impl Grid {
     /// The hint only widens what is at least as wide as its name.
     fn width(&self, at: usize, head: &Head) -> usize {
         let cells = self.rows.iter().filter_map(|row| row.get(at));
-        let content = cells.flatten().map(|line| text::width(line)).max().unwrap_or(0);
+        let content = cells
+            .flatten()
+            .map(|line| text::width(line))
+            .max()
+            .unwrap_or(0);
         let name = head.name.len();
         match content {
             _ if content < name => name,
@@ -155,7 +162,8 @@ pub fn in_order(rows: &[Row<'_>], tree: bool, charset: Charset) -> Vec<(usize, P
     let mut order = Vec::with_capacity(rows.len());
     // A stack, since a tree of processes can be deeper than the stack of this one.
     let roots = children[rows.len()].iter().rev();
-    let mut rest: Vec<(usize, Prefix)> = roots.map(|at| (*at, Prefix::default())).collect();
+    let mut rest: Vec<(usize, Prefix)> =
+        roots.map(|at| (*at, Prefix::default())).collect();
     while let Some((at, prefix)) = rest.pop() {
         for (place, child) in children[at].iter().rev().enumerate() {
             let (own, below) = match place {
@@ -194,7 +202,10 @@ mod tests {
         let lines = |cell: &&str| cell.split('\n').map(str::to_owned).collect();
         Grid {
             heads: columns.iter().map(|column| head(*column, false)).collect(),
-            rows: rows.iter().map(|row| row.iter().map(lines).collect()).collect(),
+            rows: rows
+                .iter()
+                .map(|row| row.iter().map(lines).collect())
+                .collect(),
             headings: true,
             terminal,
         }
@@ -204,7 +215,10 @@ mod tests {
     #[test]
     fn a_hint_widens_only_what_is_as_wide_as_its_name() {
         use Column::{Pid, Type};
-        assert_eq!(grid(&[Type, Pid], &[&["net", "2"]], None), "TYPE PID\nnet    2\n");
+        assert_eq!(
+            grid(&[Type, Pid], &[&["net", "2"]], None),
+            "TYPE PID\nnet    2\n"
+        );
         assert_eq!(
             grid(&[Type, Pid], &[&["user", "740"]], None),
             "TYPE    PID\nuser    740\n"

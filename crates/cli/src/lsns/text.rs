@@ -22,7 +22,10 @@ impl Charset {
     pub fn of_environment() -> Self {
         let names = ["LC_ALL", "LC_CTYPE", "LANG"];
         let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        names.into_iter().find_map(set).map_or(Self::Ascii, |name| Self::of_locale(&name))
+        names
+            .into_iter()
+            .find_map(set)
+            .map_or(Self::Ascii, |name| Self::of_locale(&name))
     }
 
     /// `LANGUAGE[.CHARSET][@MODIFIER]`.
@@ -129,13 +132,22 @@ mod tests {
             "a\\x0ab\\x1b[31m\\x09\\x7f é 中 \\xc2\\x80 \\xe2\\x80\\xa8"
         );
         assert_eq!(printable("é".as_bytes(), Charset::Ascii), "\\xc3\\xa9");
-        assert_eq!(printable("\u{202e}x".as_bytes(), Charset::Utf8), "\\xe2\\x80\\xaex");
-        assert_eq!(printable("\u{10ffff}".as_bytes(), Charset::Utf8), "\\xf4\\x8f\\xbf\\xbf");
+        assert_eq!(
+            printable("\u{202e}x".as_bytes(), Charset::Utf8),
+            "\\xe2\\x80\\xaex"
+        );
+        assert_eq!(
+            printable("\u{10ffff}".as_bytes(), Charset::Utf8),
+            "\\xf4\\x8f\\xbf\\xbf"
+        );
     }
 
     #[test]
     fn bytes_that_are_no_text_are_escaped_one_by_one() {
-        assert_eq!(printable(b"\xff\xc3a\xed\xa0\x80", Charset::Utf8), "\\xff\\xc3a\\xed\\xa0\\x80");
+        assert_eq!(
+            printable(b"\xff\xc3a\xed\xa0\x80", Charset::Utf8),
+            "\\xff\\xc3a\\xed\\xa0\\x80"
+        );
     }
 
     #[test]
@@ -146,7 +158,10 @@ mod tests {
 
     #[test]
     fn a_raw_word_has_no_blank_and_no_backslash() {
-        assert_eq!(word("a b\\c\"é\t".as_bytes()), "a\\x20b\\x5cc\"\\xc3\\xa9\\x09");
+        assert_eq!(
+            word("a b\\c\"é\t".as_bytes()),
+            "a\\x20b\\x5cc\"\\xc3\\xa9\\x09"
+        );
         assert_eq!(word(b""), "");
     }
 

@@ -155,7 +155,9 @@ impl Translation<'_> {
             return Ok(None);
         }
         let bound = digits.parse().ok().filter(|bound| *bound <= BOUND);
-        bound.map(Some).ok_or_else(|| format!("an interval of more than {BOUND}"))
+        bound
+            .map(Some)
+            .ok_or_else(|| format!("an interval of more than {BOUND}"))
     }
 
     /// A bracket expression, whose opening bracket has been read.
@@ -204,7 +206,9 @@ impl Translation<'_> {
 
     /// A character, or `[.c.]` and `[=c=]`, which are the same of one character.
     fn element(&mut self, char: char) -> Result<char, String> {
-        let Some(mark) = self.rest.next_if(|next| char == '[' && ".=".contains(*next))
+        let Some(mark) = self
+            .rest
+            .next_if(|next| char == '[' && ".=".contains(*next))
         else {
             return Ok(char);
         };
@@ -238,45 +242,9 @@ impl Translation<'_> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn expressions_match_as_with_grep_e() {
-        // The same table is checked against grep -E in the end-to-end tests.
-        for (expression, text, wanted) in super::tests_table() {
-            let regex = compile(expression);
-            let regex = regex.unwrap_or_else(|what| panic!("{expression}: {what}"));
-            assert_eq!(regex.is_match(text), wanted, "{expression} on {text:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_expression_is_named_as_by_regerror() {
-        for (expression, what) in [
-            ("(a", "Unmatched ( or \\("),
-            ("*a", "Invalid preceding regular expression"),
-            ("a|+", "Invalid preceding regular expression"),
-            ("(?i)a", "Invalid preceding regular expression"),
-            ("[a", "Unmatched [, [^, [:, [., or [="),
-            ("[]", "Unmatched [, [^, [:, [., or [="),
-            ("[b-a]", "Invalid range end"),
-            ("[[:foo:]]", "Invalid character class name"),
-            ("a\\", "Trailing backslash"),
-            ("(a)\\1", "Invalid back reference"),
-            ("a{2", "Unmatched \\{"),
-            ("a{x}", "Invalid content of \\{\\}"),
-            ("a{3,2}", "Invalid content of \\{\\}"),
-            ("a{1025}", "an interval of more than 1024"),
-            ("((a{1000}){1000}){1000}", "Regular expression too big"),
-        ] {
-            assert_eq!(compile(expression).err().as_deref(), Some(what), "{expression}");
-        }
-        assert!(compile(&"a".repeat(257)).is_err());
-    }
-}
-
-/// Expressions, texts, and whether the one matches the other.
-#[cfg(test)]
-fn tests_table() -> Vec<(&'static str, &'static str, bool)> {
-    vec![
+    /// An expression, a text, and whether the one matches the other: as in glibc's
+    /// regcomp(3), asked by `[[ TEXT =~ EXPRESSION ]]` of bash.
+    const TABLE: &[(&str, &str, bool)] = &[
         ("", "a", true),
         ("a.c", "abc", true),
         ("^b", "abc", false),
@@ -312,5 +280,42 @@ fn tests_table() -> Vec<(&'static str, &'static str, bool)> {
         ("a#b c", "a#b c", true),
         ("é+", "éé", true),
         ("<x>", "<x>", true),
-    ]
+    ];
+
+    #[test]
+    fn expressions_match_as_in_glibc() {
+        for &(expression, text, wanted) in TABLE {
+            let regex = compile(expression);
+            let regex = regex.unwrap_or_else(|what| panic!("{expression}: {what}"));
+            assert_eq!(regex.is_match(text), wanted, "{expression} on {text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_expression_is_named_as_by_regerror() {
+        for (expression, what) in [
+            ("(a", "Unmatched ( or \\("),
+            ("*a", "Invalid preceding regular expression"),
+            ("a|+", "Invalid preceding regular expression"),
+            ("(?i)a", "Invalid preceding regular expression"),
+            ("[a", "Unmatched [, [^, [:, [., or [="),
+            ("[]", "Unmatched [, [^, [:, [., or [="),
+            ("[b-a]", "Invalid range end"),
+            ("[[:foo:]]", "Invalid character class name"),
+            ("a\\", "Trailing backslash"),
+            ("(a)\\1", "Invalid back reference"),
+            ("a{2", "Unmatched \\{"),
+            ("a{x}", "Invalid content of \\{\\}"),
+            ("a{3,2}", "Invalid content of \\{\\}"),
+            ("a{1025}", "an interval of more than 1024"),
+            ("((a{1000}){1000}){1000}", "Regular expression too big"),
+        ] {
+            assert_eq!(
+                compile(expression).err().as_deref(),
+                Some(what),
+                "{expression}"
+            );
+        }
+        assert!(compile(&"a".repeat(257)).is_err());
+    }
 }

@@ -76,7 +76,9 @@ fn first(text: &str) -> Result<(Token<'_>, usize), String> {
 /// A string has no escapes: it ends at the next quote of its sort.
 fn string(text: &str, quote: char) -> Result<(Token<'_>, usize), String> {
     let inner = &text[1..];
-    let end = inner.find([quote, '\n']).filter(|end| inner[*end..].starts_with(quote));
+    let end = inner
+        .find([quote, '\n'])
+        .filter(|end| inner[*end..].starts_with(quote));
     let end = end.ok_or("syntax error, unexpected end of a string")?;
     let string = inner[..end].to_owned();
     Ok((Token::Literal(Operand::Text(string)), end + 2))
@@ -88,7 +90,11 @@ fn number(text: &str) -> Result<(Token<'_>, usize), String> {
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     let whole = digits(text);
     let after = &text[whole..];
-    if let Some(fraction) = after.strip_prefix('.').map(digits).filter(|count| *count > 0) {
+    if let Some(fraction) = after
+        .strip_prefix('.')
+        .map(digits)
+        .filter(|count| *count > 0)
+    {
         let length = whole + 1 + fraction;
         let float = text[..length].parse().map_err(|_| too_large())?;
         return Ok((Token::Literal(Operand::Float(float)), length));
@@ -148,7 +154,10 @@ mod tests {
         let text = "MAJ:MIN!=a-b.c%d/e_1 and true";
         let tokens = tokens(text).expect("tokens");
         assert_eq!(
-            tokens.into_iter().map(|(token, _)| token).collect::<Vec<_>>(),
+            tokens
+                .into_iter()
+                .map(|(token, _)| token)
+                .collect::<Vec<_>>(),
             [
                 Token::Holder("MAJ:MIN"),
                 Token::Compare(Comparison::NotEqual),
