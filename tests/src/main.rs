@@ -10,6 +10,7 @@ mod enter;
 mod gates;
 mod library;
 mod ls;
+mod lsns;
 mod readme;
 mod run;
 mod unshare;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         doctor::TESTS,
         discovery::TESTS,
     ]);
+    tests.extend(lsns::TESTS);
     tests.extend([gates::TESTS, library::TESTS, binary::TESTS, readme::TESTS]);
     Suite {
         tests,

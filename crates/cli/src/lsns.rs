@@ -213,7 +213,9 @@ fn continue_lines(
         let height = row.iter().map(Vec::len).max().unwrap_or(1);
         for (cell, column) in row.iter_mut().zip(&options.columns) {
             if *column == tree {
-                cell.resize(height, prefix.others.trim_end().to_owned());
+                let below = std::iter::once(&prefix.second)
+                    .chain(std::iter::repeat(&prefix.others));
+                cell.extend(below.take(height - 1).cloned());
             }
         }
     }

@@ -250,13 +250,15 @@ impl Raw {
         }
     }
 
-    /// The relation of a tree is of namespaces; processes only have one.
+    /// The relation of a tree is of namespaces; processes only have one. All columns
+    /// are a list of namespaces unless told, but a tree of processes: so it is there.
     fn tree_of(&self, what: What) -> Tree {
-        match (self.tree, what) {
-            (None, _) if self.list => Tree::None,
-            (None | Some(Tree::Process), _) => Tree::Process,
-            (Some(_), What::Processes(_)) => Tree::None,
-            (Some(tree), _) => tree,
+        let of_processes = matches!(what, What::Processes(_));
+        match self.tree {
+            None if self.list || (self.output_all && !of_processes) => Tree::None,
+            None | Some(Tree::Process) => Tree::Process,
+            Some(_) if of_processes => Tree::None,
+            Some(tree) => tree,
         }
     }
 
@@ -358,6 +360,9 @@ mod tests {
         assert_eq!(list("lsns -l -T=parent").tree, Tree::Parent);
         assert_eq!(list("lsns -Towner 5").tree, Tree::None);
         assert_eq!(list("lsns --tree=process 5").tree, Tree::Process);
+        assert_eq!(list("lsns --output-all").tree, Tree::None);
+        assert_eq!(list("lsns --output-all 5").tree, Tree::Process);
+        assert_eq!(list("lsns --output-all -T").tree, Tree::Owner);
     }
 
     #[test]

@@ -144,10 +144,14 @@ impl Charset {
     }
 }
 
-/// What is drawn before a cell of a tree: before its first line, and before the others.
+/// What is drawn before a cell of a tree, and below it where other cells of the line
+/// have more lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prefix {
     pub first: String,
+    /// In the second line, where a branch to the children begins.
+    pub second: String,
+    /// In the third and the others, where the original does not draw that on.
     pub others: String,
 }
 
@@ -164,7 +168,7 @@ pub fn in_order(rows: &[Row<'_>], tree: bool, charset: Charset) -> Vec<(usize, P
     let roots = children[rows.len()].iter().rev();
     let mut rest: Vec<(usize, Prefix)> =
         roots.map(|at| (*at, Prefix::default())).collect();
-    while let Some((at, prefix)) = rest.pop() {
+    while let Some((at, mut prefix)) = rest.pop() {
         for (place, child) in children[at].iter().rev().enumerate() {
             let (own, below) = match place {
                 0 => (glyphs.last, "  "),
@@ -172,8 +176,22 @@ pub fn in_order(rows: &[Row<'_>], tree: bool, charset: Charset) -> Vec<(usize, P
             };
             let first = prefix.others.clone() + own;
             let others = prefix.others.clone() + below;
-            rest.push((*child, Prefix { first, others }));
+            let second = String::new();
+            rest.push((
+                *child,
+                Prefix {
+                    first,
+                    second,
+                    others,
+                },
+            ));
         }
+        let below = if children[at].is_empty() {
+            ""
+        } else {
+            glyphs.pass
+        };
+        prefix.second = prefix.others.clone() + below;
         order.push((at, prefix));
     }
     order
