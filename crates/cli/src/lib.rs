@@ -48,7 +48,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "enter",
-        about: "run a command in the namespaces of a process",
+        about: "run a command where a process is, or in namespaces that are kept",
         run: enter::run,
         personality: false,
     },
@@ -75,6 +75,9 @@ const COMMANDS: &[Command] = &[
 /// Runs the command that the process's arguments name; gives the exit code.
 #[must_use]
 pub fn start() -> u8 {
+    if let Some(name) = enter::guest::called_as() {
+        return enter::guest::become_program(&name).report();
+    }
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let result = match personality(&arguments) {
         Some(command) => command.start(&arguments),

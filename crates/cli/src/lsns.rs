@@ -14,7 +14,9 @@ mod text;
 use std::ffi::OsString;
 
 use rustix::io::Errno;
-use warren_namespaces::{MountScope, Part, ProcRoot, Scope, Snapshot, Unreadable};
+use warren_namespaces::{
+    MountScope, NamespaceSet, Part, ProcRoot, Scope, Snapshot, Unreadable,
+};
 
 use crate::failure::{self, Failure};
 use crate::terminal;
@@ -58,17 +60,27 @@ fn take(
     options: &Options,
     shown: &[Column],
 ) -> Result<Snapshot, Failure> {
-    if let What::OfProcess(pid) = options.what
-        && !shown.iter().any(|column| column.needs_members())
-    {
-        return match Snapshot::of_process(proc, pid) {
-            Err(error) if matches!(error.errno(), Errno::SRCH | Errno::ACCESS) => {
-                Ok(Snapshot::of_parts(Vec::new(), Vec::new(), Scope::MEMBERS))
+    let has = |column| shown.contains(&column);
+    let only_links = !has(Column::Nsfs) && !has(Column::Heldby);
+    let taken = match options.what {
+        What::OfProcess(pid) if options.kinds == NamespaceSet::ALL && only_links => {
+            if shown.iter().any(|column| column.needs_members()) {
+                Snapshot::of_process_with_members(proc, pid)
+            } else {
+                Snapshot::of_process(proc, pid)
             }
-            result => result.map_err(no_snapshot),
-        };
+        }
+        _ => Snapshot::take_with(proc, scope(options, shown)),
+    };
+    match (taken, options.what) {
+        // Told after an empty list.
+        (Err(error), What::OfProcess(_))
+            if matches!(error.errno(), Errno::SRCH | Errno::ACCESS) =>
+        {
+            Ok(Snapshot::of_parts(Vec::new(), Vec::new(), Scope::MEMBERS))
+        }
+        (taken, _) => taken.map_err(no_snapshot),
     }
-    Snapshot::take_with(proc, scope(options, shown)).map_err(no_snapshot)
 }
 
 fn scope(options: &Options, shown: &[Column]) -> Scope {

@@ -121,6 +121,8 @@ impl<'p> Scan<'p> {
         }
         if is_first {
             let (stat, uid) = (folder.stat()?, folder.uid()?);
+            // The process asked for may have the same, and its command is read as well.
+            self.sets.remove(&namespaces);
             self.add_details(pid, uid, stat, &folder, namespaces);
         }
         Ok(())
@@ -491,7 +493,7 @@ fn open_link(proc: &ProcRoot, path: &str) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(proc, path, flags, Mode::empty())
 }
 
-fn list_processes(proc: &ProcRoot) -> Result<Vec<u32>, Error> {
+pub(crate) fn list_processes(proc: &ProcRoot) -> Result<Vec<u32>, Error> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::openat(proc, ".", flags, Mode::empty())
         .and_then(Numbered::read)

@@ -36,7 +36,7 @@ pub const TESTS: &[Test] = tests! {
 
 #[track_caller]
 fn lsns(words: &[&str]) -> Output {
-    run(&mut warren(["lsns"]).args(words))
+    run(warren(["lsns"]).args(words))
 }
 
 #[track_caller]
