@@ -15,7 +15,7 @@ use std::ffi::OsString;
 
 use rustix::io::Errno;
 use warren_namespaces::{
-    MountScope, NamespaceSet, Part, ProcRoot, Scope, Snapshot, Unreadable,
+    MountScope, Namespace, NamespaceSet, Part, ProcRoot, Scope, Snapshot, Unreadable,
 };
 
 use crate::failure::{self, Failure};
@@ -23,6 +23,7 @@ use crate::terminal;
 use cell::Cells;
 use column::Column;
 use filter::Filter;
+use json::Forest;
 use options::{Asked, Format, Options, Tree, What};
 use row::Row;
 use text::Charset;
@@ -70,6 +71,7 @@ fn take(
                 Snapshot::of_process(proc, pid)
             }
         }
+        What::Processes(inode) => processes(proc, inode, options, shown),
         _ => Snapshot::take_with(proc, scope(options, shown)),
     };
     match (taken, options.what) {
@@ -83,10 +85,27 @@ fn take(
     }
 }
 
+/// Looks at the processes; at all else only where none of them is in the namespace.
+fn processes(
+    proc: &ProcRoot,
+    inode: u64,
+    options: &Options,
+    shown: &[Column],
+) -> Result<Snapshot, warren_namespaces::Error> {
+    let snapshot = Snapshot::take_with(proc, scope(options, shown))?;
+    let is_meant = |one: &Namespace| one.id.inode == inode && one.processes > 0;
+    if snapshot.namespaces.iter().any(is_meant) {
+        return Ok(snapshot);
+    }
+    let mut scope = Scope::ALL;
+    scope.kinds = options.kinds;
+    Snapshot::take_with(proc, scope)
+}
+
 fn scope(options: &Options, shown: &[Column]) -> Scope {
     let has = |column| shown.contains(&column);
-    // The namespaces of a process are known from its links; of others every trace counts.
-    let everything = !matches!(options.what, What::OfProcess(_) | What::Nothing(_));
+    // Who is in a namespace is known from links; what keeps the others, from every trace.
+    let everything = matches!(options.what, What::All | What::Persistent);
     let mut scope = if everything {
         Scope::ALL
     } else {
@@ -94,7 +113,8 @@ fn scope(options: &Options, shown: &[Column]) -> Scope {
     };
     scope.kinds = options.kinds;
     scope.commands = false;
-    scope.labels = has(Column::Label);
+    // Read for the lines that are shown, as command lines are.
+    scope.labels = false;
     scope.ids = has(Column::Nsid) || has(Column::Handle) || has(Column::Netnsid);
     scope.relations = everything
         || has(Column::Pns)
@@ -265,15 +285,22 @@ fn as_json(
     tree: Option<Column>,
     cells: &mut Cells<'_>,
 ) -> String {
-    let objects = json::objects(rows, tree.is_some(), |row| {
+    let mut object = |row: &Row<'_>| {
         let member = |column: &Column| {
             let cell = cells.cell(row, *column);
-            // With -W as well the original prints line feeds here.
             (column.key(), json::value(*column, cell.as_deref()))
         };
         options.columns.iter().map(member).collect()
-    });
-    json::render("namespaces", &objects, json::Layout::of_environment())
+    };
+    let members: Vec<Vec<(String, String)>> = rows.iter().map(&mut object).collect();
+    let forest = match tree {
+        Some(_) => Forest {
+            members,
+            children: row::children(rows),
+        },
+        None => Forest::flat(members),
+    };
+    forest.render("namespaces", json::Layout::of_environment())
 }
 
 /// Says on standard error, after the list, what it lacks: that the process asked for is

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use warren_namespaces::accounts;
 use warren_namespaces::{
-    Holder, Kind, Namespace, NetnsNumbers, NsFd, ProcRoot, Process, Snapshot,
+    Holder, Kind, Label, Namespace, NetnsNumbers, NsFd, ProcRoot, Process, Snapshot,
 };
 
 use super::column::Column;
@@ -60,7 +60,7 @@ impl<'s> Cells<'s> {
             Column::Heldby => return held_by(namespace),
             Column::Nsid => namespace.unique_id?.to_string(),
             Column::Handle => namespace.handle?.to_string(),
-            Column::Label => row.process?.label.as_ref()?.to_string(),
+            Column::Label => self.label(row.process?)?.to_string(),
         };
         Some(text.into_bytes())
     }
@@ -85,6 +85,13 @@ impl<'s> Cells<'s> {
             .entry(process.pid)
             .or_insert_with(read)
             .clone()
+    }
+
+    /// What the cgroup of the process is called: it can differ among those that share a
+    /// namespace.
+    fn label(&self, process: &Process) -> Option<Label> {
+        let text = self.proc.read(&format!("{}/cgroup", process.pid)).ok()?;
+        Label::of_cgroups(&String::from_utf8_lossy(&text))
     }
 
     /// Whose the process is; without one, who made the namespace.

@@ -1,7 +1,7 @@
 //! `--help`, `--version` and `--list-columns`.
 
 use super::column::{Column, Value};
-use super::json::{self, Layout, Object};
+use super::json::{self, Forest, Layout};
 use super::options::Format;
 use super::table::{Grid, Head, raw_line};
 use super::text;
@@ -71,18 +71,15 @@ pub fn columns(format: Format) -> String {
                 .collect()
         }
         Format::Json => {
-            let object = |column| {
-                let keys = ["holder", "type", "description"];
+            let keys = ["holder", "type", "description"];
+            let members = |column| {
                 let members = keys.into_iter().zip(facts(column));
-                let members =
-                    members.map(|(key, text)| (key.to_owned(), json::string(text)));
-                Object {
-                    members: members.collect(),
-                    children: Vec::new(),
-                }
+                members
+                    .map(|(key, text)| (key.to_owned(), json::string(text)))
+                    .collect()
             };
-            let objects: Vec<Object> = Column::every().map(object).collect();
-            json::render("lsns-columns", &objects, Layout::of_environment())
+            let list = Forest::flat(Column::every().map(members).collect());
+            list.render("lsns-columns", Layout::of_environment())
         }
     }
 }

@@ -1,7 +1,6 @@
 //! JSON as libsmartcols lays it out, which scripts have been seen to compare as text.
 
 use super::column::{Column, Value};
-use super::row::{self, Row};
 
 /// How it is laid out: `LIBSMARTCOLS_JSON`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,100 +23,139 @@ impl Layout {
     }
 }
 
-/// An object, and those that hang below it.
+/// Objects that hang below each other.
 #[derive(Debug, Default)]
-pub struct Object {
-    /// Key and value, the latter as JSON.
-    pub members: Vec<(String, String)>,
-    pub children: Vec<Object>,
+pub struct Forest {
+    /// Of each object, its keys and values, the latter as JSON.
+    pub members: Vec<Vec<(String, String)>>,
+    /// The children of each object; last, the objects that hang below none.
+    pub children: Vec<Vec<usize>>,
 }
 
-/// The objects of the lines, each below the one that it hangs below if there is a tree.
-pub fn objects(
-    rows: &[Row<'_>],
-    tree: bool,
-    mut members: impl FnMut(&Row<'_>) -> Vec<(String, String)>,
-) -> Vec<Object> {
-    let mut objects: Vec<Option<Object>> = Vec::with_capacity(rows.len());
-    for row in rows {
-        let members = members(row);
-        objects.push(Some(Object {
-            members,
-            children: Vec::new(),
-        }));
+impl Forest {
+    /// Objects of which none hangs below another.
+    pub fn flat(members: Vec<Vec<(String, String)>>) -> Self {
+        let mut children = vec![Vec::new(); members.len()];
+        children.push((0..members.len()).collect());
+        Self { members, children }
     }
-    if tree {
-        let children = row::children(rows);
-        // A line hangs below an earlier one, so from the last each is whole in its turn.
-        for at in (0..rows.len()).rev() {
-            let below = children[at]
-                .iter()
-                .filter_map(|child| objects[*child].take());
-            let below: Vec<Object> = below.collect();
-            if let Some(object) = &mut objects[at] {
-                object.children = below;
+
+    /// The list `name` of the objects as a text with a line feed at its end.
+    pub fn render(&self, name: &str, layout: Layout) -> String {
+        let list = self.list(layout);
+        match layout {
+            Layout::Indented => format!("{{\n   \"{name}\": [\n{list}\n   ]\n}}\n"),
+            Layout::Compact => format!("{{\"{name}\":[{list}]}}\n"),
+            Layout::Lines => list,
+        }
+    }
+
+    /// All objects with commas between them. Not by recursion: a tree of processes can
+    /// be deeper than the stack.
+    fn list(&self, layout: Layout) -> String {
+        let mut text = String::new();
+        let mut steps = Vec::new();
+        self.open_all(self.members.len(), 0, &mut steps);
+        while let Some(step) = steps.pop() {
+            match step {
+                Step::Open { at, depth, first } => {
+                    text.push_str(&layout.before(depth, first));
+                    text.push_str(&layout.members(&self.members[at], depth));
+                    let has_children = !self.children[at].is_empty();
+                    if has_children {
+                        text.push_str(&layout.before_children(depth));
+                    }
+                    steps.push(Step::Close {
+                        depth,
+                        has_children,
+                    });
+                    self.open_all(at, depth + 1, &mut steps);
+                }
+                Step::Close {
+                    depth,
+                    has_children,
+                } => {
+                    if has_children {
+                        text.push_str(&layout.after_children(depth));
+                    }
+                    text.push_str(&layout.after(depth));
+                }
             }
         }
+        text
     }
-    objects.into_iter().flatten().collect()
+
+    fn open_all(&self, below: usize, depth: usize, steps: &mut Vec<Step>) {
+        let children = self.children[below].iter().enumerate().rev();
+        steps.extend(children.map(|(place, at)| Step::Open {
+            at: *at,
+            depth,
+            first: place == 0,
+        }));
+    }
 }
 
-/// The list `name` of `objects` as a text with a line feed at its end.
-pub fn render(name: &str, objects: &[Object], layout: Layout) -> String {
-    match layout {
-        Layout::Indented => {
-            let list = indented_list(objects, 6);
-            format!("{{\n   \"{name}\": [\n{list}\n   ]\n}}\n")
+enum Step {
+    Open {
+        at: usize,
+        depth: usize,
+        first: bool,
+    },
+    Close {
+        depth: usize,
+        has_children: bool,
+    },
+}
+
+impl Layout {
+    /// The blanks before an object of this depth.
+    fn blanks(depth: usize) -> String {
+        " ".repeat(6 * depth + 6)
+    }
+
+    fn before(self, depth: usize, first: bool) -> String {
+        match (self, first) {
+            (Self::Indented, true) => Self::blanks(depth) + "{\n",
+            (Self::Indented, false) => ",{\n".to_owned(),
+            (Self::Compact, false) => ",{".to_owned(),
+            (Self::Lines, false) if depth > 0 => ",{".to_owned(),
+            _ => "{".to_owned(),
         }
-        Layout::Compact => format!("{{\"{name}\":{}}}\n", compact_list(objects)),
-        Layout::Lines => objects
-            .iter()
-            .map(|object| compact(object) + "\n")
-            .collect(),
     }
-}
 
-fn indented_list(objects: &[Object], indent: usize) -> String {
-    let blanks = " ".repeat(indent);
-    let objects: Vec<String> = objects
-        .iter()
-        .map(|object| format!("{{\n{}\n{blanks}}}", indented(object, indent + 3)))
-        .collect();
-    match objects.as_slice() {
-        [] => String::new(),
-        objects => blanks + &objects.join(","),
+    fn after(self, depth: usize) -> String {
+        match self {
+            Self::Indented => format!("\n{}}}", Self::blanks(depth)),
+            Self::Lines if depth == 0 => "}\n".to_owned(),
+            _ => "}".to_owned(),
+        }
     }
-}
 
-fn indented(object: &Object, indent: usize) -> String {
-    let blanks = " ".repeat(indent);
-    let members = object.members.iter();
-    let mut lines: Vec<String> = members
-        .map(|(key, value)| format!("{blanks}\"{key}\": {value}"))
-        .collect();
-    if !object.children.is_empty() {
-        let list = indented_list(&object.children, indent + 3);
-        lines.push(format!("{blanks}\"children\": [\n{list}\n{blanks}]"));
+    fn members(self, members: &[(String, String)], depth: usize) -> String {
+        let (before, gap, after) = match self {
+            Self::Indented => (Self::blanks(depth) + "   ", " ", ",\n"),
+            _ => (String::new(), "", ","),
+        };
+        let member =
+            |(key, value): &(String, String)| format!("{before}\"{key}\":{gap}{value}");
+        members.iter().map(member).collect::<Vec<_>>().join(after)
     }
-    lines.join(",\n")
-}
 
-fn compact_list(objects: &[Object]) -> String {
-    format!(
-        "[{}]",
-        objects.iter().map(compact).collect::<Vec<_>>().join(",")
-    )
-}
-
-fn compact(object: &Object) -> String {
-    let members = object.members.iter();
-    let mut parts: Vec<String> = members
-        .map(|(key, value)| format!("\"{key}\":{value}"))
-        .collect();
-    if !object.children.is_empty() {
-        parts.push(format!("\"children\":{}", compact_list(&object.children)));
+    fn before_children(self, depth: usize) -> String {
+        match self {
+            Self::Indented => {
+                format!(",\n{}   \"children\": [\n", Self::blanks(depth))
+            }
+            _ => ",\"children\":[".to_owned(),
+        }
     }
-    format!("{{{}}}", parts.join(","))
+
+    fn after_children(self, depth: usize) -> String {
+        match self {
+            Self::Indented => format!("\n{}   ]", Self::blanks(depth)),
+            _ => "]".to_owned(),
+        }
+    }
 }
 
 /// A cell as JSON. A byte that is no UTF-8 becomes U+FFFD, or it would be none.
@@ -138,22 +176,18 @@ pub fn string(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn object(ns: &str, children: Vec<Object>) -> Object {
-        Object {
-            members: vec![
-                ("ns".to_owned(), ns.to_owned()),
-                ("a".to_owned(), "null".to_owned()),
-            ],
-            children,
-        }
+    fn object(ns: &str) -> Vec<(String, String)> {
+        [("ns", ns), ("a", "null")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into()
     }
 
     #[test]
     fn a_tree_is_laid_out_as_by_libsmartcols() {
-        let tree = [
-            object("1", vec![object("2", vec![]), object("3", vec![])]),
-            object("4", vec![]),
-        ];
+        let tree = Forest {
+            members: ["1", "2", "3", "4"].map(object).into(),
+            children: vec![vec![1, 2], vec![], vec![], vec![], vec![0, 3]],
+        };
         let text = r#"{
    "namespaces": [
       {
@@ -175,23 +209,40 @@ mod tests {
    ]
 }
 "#;
-        assert_eq!(render("namespaces", &tree, Layout::Indented), text);
+        assert_eq!(tree.render("namespaces", Layout::Indented), text);
         assert_eq!(
-            render("namespaces", &tree, Layout::Compact),
+            tree.render("namespaces", Layout::Compact),
             "{\"namespaces\":[{\"ns\":1,\"a\":null,\"children\":[{\"ns\":2,\"a\":null},\
              {\"ns\":3,\"a\":null}]},{\"ns\":4,\"a\":null}]}\n"
         );
         assert_eq!(
-            render("namespaces", &tree[1..], Layout::Lines),
-            "{\"ns\":4,\"a\":null}\n"
+            tree.render("namespaces", Layout::Lines),
+            "{\"ns\":1,\"a\":null,\"children\":[{\"ns\":2,\"a\":null},\
+             {\"ns\":3,\"a\":null}]}\n{\"ns\":4,\"a\":null}\n"
         );
     }
 
     #[test]
     fn an_empty_list_has_an_empty_line() {
         let text = "{\n   \"namespaces\": [\n\n   ]\n}\n";
-        assert_eq!(render("namespaces", &[], Layout::Indented), text);
-        assert_eq!(render("namespaces", &[], Layout::Lines), "");
+        assert_eq!(
+            Forest::flat(vec![]).render("namespaces", Layout::Indented),
+            text
+        );
+        assert_eq!(Forest::flat(vec![]).render("namespaces", Layout::Lines), "");
+    }
+
+    #[test]
+    fn a_tree_may_be_deeper_than_the_stack() {
+        let deep = 2_000;
+        let mut children: Vec<Vec<usize>> = (1..deep).map(|at| vec![at]).collect();
+        children.extend([vec![], vec![0]]);
+        let members = vec![Vec::new(); deep];
+        let forest = Forest { members, children };
+        let small = std::thread::Builder::new().stack_size(64 << 10);
+        let thread = small.spawn(move || forest.render("x", Layout::Compact).len());
+        let length = thread.expect("a thread").join().expect("no overflow");
+        assert_eq!(length, 9 + deep * "{,\"children\":[]}".len() - 14);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Which lines there are, in which order, and which hangs below which.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 
 use warren_namespaces::{Namespace, NamespaceSet, NsId, Process, Snapshot};
 
@@ -64,14 +65,15 @@ fn processes<'s>(
     let mut places: HashMap<u32, usize> = HashMap::new();
     for member in members {
         // A parent may have a higher pid, after these have begun anew.
-        let up = |process: &&'s Process| {
+        let up = |process: &'s Process| {
             (tree == Tree::Process)
                 .then(|| snapshot.process(process.parent))
                 .flatten()
                 .filter(|parent| is_in(parent))
         };
-        for process in chain(member, up, |process| places.contains_key(&process.pid)) {
-            let parent = up(&process).and_then(|parent| places.get(&parent.pid).copied());
+        let has_place = |process: &Process| places.contains_key(&process.pid);
+        for process in chain(member, up, |process| process.pid, has_place) {
+            let parent = up(process).and_then(|parent| places.get(&parent.pid).copied());
             places.insert(process.pid, rows.len());
             rows.push(row(Some(process), parent));
         }
@@ -83,18 +85,17 @@ fn processes<'s>(
 }
 
 /// `last` and what is above it, the topmost first, as far as it has no place yet.
-fn chain<T: Clone>(
+fn chain<T: Copy, K: Hash + Eq>(
     last: T,
-    up: impl Fn(&T) -> Option<T>,
-    has_place: impl Fn(&T) -> bool,
+    up: impl Fn(T) -> Option<T>,
+    key: impl Fn(T) -> K,
+    has_place: impl Fn(T) -> bool,
 ) -> Vec<T> {
-    /// More than user and pid namespaces can be nested, or processes in one machine:
-    /// pids that are given anew while /proc is read could make a ring.
-    const DEEPEST: usize = 1 << 22;
-    let above = std::iter::successors(Some(last), up);
+    // Pids that are given anew while /proc is read could make a ring of parents.
+    let mut seen = HashSet::new();
+    let above = std::iter::successors(Some(last), |one| up(*one));
     let mut chain: Vec<T> = above
-        .take(DEEPEST)
-        .take_while(|one| !has_place(one))
+        .take_while(|one| !has_place(*one) && seen.insert(key(*one)))
         .collect();
     chain.reverse();
     chain
@@ -184,11 +185,12 @@ fn by_relation<'s>(
         _ => find(one.owner),
     };
     // What has nothing above comes after its other relative at least.
-    let before = |one: &&'s Namespace| above(one).or_else(|| find(one.owner));
+    let before = |one: &'s Namespace| above(one).or_else(|| find(one.owner));
     let mut rows: Vec<Row<'s>> = Vec::new();
     let mut places: HashMap<NsId, usize> = HashMap::new();
     for namespace in with_relatives(snapshot, options, asked) {
-        for one in chain(namespace, before, |one| places.contains_key(&one.id)) {
+        let has_place = |one: &Namespace| places.contains_key(&one.id);
+        for one in chain(namespace, before, |one| one.id, has_place) {
             let mut row = plain(snapshot, options, one);
             row.parent = above(one).and_then(|above| places.get(&above.id).copied());
             places.insert(one.id, rows.len());
@@ -207,8 +209,7 @@ fn with_relatives<'s>(
     if options.what != What::All {
         return asked;
     }
-    let mut known: std::collections::HashSet<NsId> =
-        asked.iter().map(|one| one.id).collect();
+    let mut known: HashSet<NsId> = asked.iter().map(|one| one.id).collect();
     let mut at = 0;
     while let Some(one) = asked.get(at).copied() {
         let relatives = one.owner.into_iter().chain(one.parent);
