@@ -11,6 +11,7 @@ mod gates;
 mod keep;
 mod library;
 mod ls;
+mod lsns;
 mod mount;
 mod nsenter;
 mod readme;
@@ -61,11 +62,16 @@ fn main() -> ExitCode {
     }
     let mut tests = run::TESTS.to_vec();
     tests.extend(enter::TESTS);
-    tests.extend([unshare::TESTS, nsenter::TESTS, ls::TESTS]);
-    tests.extend([doctor::TESTS, discovery::TESTS]);
-    tests.extend([gates::TESTS, library::TESTS, binary::TESTS, readme::TESTS]);
     tests.extend(keep::TESTS);
-    tests.push(mount::TESTS);
+    tests.extend(lsns::TESTS);
+    tests.extend([mount::TESTS, nsenter::TESTS, unshare::TESTS, ls::TESTS]);
+    tests.extend([
+        discovery::TESTS,
+        doctor::TESTS,
+        gates::TESTS,
+        library::TESTS,
+    ]);
+    tests.extend([binary::TESTS, readme::TESTS]);
     Suite {
         tests,
         needed: NEEDED,

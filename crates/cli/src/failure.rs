@@ -109,14 +109,17 @@ impl From<clap::Error> for Failure {
 /// Writes to standard output. A reader that has gone (`warren ls | head`) is no
 /// failure; a full disk is.
 pub fn print(text: &str) -> Result<(), Failure> {
+    write(text).map_err(|error| {
+        let text = warren_namespaces::io_error_text(&error);
+        Failure::new(format!("write standard output: {text}"))
+    })
+}
+
+/// The same for who says it in words of its own.
+pub fn write(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(format!(
-                "write standard output: {}",
-                warren_namespaces::io_error_text(&error)
-            )))
-        }
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
         _ => Ok(()),
     }
 }

@@ -11,6 +11,7 @@ mod getopt;
 mod json;
 mod keep;
 mod ls;
+mod lsns;
 mod mount;
 mod nsenter;
 mod pty;
@@ -90,6 +91,12 @@ const COMMANDS: &[Command] = &[
         about: "list namespaces and the processes in them",
         run: ls::run,
         personality: false,
+    },
+    Command {
+        name: "lsns",
+        about: "list namespaces as util-linux's lsns does",
+        run: lsns::run,
+        personality: true,
     },
     Command {
         name: "doctor",

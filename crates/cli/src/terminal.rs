@@ -1,6 +1,6 @@
 //! What is asked of the terminal, and what may be shown on it.
 
-use rustix::stdio::stdout;
+use rustix::stdio::{stderr, stdout};
 use rustix::termios::{isatty, tcgetwinsize};
 
 /// The columns of standard output, if it is a terminal; nothing is cut for a pipe or
@@ -12,6 +12,11 @@ pub fn width() -> Option<usize> {
     let size = tcgetwinsize(stdout()).ok()?;
     // A terminal that does not know its size says 0.
     (size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
+/// Whether somebody reads standard error at a terminal.
+pub fn errors_are_seen() -> bool {
+    isatty(stderr())
 }
 
 /// Whether colours are welcome: a terminal, and no NO_COLOR (no-color.org).
@@ -35,7 +40,7 @@ pub fn printable(text: &str) -> String {
 }
 
 /// Characters that reorder or hide what is around them.
-fn is_invisible(char: char) -> bool {
+pub fn is_invisible(char: char) -> bool {
     matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::path::{Arg, DecInt};
 
 use crate::proc_root::read_to_end;
-use crate::{Error, Kind, Label, NamespaceSet, NsId, ProcRoot};
+use crate::{Error, Kind, Label, NamespaceSet, NsFd, NsId, ProcRoot};
 
 /// The namespaces of one process: at most one of each kind.
 ///
@@ -84,6 +84,21 @@ pub fn namespaces_of(proc: &ProcRoot, pid: u32) -> Result<NamespaceIds, Error> {
         .stat_and_namespaces(device, NamespaceSet::ALL)
         .map_err(wrap)?;
     Ok(ids)
+}
+
+/// Opens the namespace of a kind that the process `pid` is in.
+///
+/// # Errors
+/// `ESRCH` where there is no such process; `ENOENT` where it has no namespace of the
+/// kind; `EACCES` where the caller may not examine it (ptrace(2), "read" access).
+pub fn open_namespace(proc: &ProcRoot, pid: u32, kind: Kind) -> Result<NsFd, Error> {
+    Folder::open(proc.as_fd(), pid)
+        .and_then(|folder| folder.open_namespace(kind, false))
+        .map(|fd| NsFd::known(fd, kind))
+        .map_err(|errno| {
+            let object = format!("the {kind} namespace of process {pid}");
+            Error::new("open", object, errno)
+        })
 }
 
 /// The device of nsfs, of which there is one.
