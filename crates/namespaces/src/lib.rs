@@ -3,12 +3,13 @@
 //! Nothing here changes the calling process. The crate names what the kernel has
 //! ([`Kind`], [`NamespaceSet`]), opens it ([`NsFd`]), reads it from /proc
 //! ([`ProcRoot`]), finds all that there are and who keeps them ([`Snapshot`]), and
-//! works out id maps ([`IdMap`]). `warren-spawn` builds processes from these values.
+//! works out id maps ([`IdMap`]), and keeps namespaces by name ([`kept`]). `warren-spawn` builds processes from these values.
 
 pub mod accounts;
 mod error;
 mod handle;
 mod id_map;
+pub mod kept;
 mod kind;
 pub mod limits;
 pub mod mountinfo;
@@ -16,6 +17,7 @@ mod proc_root;
 mod process;
 mod scan;
 mod snapshot;
+mod target;
 
 pub use error::{Error, errno_text, io_error_text};
 pub use handle::{NsFd, NsId};
@@ -26,3 +28,4 @@ pub use process::{NamespaceIds, namespaces_of};
 pub use snapshot::{
     Group, Holder, Namespace, Part, Process, Reference, Snapshot, Unreadable, View,
 };
+pub use target::{Found, Search, Target, UnknownTarget};

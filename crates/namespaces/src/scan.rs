@@ -416,7 +416,7 @@ impl<'p> Scan<'p> {
     }
 }
 
-fn list_processes(proc: &ProcRoot) -> Result<Vec<u32>, Error> {
+pub(crate) fn list_processes(proc: &ProcRoot) -> Result<Vec<u32>, Error> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::openat(proc, ".", flags, Mode::empty())
         .and_then(Numbered::read)
