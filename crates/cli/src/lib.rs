@@ -4,13 +4,17 @@
 //! system calls. One file per command: its arguments, and their translation into
 //! values of the crates below.
 
+mod columns;
+mod diff;
 mod doctor;
 mod enter;
+// mod explain;
 mod failure;
 mod json;
 mod ls;
 mod pty;
 mod run;
+mod show;
 mod supervise;
 mod terminal;
 mod unshare;
@@ -49,6 +53,16 @@ const COMMANDS: &[Command] = &[
         run: ls::run,
     },
     Command {
+        name: "show",
+        about: "show what is inside a namespace, or all those of a process",
+        run: show::run,
+    },
+    Command {
+        name: "diff",
+        about: "say in what two processes' namespaces differ",
+        run: diff::run,
+    },
+    Command {
         name: "doctor",
         about: "say what this machine allows, and what to do about the rest",
         run: doctor::run,
@@ -69,6 +83,9 @@ fn dispatch(arguments: &[OsString]) -> Result<u8, Failure> {
     };
     if let Some(command) = COMMANDS.iter().find(|command| name == command.name) {
         return (command.run)(arguments);
+    }
+    if name == show::helper::NAME {
+        return show::helper::run(arguments);
     }
     match name.to_str() {
         Some("help" | "--help" | "-h") => print(&overview()),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use warren_namespaces::Kind;
 
-use crate::Inside;
+use crate::{Inside, Most};
 
 /// One thing that is so: of a topic (`address`), with a name (`eth0 10.0.0.2/24`) and
 /// what there is to say about it.
@@ -64,7 +64,10 @@ fn facts(kind: Kind, of: &Inside) -> Option<Vec<Fact>> {
         Kind::Mnt => of.mnt.as_ref().map(Facts::facts),
         Kind::Net => of.net.as_ref().map(Facts::facts),
         Kind::Ipc => of.ipc.as_ref().map(Facts::facts),
-        Kind::User => of.user.as_ref().map(Facts::facts),
+        Kind::User => of.user.as_ref().map(|user| {
+            let limits = of.limits.iter().flatten().map(Most::fact);
+            user.facts().into_iter().chain(limits).collect()
+        }),
         Kind::Pid => of.pid.as_ref().map(Facts::facts),
         Kind::Uts => of.uts.as_ref().map(Facts::facts),
         Kind::Cgroup => of.cgroup.as_ref().map(Facts::facts),

@@ -2,20 +2,24 @@
 
 use std::os::fd::AsFd;
 
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use warren_namespaces::{Kind, NamespaceSet, NsFd, ProcRoot};
 
-use crate::inside::WHOLE;
-use crate::{Cgroup, Clocks, IdOutside, Inside, Ipc, Mounts, Net, User, Uts};
+use crate::{
+    Cgroup, Clocks, IdOutside, Inside, Ipc, Missing, Most, Mounts, Net, User, Uts,
+};
 
-/// What is to be looked at.
+/// What is to be looked at from inside.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
     /// These kinds.
     pub kinds: NamespaceSet,
-    /// A process in the namespaces, as the caller's /proc counts.
-    pub pid: Option<u32>,
+    /// Those of which a process shows the mounts or id maps to who is outside.
+    pub shown: NamespaceSet,
+    /// The process whose cgroups are asked for, as the caller's /proc counts.
+    pub cgroup_of: Option<u32>,
 }
 
 /// Moves the calling process into these namespaces, as far as the kernel lets it, and
@@ -63,7 +67,7 @@ struct Look<'a> {
 impl Look<'_> {
     fn nothing(&mut self, errno: Errno) {
         for kind in self.request.kinds.iter() {
-            self.inside.miss(kind, WHOLE, errno);
+            self.inside.miss(kind, Missing::EVERYTHING, errno);
         }
     }
 
@@ -72,37 +76,46 @@ impl Look<'_> {
     /// namespace only after.
     fn through(&mut self, namespaces: &[NsFd]) {
         let there: NamespaceSet = namespaces.iter().map(NsFd::kind).collect();
-        for kind in self
-            .request
-            .kinds
-            .iter()
-            .filter(|kind| !there.contains(*kind))
-        {
+        for kind in Kind::ALL.into_iter().filter(|kind| !there.contains(*kind)) {
             self.gather(kind);
         }
-        let (user, others): (Vec<_>, Vec<_>) = namespaces
-            .iter()
-            .partition(|namespace| namespace.kind() == Kind::User);
+        let is_user = |namespace: &&NsFd| namespace.kind() == Kind::User;
+        let (users, others): (Vec<&NsFd>, Vec<&NsFd>) =
+            namespaces.iter().partition(is_user);
         let refused: Vec<(&NsFd, Errno)> = others
-            .into_iter()
-            .filter_map(|namespace| Some((namespace, self.visit(namespace).err()?)))
+            .iter()
+            .filter_map(|namespace| Some((*namespace, self.visit(namespace).err()?)))
             .collect();
-        let entered = match user.first() {
+        let entered = match users.first() {
             Some(user) => self.visit(user),
-            // Of a namespace alone, its owner is what gives rights over it.
-            None => refused.first().map_or(Ok(()), |(namespace, _)| {
-                let owner = namespace.owner()?;
-                warren_sys::setns(owner.as_fd(), Kind::User.clone_flag())
-            }),
+            None => self.enter_owner(others.first().copied()),
         };
-        if let (Some(user), Err(errno)) = (user.first(), entered) {
-            self.inside.miss(user.kind(), "limits", errno);
+        match entered {
+            Ok(()) => self.inside.limits = Some(Most::own(self.proc)),
+            Err(errno) => self.inside.miss(Kind::User, "limits", errno),
         }
         for (namespace, first) in refused {
             if entered.is_err() || self.visit(namespace).is_err() {
-                self.inside.miss(namespace.kind(), WHOLE, first);
+                self.inside
+                    .miss(namespace.kind(), Missing::EVERYTHING, first);
             }
         }
+    }
+
+    /// Of namespaces alone, their owner is what gives rights over them. The caller's own
+    /// is not entered again, which the kernel refuses.
+    fn enter_owner(&self, namespace: Option<&NsFd>) -> Result<(), Errno> {
+        let Some(namespace) = namespace else {
+            return Ok(());
+        };
+        let owner = namespace.owner()?.id()?;
+        let own = self.proc.open_file(&format!("{}/ns", self.own_folder()?))?;
+        let own = rustix::fs::statat(&own, "user", AtFlags::empty())?;
+        if (owner.device, owner.inode) == (own.st_dev, own.st_ino) {
+            return Ok(());
+        }
+        let owner = namespace.owner()?;
+        warren_sys::setns(owner.as_fd(), Kind::User.clone_flag())
     }
 
     fn visit(&mut self, namespace: &NsFd) -> Result<(), Errno> {
@@ -117,70 +130,64 @@ impl Look<'_> {
         self.proc.own_folder().map_err(|error| error.errno())
     }
 
+    /// Asks for a kind in the namespace in which the process now is.
     fn gather(&mut self, kind: Kind) {
-        let (proc, pid) = (self.proc, self.request.pid);
+        if !self.request.kinds.contains(kind) {
+            return;
+        }
+        let shown = self.request.shown.contains(kind);
         match kind {
             Kind::Uts => self.inside.uts = Some(Uts::own()),
             Kind::Net => {
-                let net = Net::own(proc, self.candidates);
+                let net = Net::own(self.proc, self.candidates);
                 self.inside.net = self.inside.keep(kind, net);
             }
-            Kind::Ipc => {
-                let may_unshare = self.entered.contains(Kind::Ipc);
-                let ipc = Ipc::own(proc, may_unshare);
-                self.inside.ipc = self.inside.keep(kind, ipc);
-                if self
-                    .inside
-                    .ipc
-                    .as_ref()
-                    .is_some_and(|ipc| ipc.mqueues.is_none())
-                {
-                    let what = "POSIX message queues";
-                    self.inside.miss(kind, what, Errno::PERM);
-                }
-            }
-            Kind::User => self.user(),
-            Kind::Mnt if pid.is_none() => {
+            Kind::Ipc => self.ipc(),
+            Kind::User if !shown => self.id_maps(),
+            Kind::Mnt if !shown => {
                 let mounts = self.own_text("mountinfo").map(|text| Mounts::parse(&text));
                 self.inside.mnt = self.inside.keep(kind, mounts);
             }
             Kind::Time => {
-                let clocks = self.own_text("timens_offsets");
+                let text = self.own_text("timens_offsets");
                 let clocks =
-                    clocks.and_then(|text| Clocks::parse(&text).ok_or(Errno::INVAL));
+                    text.and_then(|text| Clocks::parse(&text).ok_or(Errno::INVAL));
                 self.inside.time = self.inside.keep(kind, clocks);
             }
             Kind::Cgroup => {
-                if let Some(pid) = pid {
-                    let cgroup = Cgroup::inside(proc, pid);
-                    self.inside.cgroup = self.inside.keep(kind, cgroup);
-                }
+                let cgroup = match self.request.cgroup_of {
+                    Some(pid) => Cgroup::inside(self.proc, pid),
+                    // A cgroup is the process's, not the namespace's.
+                    None => Err(Errno::SRCH),
+                };
+                self.inside.cgroup = self.inside.keep(kind, cgroup);
             }
-            // Read from outside, by the members' own folders in /proc.
-            Kind::Mnt | Kind::Pid => {}
+            // Read from outside, by the folders of processes in /proc.
+            Kind::Mnt | Kind::User | Kind::Pid => {}
         }
     }
 
-    /// The maps of a process are read from outside, in the caller's own numbers; of a
-    /// namespace without one, here, in those of its parent.
-    fn user(&mut self) {
-        let maps = match self.request.pid {
-            Some(_) => Ok(User::default()),
-            None => self
-                .own_folder()
-                .and_then(|own| User::of_process(self.proc, &own)),
-        };
-        let entered = self.entered.contains(Kind::User);
-        let outside = if entered {
+    fn ipc(&mut self) {
+        let may_unshare = self.entered.contains(Kind::Ipc);
+        let ipc = Ipc::own(self.proc, may_unshare);
+        self.inside.ipc = self.inside.keep(Kind::Ipc, ipc);
+        let listed = |ipc: &Ipc| ipc.mqueues.is_some();
+        if !self.inside.ipc.as_ref().is_none_or(listed) {
+            let what = "POSIX message queues";
+            self.inside.miss(Kind::Ipc, what, Errno::PERM);
+        }
+    }
+
+    fn id_maps(&mut self) {
+        let own = self.own_folder();
+        let maps = own.and_then(|own| User::of_process(self.proc, &own));
+        let outside = if self.entered.contains(Kind::User) {
             IdOutside::Parent
         } else {
             IdOutside::Caller
         };
-        self.inside.user = self.inside.keep(Kind::User, maps).map(|user| User {
-            outside,
-            limits: Some(User::own_limits(self.proc)),
-            ..user
-        });
+        let maps = maps.map(|maps| User { outside, ..maps });
+        self.inside.user = self.inside.keep(Kind::User, maps);
     }
 
     fn own_text(&self, name: &str) -> Result<Vec<u8>, Errno> {

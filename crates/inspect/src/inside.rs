@@ -4,7 +4,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use warren_namespaces::{Kind, errno_text};
 
-use crate::{Cgroup, Clocks, Ipc, Mounts, Net, Pids, User, Uts};
+use crate::{Cgroup, Clocks, Ipc, Most, Mounts, Net, Pids, User, Uts};
 
 /// What is inside namespaces, by kind; `None` for a kind that was not asked for or could
 /// not be seen.
@@ -26,6 +26,9 @@ pub struct Inside {
     pub cgroup: Option<Cgroup>,
     /// Offsets of the clocks.
     pub time: Option<Clocks>,
+    /// How many namespaces of each kind may be made in the user namespace that owns
+    /// these; `None` where the caller may not ask there.
+    pub limits: Option<Vec<Most>>,
     /// What could not be seen.
     pub missing: Vec<Missing>,
 }
@@ -44,6 +47,9 @@ pub struct Missing {
 }
 
 impl Missing {
+    /// What is missing of a kind of which nothing was seen.
+    pub const EVERYTHING: &str = "everything";
+
     pub(crate) fn new(kind: Kind, what: &str, errno: Errno) -> Self {
         Self {
             kind,
@@ -79,14 +85,15 @@ impl Inside {
             mnt: self.mnt.or(other.mnt),
             net: self.net.or(other.net),
             ipc: self.ipc.or(other.ipc),
-            user: merged(self.user, other.user, User::or),
+            user: self.user.or(other.user),
             pid: self.pid.or(other.pid),
             uts: self.uts.or(other.uts),
             cgroup: merged(self.cgroup, other.cgroup, Cgroup::or),
             time: self.time.or(other.time),
+            limits: self.limits.or(other.limits),
             missing: Vec::new(),
         };
-        missing.retain(|hole| !both.has(hole.kind) || hole.what != WHOLE);
+        missing.retain(|hole| !both.has(hole.kind) || hole.what != Missing::EVERYTHING);
         missing.dedup();
         both.missing = missing;
         both
@@ -98,12 +105,10 @@ impl Inside {
 
     /// Keeps what was read, or notes that the kind could not be seen.
     pub(crate) fn keep<T>(&mut self, kind: Kind, read: Result<T, Errno>) -> Option<T> {
-        read.map_err(|errno| self.miss(kind, WHOLE, errno)).ok()
+        read.map_err(|errno| self.miss(kind, Missing::EVERYTHING, errno))
+            .ok()
     }
 }
-
-/// What is missing of a kind of which nothing was seen.
-pub(crate) const WHOLE: &str = "everything";
 
 fn merged<T>(one: Option<T>, other: Option<T>, or: impl Fn(T, T) -> T) -> Option<T> {
     match (one, other) {
@@ -126,8 +131,8 @@ mod tests {
     #[test]
     fn a_hole_that_the_other_way_fills_is_no_hole() {
         let mut inside = Inside::default();
-        inside.miss(Kind::Uts, WHOLE, Errno::PERM);
-        inside.miss(Kind::Net, WHOLE, Errno::PERM);
+        inside.miss(Kind::Uts, Missing::EVERYTHING, Errno::PERM);
+        inside.miss(Kind::Net, Missing::EVERYTHING, Errno::PERM);
         let outside = Inside {
             uts: uts("burrow"),
             ..Inside::default()

@@ -17,9 +17,6 @@ pub struct User {
     pub outside: IdOutside,
     /// `allow` or `deny`: whether setgroups(2) may be called.
     pub setgroups: Option<String>,
-    /// How many namespaces of each kind may be made in it; `None` where the caller may
-    /// not ask there.
-    pub limits: Option<Vec<Most>>,
 }
 
 /// In whose numbers the ids outside of a map are told.
@@ -59,26 +56,20 @@ impl User {
             ..Self::default()
         })
     }
+}
 
+impl Most {
     /// The limits of the user namespace that the calling process is in.
-    pub(crate) fn own_limits(proc: &ProcRoot) -> Vec<Most> {
+    pub(crate) fn own(proc: &ProcRoot) -> Vec<Self> {
         let most = |kind| {
             let most = limits::max_namespaces(proc, kind).ok()??;
-            Some(Most { kind, most })
+            Some(Self { kind, most })
         };
         Kind::ALL.into_iter().filter_map(most).collect()
     }
 
-    /// The maps as this has them, unless it has none, and the limits of either.
-    pub(crate) fn or(self, other: Self) -> Self {
-        let has_maps = self.setgroups.is_some();
-        let (maps, rest) = if has_maps {
-            (self, other)
-        } else {
-            (other, self)
-        };
-        let limits = maps.limits.or(rest.limits);
-        Self { limits, ..maps }
+    pub(crate) fn fact(&self) -> Fact {
+        Fact::new("sysctl", format!("user.{}", self.kind.limit()), self.most)
     }
 }
 
@@ -96,10 +87,6 @@ impl Facts for User {
         facts.extend(self.gid_map.iter().map(|map| line("gid_map", map)));
         let setgroups = self.setgroups.iter();
         facts.extend(setgroups.map(|value| Fact::new("setgroups", "", value)));
-        let limits = self.limits.iter().flatten();
-        facts.extend(limits.map(|limit| {
-            Fact::new("sysctl", format!("user.{}", limit.kind.limit()), limit.most)
-        }));
         facts
     }
 }
@@ -114,26 +101,6 @@ mod tests {
         let own = User::of_process(&proc, &std::process::id().to_string());
         let own = own.expect("own maps");
         assert!(!own.uid_map.is_empty() && own.setgroups.is_some());
-        assert_eq!(User::own_limits(&proc).len(), 8);
-    }
-
-    #[test]
-    fn limits_of_one_and_maps_of_the_other_are_one() {
-        let most = Most {
-            kind: Kind::Net,
-            most: 7,
-        };
-        let inside = User {
-            limits: Some(vec![most]),
-            ..User::default()
-        };
-        let outside = User {
-            uid_map: vec![IdMap::single(0, 1000)],
-            setgroups: Some("deny".to_owned()),
-            ..User::default()
-        };
-        let both = inside.or(outside);
-        assert_eq!(both.limits, Some(vec![most]));
-        assert_eq!(both.uid_map, [IdMap::single(0, 1000)]);
+        assert_eq!(Most::own(&proc).len(), 8);
     }
 }

@@ -1,0 +1,1 @@
+//! `warren explain`: what a kind of namespace isolates, with this machine's own facts.
