@@ -8,7 +8,7 @@ mod columns;
 mod diff;
 mod doctor;
 mod enter;
-// mod explain;
+mod explain;
 mod failure;
 mod json;
 mod ls;
@@ -61,6 +61,11 @@ const COMMANDS: &[Command] = &[
         name: "diff",
         about: "say in what two processes' namespaces differ",
         run: diff::run,
+    },
+    Command {
+        name: "explain",
+        about: "say what a kind of namespace isolates, with this machine's facts",
+        run: explain::run,
     },
     Command {
         name: "doctor",

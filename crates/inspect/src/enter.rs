@@ -170,6 +170,8 @@ impl Look<'_> {
     fn ipc(&mut self) {
         let may_unshare = self.entered.contains(Kind::Ipc);
         let ipc = Ipc::own(self.proc, may_unshare);
+        let uids_inside = self.entered.contains(Kind::User);
+        let ipc = ipc.map(|ipc| Ipc { uids_inside, ..ipc });
         self.inside.ipc = self.inside.keep(Kind::Ipc, ipc);
         let listed = |ipc: &Ipc| ipc.mqueues.is_some();
         if !self.inside.ipc.as_ref().is_none_or(listed) {

@@ -25,6 +25,9 @@ pub struct Ipc {
     pub msg: Vec<Messages>,
     /// Names of POSIX message queues; `None` where they could not be listed.
     pub mqueues: Option<Vec<String>>,
+    /// Whether owners are told in the ids of the user namespace that owns this, not in
+    /// the caller's.
+    pub uids_inside: bool,
     /// Its settings, by the name of their sysctl.
     pub settings: Vec<Setting>,
 }
@@ -40,7 +43,7 @@ pub struct SharedMemory {
     pub bytes: u64,
     /// How many have attached it.
     pub attached: u64,
-    /// Who owns it, as the looking process's user namespace sees it.
+    /// Who owns it.
     pub uid: u32,
 }
 
@@ -108,6 +111,7 @@ impl Ipc {
             sem: table("sem")?.rows(semaphores),
             msg: table("msg")?.rows(messages),
             mqueues: mqueues(may_unshare).ok(),
+            uids_inside: false,
             settings: SETTINGS
                 .iter()
                 .filter_map(|name| setting(proc, name))
@@ -241,6 +245,7 @@ fn messages(row: &Row<'_>) -> Option<Messages> {
 }
 
 impl Facts for Ipc {
+    /// Not the owners: they may be told in different ids.
     fn facts(&self) -> Vec<Fact> {
         let name = |id: i64, key: i64| match key {
             0 => format!("private {id}"),
@@ -248,17 +253,18 @@ impl Facts for Ipc {
         };
         let mut facts = Vec::new();
         facts.extend(self.shm.iter().map(|shm| {
-            let value = format!("{} bytes of uid {}", shm.bytes, shm.uid);
+            let value = format!("{} bytes", shm.bytes);
             Fact::new("shared memory", name(shm.id, shm.key), value)
         }));
         facts.extend(self.sem.iter().map(|sem| {
-            let value = format!("{} of uid {}", sem.semaphores, sem.uid);
+            let value = sem.semaphores;
             Fact::new("semaphores", name(sem.id, sem.key), value)
         }));
-        facts.extend(self.msg.iter().map(|msg| {
-            let value = format!("of uid {}", msg.uid);
-            Fact::new("message queue", name(msg.id, msg.key), value)
-        }));
+        facts.extend(
+            self.msg
+                .iter()
+                .map(|msg| Fact::new("message queue", name(msg.id, msg.key), "there")),
+        );
         let mqueues = self.mqueues.iter().flatten();
         facts.extend(mqueues.map(|name| Fact::new("POSIX message queue", name, "there")));
         let settings = self.settings.iter();

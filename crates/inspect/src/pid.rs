@@ -56,18 +56,9 @@ fn parse(pid: u32, text: &[u8]) -> Option<Member> {
 }
 
 impl Facts for Pids {
+    /// How many, not which: they come and go.
     fn facts(&self) -> Vec<Fact> {
-        let fact = |member: &Member| {
-            let innermost = member.pids.last().unwrap_or(&member.pid);
-            Fact::new(
-                "process",
-                format!("pid {innermost} inside"),
-                &member.command,
-            )
-        };
-        let mut facts: Vec<Fact> = self.members.iter().map(fact).collect();
-        facts.sort();
-        facts
+        vec![Fact::new("processes", "", self.members.len())]
     }
 }
 

@@ -79,17 +79,21 @@ fn heading(out: &mut Columns, place: &Place) {
         }
     }
     let maker = place.owner_uid.filter(|_| place.parent.is_some());
-    phrases.extend(maker.map(|uid| format!("made by {}", ids::name(uid))));
-    if let Some(limit) = place.limit {
-        let found = place.found;
-        let found = if found > 0 {
-            format!(", {found} found")
-        } else {
-            String::new()
-        };
-        phrases.push(format!("{} {limit}{found}", place.kind.limit()));
-    }
+    phrases.extend(maker.map(|uid| format!("made by uid {}", ids::name(uid))));
+    phrases.extend(place.limit.map(|limit| limit_in_words(place, limit)));
     out.phrases(INDENT, &phrases);
+}
+
+/// `max_net_namespaces 96364, 2 found`.
+fn limit_in_words(place: &Place, limit: u64) -> String {
+    /// What the kernel gives every new user namespace.
+    const NONE: u64 = i32::MAX as u64;
+    let name = place.kind.limit();
+    match (limit, place.found) {
+        (NONE.., _) => format!("no {name}"),
+        (_, 0) => format!("{name} {limit}"),
+        (_, found) => format!("{name} {limit}, {found} found"),
+    }
 }
 
 fn footer(out: &mut Columns, view: &View) {
@@ -167,6 +171,10 @@ fn processes(out: &mut Columns, pids: &Pids) {
 
 fn ipc(out: &mut Columns, objects: &Ipc) {
     let key = |key: i64| format!("{:#010x}", key as u32);
+    let owner = |uid: u32| match objects.uids_inside {
+        true => format!("{uid} inside"),
+        false => ids::name(uid),
+    };
     let mut rows = Vec::new();
     for shm in &objects.shm {
         let what = format!("{}, {} attached", bytes(shm.bytes), shm.attached);
@@ -175,7 +183,7 @@ fn ipc(out: &mut Columns, objects: &Ipc) {
                 "shm",
                 &key(shm.key),
                 &shm.id.to_string(),
-                &ids::name(shm.uid),
+                &owner(shm.uid),
                 &what,
             ]
             .map(str::to_owned),
@@ -188,7 +196,7 @@ fn ipc(out: &mut Columns, objects: &Ipc) {
                 "sem",
                 &key(sem.key),
                 &sem.id.to_string(),
-                &ids::name(sem.uid),
+                &owner(sem.uid),
                 &what,
             ]
             .map(str::to_owned),
@@ -201,7 +209,7 @@ fn ipc(out: &mut Columns, objects: &Ipc) {
                 "msg",
                 &key(msg.key),
                 &msg.id.to_string(),
-                &ids::name(msg.uid),
+                &owner(msg.uid),
                 &what,
             ]
             .map(str::to_owned),
