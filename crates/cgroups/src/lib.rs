@@ -15,6 +15,6 @@ mod usage;
 pub use delegation::{Delegation, systemd_runs};
 pub use error::Error;
 pub use hierarchies::{Hierarchies, Hierarchy, Layout};
-pub use join::Cgroup;
+pub use join::{Cgroup, is_in_none};
 pub use membership::{Membership, of_process};
 pub use usage::{Amount, Cpu, Io, Limit, Quota, Usage, usage};

@@ -105,13 +105,20 @@ fn kept_by(snapshot: &Snapshot, namespace: &Namespace) -> String {
         Holder::Descriptor { pid, fd } => {
             format!("kept by descriptor {fd} of {}", name(*pid))
         }
-        Holder::Mount { path } => {
+        Holder::Socket { pid, fd } => {
+            format!("kept by socket {fd} of {}", name(*pid))
+        }
+        Holder::Mount { path, namespace } => {
             let path = terminal::printable(&path.to_string_lossy());
-            format!("kept by the mount {path}")
+            match namespace {
+                None => format!("kept by the mount {path}"),
+                Some(id) => format!("kept by the mount {path} in mnt:{}", id.inode),
+            }
         }
         Holder::Child { kind, id } => {
             format!("kept by what it owns, {kind}:{}", id.inode)
         }
+        _ => "kept by something new".to_owned(),
     };
     if namespace.held_by.len() > 1 {
         text.push_str(&format!(" and {} more", namespace.held_by.len() - 1));

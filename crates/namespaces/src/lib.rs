@@ -11,11 +11,16 @@ mod handle;
 mod id_map;
 pub mod kept;
 mod kind;
+mod label;
 pub mod limits;
 pub mod mountinfo;
+mod ns_handle;
 mod proc_root;
 mod process;
+mod rights;
+mod route;
 mod scan;
+mod scope;
 mod snapshot;
 mod target;
 
@@ -23,8 +28,13 @@ pub use error::{Error, errno_text, io_error_text};
 pub use handle::{NsFd, NsId};
 pub use id_map::{IdMap, IdMapError};
 pub use kind::{Kind, NamespaceSet, UnknownKind};
+pub use label::{Container, Engine, Label};
+pub use ns_handle::{NoHandle, NsHandle};
 pub use proc_root::{NotProcfs, ProcRoot};
 pub use process::{NamespaceIds, namespaces_of};
+pub use rights::{Obstacle, Rights};
+pub use route::{Stop, route};
+pub use scope::{MountScope, Scope};
 pub use snapshot::{
     Group, Holder, Namespace, Part, Process, Reference, Snapshot, Unreadable, View,
 };

@@ -8,7 +8,7 @@ mod name;
 mod process;
 
 use std::fmt;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -166,6 +166,34 @@ impl Found {
     #[must_use]
     pub fn namespace(&self, kind: Kind) -> Option<&NsFd> {
         self.namespaces.iter().find(|found| found.kind() == kind)
+    }
+}
+
+impl Found {
+    /// Puts the pid and time namespaces in which the next children of the process will
+    /// be in the place of its own: after unshare(2) these differ.
+    ///
+    /// # Errors
+    /// `ESRCH` where it is no process, or one that has ended; `ENOENT` where unshare(2)
+    /// was called and no first child was made, so that there is no such pid namespace.
+    pub fn take_next_children(&mut self, proc: &ProcRoot) -> Result<(), Error> {
+        let wrap = |errno| {
+            Error::new(
+                "find the namespaces of the next children of",
+                &self.name,
+                errno,
+            )
+        };
+        let (pid, pidfd) = self.process.as_ref().ok_or_else(|| wrap(Errno::SRCH))?;
+        let kinds = [Kind::Pid, Kind::Time];
+        let next = process::next_children(proc, *pid, &kinds)
+            .and_then(|next| warren_sys::is_alive(pidfd.as_fd()).map(|()| next))
+            .map_err(wrap)?;
+        self.namespaces
+            .retain(|found| !kinds.contains(&found.kind()));
+        self.namespaces.extend(next);
+        self.namespaces.sort_by_key(NsFd::kind);
+        Ok(())
     }
 }
 

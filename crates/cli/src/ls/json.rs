@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use warren_namespaces::{
-    Holder, Kind, Namespace, NamespaceSet, Part, Snapshot, Unreadable, View,
+    Holder, Kind, Label, Namespace, NamespaceSet, Part, Snapshot, Unreadable, View,
 };
 
 use crate::failure::Failure;
@@ -16,6 +16,7 @@ struct List {
     view: &'static str,
     processes: usize,
     reference: Option<u32>,
+    kernel_list: bool,
     namespaces: Vec<Item>,
     unreadable: Vec<Hole>,
 }
@@ -25,24 +26,60 @@ struct Item {
     kind: Kind,
     inode: u64,
     device: u64,
+    unique_id: Option<u64>,
+    handle: Option<String>,
     owner: Option<u64>,
     parent: Option<u64>,
     owner_uid: Option<u32>,
+    maker: Option<u32>,
     processes: usize,
     pid: Option<u32>,
     command: Option<String>,
+    label: Option<Name>,
     held_by: Vec<By>,
+}
+
+#[derive(Serialize)]
+struct Name {
+    path: String,
+    engine: Option<&'static str>,
+    container: Option<String>,
+    pod: Option<String>,
+    unit: Option<String>,
+    user: Option<u32>,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "by", rename_all = "kebab-case")]
 enum By {
-    Process { pid: u32 },
-    Thread { pid: u32, tid: u32 },
-    NextChildren { pid: u32, tid: u32 },
-    Descriptor { pid: u32, fd: u32 },
-    Mount { path: String },
-    Child { kind: Kind, inode: u64 },
+    Process {
+        pid: u32,
+    },
+    Thread {
+        pid: u32,
+        tid: u32,
+    },
+    NextChildren {
+        pid: u32,
+        tid: u32,
+    },
+    Descriptor {
+        pid: u32,
+        fd: u32,
+    },
+    Socket {
+        pid: u32,
+        fd: u32,
+    },
+    Mount {
+        path: String,
+        namespace: Option<u64>,
+    },
+    Child {
+        kind: Kind,
+        inode: u64,
+    },
+    Other,
 }
 
 #[derive(Serialize)]
@@ -61,7 +98,11 @@ enum Missing {
     Threads { pid: u32 },
     Descriptors { pid: u32 },
     Relations { kind: Kind, inode: u64 },
+    Socket { pid: u32, fd: u32 },
     Mounts,
+    MountsOf { inode: u64 },
+    KernelList,
+    Other,
 }
 
 /// The text, with a line feed at its end.
@@ -76,6 +117,7 @@ pub fn render(snapshot: &Snapshot, kinds: NamespaceSet) -> Result<String, Failur
         },
         processes: snapshot.processes.len(),
         reference: snapshot.reference.map(|reference| reference.pid),
+        kernel_list: snapshot.kernel_list,
         namespaces: namespaces
             .filter(|namespace| kinds.contains(namespace.kind))
             .map(|namespace| item(snapshot, namespace))
@@ -91,16 +133,32 @@ fn item(snapshot: &Snapshot, namespace: &Namespace) -> Item {
         kind: namespace.kind,
         inode: namespace.id.inode,
         device: namespace.id.device,
+        unique_id: namespace.unique_id,
+        handle: namespace.handle.map(|handle| handle.to_string()),
         owner: namespace.owner.map(|id| id.inode),
         parent: namespace.parent.map(|id| id.inode),
         owner_uid: namespace.owner_uid,
+        maker: snapshot.maker(namespace),
         processes: namespace.processes,
         pid: namespace.pid,
         command: process.map(|process| match process.command.as_deref() {
             Some(command) if !command.is_empty() => command.to_owned(),
             _ => process.comm.clone(),
         }),
+        label: process.and_then(|process| process.label.as_ref()).map(name),
         held_by: namespace.held_by.iter().map(by).collect(),
+    }
+}
+
+fn name(label: &Label) -> Name {
+    let container = label.container();
+    Name {
+        path: label.path.clone(),
+        engine: container.map(|container| container.engine.name()),
+        container: container.map(|container| container.id.clone()),
+        pod: label.pod.clone(),
+        unit: label.unit.clone(),
+        user: label.user,
     }
 }
 
@@ -110,13 +168,19 @@ fn by(holder: &Holder) -> By {
         Holder::Thread { pid, tid } => By::Thread { pid, tid },
         Holder::NextChildren { pid, tid } => By::NextChildren { pid, tid },
         Holder::Descriptor { pid, fd } => By::Descriptor { pid, fd },
-        Holder::Mount { ref path } => By::Mount {
+        Holder::Socket { pid, fd } => By::Socket { pid, fd },
+        Holder::Mount {
+            ref path,
+            namespace,
+        } => By::Mount {
             path: path.to_string_lossy().into_owned(),
+            namespace: namespace.map(|id| id.inode),
         },
         Holder::Child { kind, id } => By::Child {
             kind,
             inode: id.inode,
         },
+        _ => By::Other,
     }
 }
 
@@ -130,7 +194,11 @@ fn hole(unreadable: &Unreadable) -> Hole {
             kind,
             inode: id.inode,
         },
+        Part::Socket { pid, fd } => Missing::Socket { pid, fd },
         Part::Mounts => Missing::Mounts,
+        Part::MountsOf { id } => Missing::MountsOf { inode: id.inode },
+        Part::KernelList => Missing::KernelList,
+        _ => Missing::Other,
     };
     Hole {
         part,

@@ -2,12 +2,16 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::{FIND, Found, Target};
 use crate::process::{Folder, nsfs_device};
-use crate::{Error, Holder, Kind, Namespace, NsFd, ProcRoot, Snapshot};
+use crate::{
+    Error, Holder, Kind, Namespace, NsFd, NsHandle, NsId, ProcRoot, Process, Snapshot,
+};
 
 /// Finds the namespace with this inode.
 pub fn find(proc: &ProcRoot, kind: Option<Kind>, inode: u64) -> Result<Found, Error> {
@@ -44,15 +48,24 @@ fn unseen(target: &Target, snapshot: &Snapshot) -> Error {
     }
 }
 
-/// Opens a namespace of the snapshot through whatever holder leads to it still.
+/// Opens a namespace of the snapshot: by its handle, or through whatever holder leads to
+/// it still.
 fn open(
     proc: &ProcRoot,
     snapshot: &Snapshot,
     namespace: &Namespace,
 ) -> Result<NsFd, Errno> {
+    if let Some(Ok(fd)) = namespace.handle.map(NsHandle::open) {
+        return Ok(fd);
+    }
+    let way = Way {
+        proc,
+        snapshot,
+        namespace,
+    };
     let mut worst = Errno::NOENT;
     for holder in &namespace.held_by {
-        let opened = through(proc, snapshot, namespace, holder).and_then(|fd| {
+        let opened = way.through(holder).and_then(|fd| {
             let same = fd.id()? == namespace.id;
             same.then_some(fd).ok_or(Errno::NOENT)
         });
@@ -65,41 +78,81 @@ fn open(
     Err(worst)
 }
 
-fn through(
-    proc: &ProcRoot,
-    snapshot: &Snapshot,
-    namespace: &Namespace,
-    holder: &Holder,
-) -> Result<NsFd, Errno> {
-    let kind = namespace.kind;
-    let process = |pid: u32| Folder::open(proc.as_fd(), pid);
-    let thread =
-        |pid: u32, tid: u32| Folder::open(process(pid)?.list(c"task")?.fd.as_fd(), tid);
-    let of = |folder: Folder, for_children| {
-        let fd = folder.open_namespace(kind, for_children)?;
-        Ok(NsFd::known(fd, kind))
-    };
-    match holder {
-        Holder::Process { pid } => of(process(*pid)?, false),
-        Holder::Thread { pid, tid } => of(thread(*pid, *tid)?, false),
-        Holder::NextChildren { pid, tid } => of(thread(*pid, *tid)?, true),
-        Holder::Descriptor { pid, fd } => {
-            reopen(proc, &process(*pid)?.list(c"fd")?.handle(*fd)?)
-        }
-        Holder::Mount { path } => {
-            let flags = OFlags::PATH | OFlags::CLOEXEC;
-            reopen(proc, &rustix::fs::open(path, flags, Mode::empty())?)
-        }
-        Holder::Child { id, .. } => {
-            let child = snapshot.namespace(*id).ok_or(Errno::NOENT)?;
-            let child = open(proc, snapshot, child)?;
-            // A pid namespace has both, and only one of them is meant.
-            match child.parent() {
-                Ok(parent) if parent.id()? == namespace.id => Ok(parent),
-                _ => child.owner(),
+/// The ways to one namespace.
+struct Way<'a> {
+    proc: &'a ProcRoot,
+    snapshot: &'a Snapshot,
+    namespace: &'a Namespace,
+}
+
+impl Way<'_> {
+    fn through(&self, holder: &Holder) -> Result<NsFd, Errno> {
+        match holder {
+            Holder::Process { pid } => self.of(&self.process(*pid)?, false),
+            Holder::Thread { pid, tid } => self.of(&self.thread(*pid, *tid)?, false),
+            Holder::NextChildren { pid, tid } => self.of(&self.thread(*pid, *tid)?, true),
+            Holder::Descriptor { pid, fd } => {
+                reopen(self.proc, &self.process(*pid)?.list(c"fd")?.handle(*fd)?)
             }
+            Holder::Socket { pid, fd } => of_socket(*pid, *fd),
+            Holder::Mount { path, namespace } => {
+                reopen(self.proc, &self.mounted(path, *namespace)?)
+            }
+            Holder::Child { id, .. } => self.relative_of(*id),
         }
     }
+
+    fn process(&self, pid: u32) -> Result<Folder, Errno> {
+        Folder::open(self.proc.as_fd(), pid)
+    }
+
+    fn thread(&self, pid: u32, tid: u32) -> Result<Folder, Errno> {
+        Folder::open(self.process(pid)?.list(c"task")?.fd.as_fd(), tid)
+    }
+
+    fn of(&self, folder: &Folder, for_children: bool) -> Result<NsFd, Errno> {
+        let kind = self.namespace.kind;
+        let fd = folder.open_namespace(kind, for_children)?;
+        Ok(NsFd::known(fd, kind))
+    }
+
+    /// A handle of what is mounted at a path, in a mount namespace in which a process is.
+    fn mounted(&self, path: &Path, namespace: Option<NsId>) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let Some(namespace) = namespace else {
+            return rustix::fs::open(path, flags, Mode::empty());
+        };
+        let inside =
+            |process: &&Process| process.namespaces.get(Kind::Mnt) == Some(namespace);
+        let process = self.snapshot.processes.iter().find(inside);
+        let root = self.process(process.ok_or(Errno::NOENT)?.pid)?.root()?;
+        let limits = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        rustix::fs::openat2(root, path, flags, Mode::empty(), limits)
+    }
+
+    /// The owner or the parent of a namespace. A pid namespace has both, and only one of
+    /// them is meant.
+    fn relative_of(&self, id: NsId) -> Result<NsFd, Errno> {
+        let child = self.snapshot.namespace(id).ok_or(Errno::NOENT)?;
+        let child = open(self.proc, self.snapshot, child)?;
+        match child.parent() {
+            Ok(parent) if parent.id()? == self.namespace.id => Ok(parent),
+            _ => child.owner(),
+        }
+    }
+}
+
+/// The network namespace of another process's socket: pidfd_getfd(2), Linux 5.6.
+fn of_socket(pid: u32, fd: u32) -> Result<NsFd, Errno> {
+    let pidfd = super::process::open_pidfd(pid)?;
+    let fd = i32::try_from(fd).map_err(|_| Errno::BADF)?;
+    let socket = rustix::process::pidfd_getfd(
+        &pidfd,
+        fd,
+        rustix::process::PidfdGetfdFlags::empty(),
+    )?;
+    let fd = warren_sys::socket_namespace(socket.as_fd())?;
+    Ok(NsFd::known(fd, Kind::Net))
 }
 
 /// Opens what a handle leads to, if it is a namespace: to open a device could set

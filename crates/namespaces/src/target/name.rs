@@ -10,7 +10,7 @@ use super::{FIND, Found, Search, of_path, process};
 use crate::kept::Kept;
 use crate::process::Folder;
 use crate::scan::list_processes;
-use crate::{Error, ProcRoot};
+use crate::{Error, Label, ProcRoot};
 
 /// Where `ip netns` keeps its names.
 const NETNS: &str = "/run/netns";
@@ -87,10 +87,10 @@ fn running(proc: &ProcRoot, name: &str) -> Result<Vec<Candidate>, Error> {
         .into_iter()
         .filter(|((fit, _), _)| Some(*fit) == best);
     Ok(best
-        .filter_map(|((_, label), members)| {
+        .filter_map(|((_, what), members)| {
             let pid = first_of(&members)?;
             Some(Candidate {
-                what: format!("{label} (process {pid})"),
+                what: format!("{what} (process {pid})"),
                 place: Place::Process(pid),
             })
         })
@@ -108,50 +108,42 @@ enum Fit {
     Prefix,
 }
 
-/// The parent of a process, and how its cgroup fits the name.
+/// The parent of a process, and how what it belongs to fits the name.
 fn examine(proc: &ProcRoot, pid: u32, name: &str) -> Option<(u32, (Fit, String))> {
-    let text = proc.read(&format!("{pid}/cgroup")).ok()?;
-    let fit = String::from_utf8_lossy(&text)
-        .lines()
-        .filter_map(|line| line.splitn(3, ':').nth(2))
-        .flat_map(|path| path.split('/'))
-        .filter_map(|part| Some((fit(part, name)?, part.to_owned())))
-        .min()?;
-    let stat = Folder::open(proc.as_fd(), pid).ok()?.stat().ok()?;
+    let folder = Folder::open(proc.as_fd(), pid).ok()?;
+    let fit = fit(&folder.label().ok()??, name)?;
+    let stat = folder.stat().ok()?;
     (!stat.zombie).then_some((stat.parent, fit))
 }
 
-/// How a part of a cgroup path fits a name.
-fn fit(part: &str, name: &str) -> Option<Fit> {
+/// How a name fits the container or the unit that a label tells of. Of containers in
+/// each other only the outermost counts: the others are called what it likes.
+fn fit(label: &Label, name: &str) -> Option<(Fit, String)> {
     /// Shorter beginnings of ids are too often something else.
     const SHORTEST: usize = 4;
-    if part == name {
-        return Some(Fit::Exact);
+    if let Some(container) = label.container() {
+        let is_start = container.id.starts_with(name) && name.len() >= SHORTEST;
+        let fit = if container.id == name || label.pod.as_deref() == Some(name) {
+            Fit::Exact
+        } else if is_start && container.short_id() != container.id {
+            Fit::Prefix
+        } else {
+            return None;
+        };
+        return Some((fit, format!("{} {}", container.engine, container.id)));
     }
-    let id = container_id(part);
-    if id == Some(name) {
-        return Some(Fit::Exact);
-    }
-    let unit = part
+    let unit = label.unit.as_deref()?;
+    let stem = unit
         .strip_suffix(".service")
-        .or_else(|| part.strip_suffix(".scope"));
-    if unit == Some(name) {
-        return Some(Fit::Unit);
-    }
-    let begins = id.is_some_and(|id| id.starts_with(name));
-    (begins && name.len() >= SHORTEST).then_some(Fit::Prefix)
-}
-
-/// The id in `docker-ID.scope`, `libpod-ID`, `cri-containerd:ID` or ID alone: hex
-/// digits, as many as no word has.
-fn container_id(part: &str) -> Option<&str> {
-    const SHORTEST: usize = 12;
-    let part = part.strip_suffix(".scope").unwrap_or(part);
-    let (manager, id) = part.rsplit_once(['-', ':']).unwrap_or(("", part));
-    let hex = id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    // The monitor of a container of podman is outside of it.
-    let inside = !manager.ends_with("conmon");
-    (hex && inside && id.len() >= SHORTEST).then_some(id)
+        .or_else(|| unit.strip_suffix(".scope"));
+    let fit = if unit == name {
+        Fit::Exact
+    } else if stem == Some(name) {
+        Fit::Unit
+    } else {
+        return None;
+    };
+    Some((fit, unit.to_owned()))
 }
 
 /// The lowest of those pids whose parent is not one of them: what was started first,
@@ -182,38 +174,36 @@ mod tests {
 
     const ID: &str = "4f2a90c1d3e8f5a6b7c8d9e0f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4";
 
-    #[test]
-    fn the_id_of_a_container_is_found_in_the_names_of_its_managers() {
-        for part in [
-            ID.to_owned(),
-            format!("docker-{ID}.scope"),
-            format!("libpod-{ID}.scope"),
-            format!("crio-{ID}.scope"),
-            format!("cri-containerd-{ID}.scope"),
-            format!("kubepods-pod7.slice:cri-containerd:{ID}"),
-        ] {
-            assert_eq!(container_id(&part), Some(ID), "{part}");
-        }
-        for part in [
-            format!("libpod-conmon-{ID}.scope"),
-            "dbus.service".to_owned(),
-            "session-1.scope".to_owned(),
-            "decade".to_owned(),
-        ] {
-            assert_eq!(container_id(&part), None, "{part}");
-        }
+    fn fit_of(path: &str, name: &str) -> Option<Fit> {
+        fit(&Label::of_path(path), name).map(|(fit, _)| fit)
     }
 
     #[test]
-    fn a_name_fits_whole_without_suffix_or_as_the_beginning_of_an_id() {
-        let docker = format!("docker-{ID}.scope");
-        assert_eq!(fit("dbus.service", "dbus.service"), Some(Fit::Exact));
-        assert_eq!(fit("dbus.service", "dbus"), Some(Fit::Unit));
-        assert_eq!(fit("dbus.service", "dbu"), None);
-        assert_eq!(fit(&docker, ID), Some(Fit::Exact));
-        assert_eq!(fit(&docker, "4f2a"), Some(Fit::Prefix));
-        assert_eq!(fit(&docker, "4f2"), None);
-        assert_eq!(fit(&docker, "f2a9"), None);
+    fn a_unit_fits_by_its_name_with_or_without_its_suffix() {
+        let path = "/system.slice/dbus.service";
+        assert_eq!(fit_of(path, "dbus.service"), Some(Fit::Exact));
+        assert_eq!(fit_of(path, "dbus"), Some(Fit::Unit));
+        assert_eq!(fit_of(path, "dbu"), None);
+        assert_eq!(fit_of(path, "system.slice"), None);
+    }
+
+    #[test]
+    fn a_container_fits_by_its_id_or_the_first_four_digits() {
+        for path in [
+            format!("/docker/{ID}"),
+            format!("/system.slice/docker-{ID}.scope/init.scope"),
+        ] {
+            assert_eq!(fit_of(&path, ID), Some(Fit::Exact));
+            assert_eq!(fit_of(&path, "4f2a"), Some(Fit::Prefix));
+            assert_eq!(fit_of(&path, "4f2"), None);
+            assert_eq!(fit_of(&path, "f2a9"), None);
+            assert_eq!(fit_of(&path, "init.scope"), None);
+        }
+        assert_eq!(
+            fit_of("/lxc.payload.webserver", "webserver"),
+            Some(Fit::Exact)
+        );
+        assert_eq!(fit_of("/lxc.payload.webserver", "webs"), None);
     }
 
     #[test]

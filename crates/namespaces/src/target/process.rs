@@ -41,7 +41,7 @@ fn check_numbers(proc: &ProcRoot) -> Result<(), Error> {
         .hint("mount the right one: mount -t proc proc /proc"))
 }
 
-fn open_pidfd(pid: u32) -> Result<OwnedFd, Errno> {
+pub fn open_pidfd(pid: u32) -> Result<OwnedFd, Errno> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     rustix::process::pidfd_open(pid.ok_or(Errno::SRCH)?, PidfdFlags::empty())
 }
@@ -83,6 +83,20 @@ fn open_namespaces(proc: &ProcRoot, pid: u32) -> Result<Vec<NsFd>, Errno> {
         }
     }
     Ok(namespaces)
+}
+
+/// Opens the namespaces in which the next children of a process will be.
+pub fn next_children(
+    proc: &ProcRoot,
+    pid: u32,
+    kinds: &[Kind],
+) -> Result<Vec<NsFd>, Errno> {
+    let folder = Folder::open(proc.as_fd(), pid)?;
+    let open = |kind: &Kind| {
+        let fd = folder.open_namespace(*kind, true)?;
+        Ok(NsFd::known(fd, *kind))
+    };
+    kinds.iter().map(open).collect()
 }
 
 fn not_examined(name: &str, errno: Errno) -> Error {
