@@ -4,14 +4,17 @@
 //! to, and the harness runs it in a process of its own (docs/testing.md).
 
 mod binary;
+mod diff;
 mod discovery;
 mod doctor;
 mod enter;
+mod explain;
 mod gates;
 mod library;
 mod ls;
 mod readme;
 mod run;
+mod show;
 mod unshare;
 
 use std::path::{Path, PathBuf};
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         doctor::TESTS,
         discovery::TESTS,
     ]);
+    tests.extend([show::TESTS, diff::TESTS, explain::TESTS]);
     tests.extend([gates::TESTS, library::TESTS, binary::TESTS, readme::TESTS]);
     Suite {
         tests,

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::Parser;
 use serde::Serialize;
 use warren_inspect::{Difference, Missing, differences};
-use warren_namespaces::{Kind, NamespaceSet, ProcRoot, Snapshot};
+use warren_namespaces::{Kind, NamespaceSet, ProcRoot, Snapshot, Target};
 
 use crate::columns::Columns;
 use crate::failure::{Failure, OWN_FAILURE, print, print_error};
@@ -32,11 +32,11 @@ struct Arguments {
 
     /// The first
     #[arg(value_name = "A")]
-    a: String,
+    a: Target,
 
     /// The second; the host, if none is named
     #[arg(value_name = "B")]
-    b: Option<String>,
+    b: Option<Target>,
 }
 
 /// Raised when a field changes its meaning or goes away; new fields do not raise it.

@@ -4,7 +4,7 @@ mod check;
 mod credentials;
 mod files;
 pub mod guest;
-mod target;
+pub mod target;
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};

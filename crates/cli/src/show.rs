@@ -10,7 +10,7 @@ pub mod view;
 use std::ffi::OsString;
 
 use clap::Parser;
-use warren_namespaces::{Kind, NamespaceSet, ProcRoot, Snapshot};
+use warren_namespaces::{Kind, NamespaceSet, ProcRoot, Snapshot, Target};
 
 use crate::failure::{Failure, print};
 use crate::terminal;
@@ -34,7 +34,7 @@ struct Arguments {
 
     /// Whose namespaces are shown
     #[arg(value_name = "TARGET")]
-    target: String,
+    target: Target,
 }
 
 /// Runs the command.

@@ -185,7 +185,7 @@ fn is_own(namespace: &NsFd) -> Result<bool, Failure> {
 }
 
 /// Where namespaces are kept by name: root's, and the user's own.
-fn stores() -> Vec<Store> {
+pub fn stores() -> Vec<Store> {
     let own = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty());
     let own = own.map(|folder| PathBuf::from(folder).join("warren/kept"));
     let all = own.into_iter().chain([PathBuf::from("/run/warren/kept")]);

@@ -1,16 +1,15 @@
 //! What the user named: open namespaces, and processes that show what is in them.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use warren_namespaces::kept::Store;
 use warren_namespaces::{
-    Error, Found, Kind, NamespaceIds, NamespaceSet, NsFd, NsId, ProcRoot, Search,
-    Snapshot, Target, namespaces_of,
+    Found, Kind, NamespaceIds, NamespaceSet, NsFd, NsId, ProcRoot, Search, Snapshot,
+    Target, namespaces_of,
 };
 
+use crate::enter::target::stores;
 use crate::failure::Failure;
 
 /// The namespaces that are looked at.
@@ -61,21 +60,20 @@ impl Witness {
 }
 
 impl Subject {
-    /// Finds what the word stands for. A process that may not be examined is a subject
+    /// Finds what a target stands for. A process that may not be examined is a subject
     /// too: /proc shows some of it to everybody.
-    pub fn find(proc: &ProcRoot, word: &str) -> Result<Self, Failure> {
-        let target: Target = word.parse().map_err(Failure::usage)?;
+    pub fn find(proc: &ProcRoot, target: &Target) -> Result<Self, Failure> {
         let stores = stores();
         let search = Search {
             proc,
             stores: &stores,
         };
-        match (target.find(&search), &target) {
+        match (target.find(&search), target) {
             (Ok(found), _) => Ok(Self::from_found(found)),
             (Err(error), Target::Process(pid)) if error.errno() == Errno::ACCESS => {
-                Self::unexamined(*pid).map_err(|_| failure(&error))
+                Self::unexamined(*pid).map_err(|_| error.into())
             }
-            (Err(error), _) => Err(failure(&error)),
+            (Err(error), _) => Err(error.into()),
         }
     }
 
@@ -83,7 +81,7 @@ impl Subject {
     /// the kernel's own threads; to who may examine neither, the caller.
     pub fn host(proc: &ProcRoot, snapshot: &Snapshot) -> Result<Self, Failure> {
         let pid = snapshot.reference.map_or(1, |reference| reference.pid);
-        let mut host = Self::find(proc, &pid.to_string())?;
+        let mut host = Self::find(proc, &Target::Process(pid))?;
         let name = if pid <= 2 { "the host" } else { "this shell" };
         host.name = format!("{name}, process {pid}");
         Ok(host)
@@ -130,21 +128,4 @@ impl Subject {
             .map(NsFd::kind)
             .collect()
     }
-}
-
-fn failure(error: &Error) -> Failure {
-    let hints = error.hints().iter();
-    hints.fold(Failure::new(error), |failure, hint| failure.hint(hint))
-}
-
-/// Where kept namespaces are: the machine's, and the caller's own.
-fn stores() -> Vec<Store> {
-    let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let own = own.filter(|folder| folder.is_absolute());
-    let folders = own.into_iter().map(|folder| folder.join("warren/kept"));
-    let machine = PathBuf::from("/run/warren/kept");
-    folders
-        .chain(std::iter::once(machine))
-        .map(Store::at)
-        .collect()
 }
