@@ -92,7 +92,10 @@ fn two_copies_of_a_mount_namespace_differ_in_nothing_inside() {
     let json = json(&output);
     let mounts = kind(&json, "mnt");
     assert_eq!(mounts["same_namespace"], false, "{json}");
-    assert_eq!(mounts["differences"], serde_json::json!([]), "{json}");
+    // A mount of a newer mount namespace is not copied, and somebody may have one.
+    let differences = mounts["differences"].as_array().expect("a list").iter();
+    let is_pin = |it: &Value| it["b"].as_str().is_some_and(|b| b.starts_with("nsfs "));
+    assert_eq!(differences.filter(|it| !is_pin(it)).count(), 0, "{json}");
 }
 
 fn kinds_choose_what_is_compared() {

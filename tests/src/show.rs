@@ -330,7 +330,8 @@ fn one_namespace_of_a_target_is_shown_alone() {
 }
 
 fn a_hostile_name_does_not_reach_the_terminal() {
-    let content = "printf 'a\\033[2Jb' > /proc/sys/kernel/hostname; ";
+    // sethostname(2), which takes any byte; hostname(1) does not.
+    let content = "perl -e '$n = \"a\\033[2Jb\"; syscall(170, $n, length $n) and die'; ";
     let burrow = Burrow::dig_with(&OWN_USER, content);
     let output = run(&mut warren(["show", &burrow.pid]));
     output.succeeds();

@@ -5,13 +5,13 @@ use std::ffi::OsString;
 use clap::Parser;
 use serde::Serialize;
 use warren_inspect::{Difference, Missing, differences};
-use warren_namespaces::{Kind, NamespaceSet, ProcRoot, Snapshot, Target};
+use warren_namespaces::{Kind, NamespaceSet, ProcRoot, Target};
 
 use crate::columns::Columns;
 use crate::failure::{Failure, OWN_FAILURE, print, print_error};
 use crate::show::json::Named;
 use crate::show::subject::Subject;
-use crate::show::view::View;
+use crate::show::view::{View, surroundings};
 use crate::show::{asked, units};
 use crate::terminal;
 
@@ -46,7 +46,7 @@ const VERSION: u32 = 1;
 pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     let arguments = Arguments::try_parse_from(arguments)?;
     let proc = ProcRoot::open().map_err(Failure::new)?;
-    let snapshot = Snapshot::take_from(&proc).map_err(Failure::new)?;
+    let snapshot = surroundings(&proc)?;
     let a = Subject::find(&proc, &arguments.a)?;
     let b = match &arguments.b {
         Some(word) => Subject::find(&proc, word)?,

@@ -4,7 +4,9 @@ mod check;
 mod credentials;
 mod files;
 pub mod guest;
-pub mod target;
+mod target;
+
+pub use target::stores;
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};

@@ -10,7 +10,7 @@ pub mod view;
 use std::ffi::OsString;
 
 use clap::Parser;
-use warren_namespaces::{Kind, NamespaceSet, ProcRoot, Snapshot, Target};
+use warren_namespaces::{Kind, NamespaceSet, ProcRoot, Target};
 
 use crate::failure::{Failure, print};
 use crate::terminal;
@@ -53,7 +53,7 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
             subject.name
         )));
     }
-    let snapshot = Snapshot::take_from(&proc).map_err(Failure::new)?;
+    let snapshot = view::surroundings(&proc)?;
     let view = View::take(&proc, &snapshot, &subject, kinds)?;
     let text = if arguments.json {
         json::render(&view)?

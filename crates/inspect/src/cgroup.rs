@@ -115,7 +115,9 @@ impl Facts for Cgroup {
         } = &self.usage;
         for (name, amount) in [("memory", memory), ("pids", pids)] {
             let limit = amount.as_ref().and_then(|amount| amount.limit.as_ref());
-            facts.extend(limit.map(|limit| Fact::new("limit", name, limit.most)));
+            facts.extend(
+                limit.map(|limit| Fact::new("limit", name, limit.most.to_string())),
+            );
         }
         let quota = cpu.as_ref().and_then(|cpu| cpu.quota.as_ref());
         facts.extend(quota.map(|quota| {

@@ -22,13 +22,13 @@ pub struct Fact {
 impl Fact {
     pub(crate) fn new(
         topic: &'static str,
-        name: impl ToString,
-        value: impl ToString,
+        name: impl Into<String>,
+        value: impl Into<String>,
     ) -> Self {
         Self {
             topic,
-            name: name.to_string(),
-            value: value.to_string(),
+            name: name.into(),
+            value: value.into(),
         }
     }
 }
@@ -56,7 +56,7 @@ pub struct Difference {
 /// What of a kind differs between two insides; `None` where one of them was not seen.
 #[must_use]
 pub fn differences(kind: Kind, a: &Inside, b: &Inside) -> Option<Vec<Difference>> {
-    Some(compare(facts(kind, a)?, facts(kind, b)?))
+    Some(compare(&facts(kind, a)?, &facts(kind, b)?))
 }
 
 fn facts(kind: Kind, of: &Inside) -> Option<Vec<Fact>> {
@@ -76,19 +76,19 @@ fn facts(kind: Kind, of: &Inside) -> Option<Vec<Fact>> {
 }
 
 /// In the order in which the first has them; what only the second has comes behind.
-fn compare(a: Vec<Fact>, b: Vec<Fact>) -> Vec<Difference> {
-    let mut of_b = numbered(&b);
+fn compare(a: &[Fact], b: &[Fact]) -> Vec<Difference> {
+    let mut of_b = numbered(b);
     let mut found = Vec::new();
     let mut seen = BTreeMap::new();
     for fact in a {
-        let key = key(&mut seen, &fact);
+        let key = key(&mut seen, fact);
         let other = of_b.remove(&key);
         if other != Some(fact.value.as_str()) {
-            found.push(difference(&fact, Some(&fact.value), other));
+            found.push(difference(fact, Some(&fact.value), other));
         }
     }
     let mut seen = BTreeMap::new();
-    for fact in &b {
+    for fact in b {
         if of_b.contains_key(&key(&mut seen, fact)) {
             found.push(difference(fact, None, Some(&fact.value)));
         }
@@ -134,7 +134,7 @@ mod tests {
     fn what_is_on_one_side_only_and_what_differs_is_found() {
         let a = vec![fact("/", "ext4"), fact("/a", "x"), fact("/same", "y")];
         let b = vec![fact("/same", "y"), fact("/", "btrfs"), fact("/b", "z")];
-        let found: Vec<_> = compare(a, b)
+        let found: Vec<_> = compare(&a, &b)
             .into_iter()
             .map(|difference| (difference.name, difference.a, difference.b))
             .collect();
@@ -153,7 +153,7 @@ mod tests {
     fn of_two_at_one_place_the_second_is_compared_with_the_second() {
         let a = vec![fact("/", "one"), fact("/", "two")];
         let b = vec![fact("/", "one")];
-        let found = compare(a, b);
+        let found = compare(&a, &b);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].a.as_deref(), &found[0].b), (Some("two"), &None));
     }
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn the_same_facts_differ_in_nothing() {
         let facts = || vec![fact("/", "one"), fact("/", "two")];
-        assert_eq!(compare(facts(), facts()), []);
+        assert_eq!(compare(&facts(), &facts()), []);
     }
 
     #[test]

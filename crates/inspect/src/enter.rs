@@ -109,18 +109,17 @@ impl Look<'_> {
             return Ok(());
         };
         let owner = namespace.owner()?.id()?;
-        let own = self.proc.open_file(&format!("{}/ns", self.own_folder()?))?;
-        let own = rustix::fs::statat(&own, "user", AtFlags::empty())?;
+        let own = format!("{}/ns/user", self.own_folder()?);
+        let own = rustix::fs::statat(self.proc, own, AtFlags::empty())?;
         if (owner.device, owner.inode) == (own.st_dev, own.st_ino) {
             return Ok(());
         }
-        let owner = namespace.owner()?;
-        warren_sys::setns(owner.as_fd(), Kind::User.clone_flag())
+        join(&namespace.owner()?)
     }
 
     fn visit(&mut self, namespace: &NsFd) -> Result<(), Errno> {
         let kind = namespace.kind();
-        warren_sys::setns(namespace.as_fd(), kind.clone_flag())?;
+        join(namespace)?;
         self.entered = self.entered.with(kind);
         self.gather(kind);
         Ok(())
@@ -195,6 +194,17 @@ impl Look<'_> {
     fn own_text(&self, name: &str) -> Result<Vec<u8>, Errno> {
         let path = format!("{}/{name}", self.own_folder()?);
         self.proc.read(&path).map_err(|error| error.errno())
+    }
+}
+
+/// Enters a namespace; another user namespace changes what the process may do, upon which
+/// the kernel sets its dumpability to fs.suid_dumpable.
+fn join(namespace: &NsFd) -> Result<(), Errno> {
+    let kind = namespace.kind();
+    warren_sys::setns(namespace.as_fd(), kind.clone_flag())?;
+    match kind {
+        Kind::User => set_dumpable_behavior(DumpableBehavior::NotDumpable),
+        _ => Ok(()),
     }
 }
 

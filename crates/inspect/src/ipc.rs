@@ -257,7 +257,7 @@ impl Facts for Ipc {
             Fact::new("shared memory", name(shm.id, shm.key), value)
         }));
         facts.extend(self.sem.iter().map(|sem| {
-            let value = sem.semaphores;
+            let value = sem.semaphores.to_string();
             Fact::new("semaphores", name(sem.id, sem.key), value)
         }));
         facts.extend(

@@ -70,7 +70,10 @@ impl Facts for Mounts {
                 super_options,
                 ..
             } = mount;
-            let of = if root == "/" { "" } else { root };
+            let of = match root.as_str() {
+                "/" => String::new(),
+                root => format!("[{root}]"),
+            };
             let value = format!("{filesystem} {source}{of} {options} {super_options}");
             Fact::new("mount", &mount.mount_point, value)
         };

@@ -58,7 +58,7 @@ fn parse(pid: u32, text: &[u8]) -> Option<Member> {
 impl Facts for Pids {
     /// How many, not which: they come and go.
     fn facts(&self) -> Vec<Fact> {
-        vec![Fact::new("processes", "", self.members.len())]
+        vec![Fact::new("processes", "", self.members.len().to_string())]
     }
 }
 

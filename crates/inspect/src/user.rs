@@ -69,7 +69,11 @@ impl Most {
     }
 
     pub(crate) fn fact(&self) -> Fact {
-        Fact::new("sysctl", format!("user.{}", self.kind.limit()), self.most)
+        Fact::new(
+            "sysctl",
+            format!("user.{}", self.kind.limit()),
+            self.most.to_string(),
+        )
     }
 }
 

@@ -9,7 +9,7 @@ use warren_namespaces::{
     Target, namespaces_of,
 };
 
-use crate::enter::target::stores;
+use crate::enter::stores;
 use crate::failure::Failure;
 
 /// The namespaces that are looked at.

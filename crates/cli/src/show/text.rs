@@ -63,10 +63,7 @@ fn section(out: &mut Columns, view: &View, kind: Kind) {
 fn heading(out: &mut Columns, place: &Place) {
     let own = if place.own { "  (this shell's)" } else { "" };
     out.line(0, &format!("{}:[{}]{own}", place.kind, place.inode));
-    let mut phrases = Vec::new();
-    if let Some(number) = place.processes {
-        phrases.push(count(number, "process", "processes"));
-    }
+    let mut phrases = vec![count(place.processes, "process", "processes")];
     phrases.extend(place.level.map(|level| format!("level {level}")));
     match (place.parent, place.owner) {
         (Some(parent), owner) => {

@@ -4,7 +4,8 @@ use rustix::io::Errno;
 use serde::Serialize;
 use warren_inspect::{Inside, Missing, Pids, Request, from_outside, name_owners};
 use warren_namespaces::{
-    Kind, NamespaceIds, NamespaceSet, NsFd, NsId, ProcRoot, Snapshot, namespaces_of,
+    Kind, NamespaceIds, NamespaceSet, NsFd, NsId, ProcRoot, Scope, Snapshot,
+    namespaces_of,
 };
 
 use super::helper;
@@ -42,11 +43,19 @@ pub struct Place {
     pub owner_uid: Option<u32>,
     /// How many namespaces of the kind it is nested in; 0 for the first.
     pub level: Option<u32>,
-    /// How many processes are in it.
-    pub processes: Option<usize>,
+    /// How many processes are in it, of those that the caller can see.
+    pub processes: usize,
     /// How many of the kind its owner may have made, and how many of those were found.
     pub limit: Option<u64>,
     pub found: usize,
+}
+
+/// All processes and the owners of their namespaces: descriptors and sockets, which a
+/// whole snapshot asks for, tell nothing of what is inside.
+pub fn surroundings(proc: &ProcRoot) -> Result<Snapshot, Failure> {
+    let mut scope = Scope::MEMBERS;
+    scope.relations = true;
+    Snapshot::take_with(proc, scope).map_err(Failure::new)
 }
 
 /// The most other network namespaces in which the peer of a link is looked for.
@@ -124,7 +133,7 @@ impl Look<'_> {
             let mut found = witnesses.iter().filter(|(of, _)| *of == kind);
             found.next().map(|(_, witness)| witness.pid)
         };
-        let mut inside = self.from_inside(&witness);
+        let mut inside = self.by_helper(&witness);
         for (kind, pid) in Kind::ALL
             .into_iter()
             .filter_map(|kind| Some((kind, witness(kind)?)))
@@ -166,7 +175,7 @@ impl Look<'_> {
     }
 
     /// What a helper inside sees, of the kinds whose namespaces are open.
-    fn from_inside(&self, witness: &impl Fn(Kind) -> Option<u32>) -> Inside {
+    fn by_helper(&self, witness: &impl Fn(Kind) -> Option<u32>) -> Inside {
         let shared = self.subject.shared(&self.own);
         let shown: NamespaceSet = [Kind::Mnt, Kind::User]
             .into_iter()
@@ -242,7 +251,7 @@ impl Look<'_> {
                 .map(inode),
             owner_uid: namespace.owner_uid().ok(),
             level: level(namespace),
-            processes: known.map(|known| known.processes),
+            processes: known.map_or(0, |known| known.processes),
             limit: limits.next().map(|limit| limit.most),
             found: self.snapshot.namespaces.iter().filter(same_owner).count(),
         })

@@ -13,18 +13,14 @@ pub fn section(out: &mut Columns, user: &User) {
         IdOutside::Parent => "in its parent",
     };
     let mut rows = Vec::new();
-    let user_name = |uid| name(uid);
-    let group_name = |gid: u32| gid.to_string();
-    let both: [(&str, &[IdMap], &dyn Fn(u32) -> String); 2] = [
-        ("uid", &user.uid_map, &user_name),
-        ("gid", &user.gid_map, &group_name),
-    ];
-    for (title, map, name) in both {
+    let mut add = |title: &str, map: &[IdMap], name: &dyn Fn(u32) -> String| {
         let mut title = title.to_owned();
         for words in map_in_words(map, outside, name) {
             rows.push(vec![std::mem::take(&mut title), words]);
         }
-    }
+    };
+    add("uid", &user.uid_map, &name);
+    add("gid", &user.gid_map, &|gid| gid.to_string());
     if let Some(setgroups) = &user.setgroups {
         rows.push(vec!["setgroups".to_owned(), setgroups.clone()]);
     }

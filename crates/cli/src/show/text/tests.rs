@@ -10,7 +10,7 @@ fn place(kind: Kind, own: bool) -> Place {
         parent: None,
         owner_uid: None,
         level: None,
-        processes: Some(3),
+        processes: 3,
         limit: Some(31_191),
         found: 2,
     }
