@@ -4,9 +4,11 @@
 //! to, and the harness runs it in a process of its own (docs/testing.md).
 
 mod binary;
+mod diff;
 mod discovery;
 mod doctor;
 mod enter;
+mod explain;
 mod gates;
 mod keep;
 mod library;
@@ -16,6 +18,7 @@ mod mount;
 mod nsenter;
 mod readme;
 mod run;
+mod show;
 mod unshare;
 mod util_linux;
 
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         gates::TESTS,
         library::TESTS,
     ]);
+    tests.extend([show::TESTS, diff::TESTS, explain::TESTS]);
     tests.extend([binary::TESTS, readme::TESTS]);
     Suite {
         tests,

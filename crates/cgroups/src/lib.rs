@@ -10,9 +10,11 @@ mod error;
 mod hierarchies;
 mod join;
 mod membership;
+mod usage;
 
 pub use delegation::{Delegation, systemd_runs};
 pub use error::Error;
 pub use hierarchies::{Hierarchies, Hierarchy, Layout};
 pub use join::{Cgroup, is_in_none};
 pub use membership::{Membership, of_process};
+pub use usage::{Amount, Cpu, Io, Limit, Quota, Usage, usage};

@@ -4,8 +4,11 @@
 //! system calls. One file per command: its arguments, and their translation into
 //! values of the crates below.
 
+mod columns;
+mod diff;
 mod doctor;
 mod enter;
+mod explain;
 mod failure;
 mod getopt;
 mod json;
@@ -16,6 +19,7 @@ mod mount;
 mod nsenter;
 mod pty;
 mod run;
+mod show;
 mod supervise;
 mod terminal;
 mod unshare;
@@ -99,6 +103,24 @@ const COMMANDS: &[Command] = &[
         personality: true,
     },
     Command {
+        name: "show",
+        about: "show what is inside a namespace, or all those of a process",
+        run: show::run,
+        personality: false,
+    },
+    Command {
+        name: "diff",
+        about: "say in what two processes' namespaces differ",
+        run: diff::run,
+        personality: false,
+    },
+    Command {
+        name: "explain",
+        about: "say what a kind of namespace isolates, with this machine's facts",
+        run: explain::run,
+        personality: false,
+    },
+    Command {
         name: "doctor",
         about: "say what this machine allows, and what to do about the rest",
         run: doctor::run,
@@ -145,6 +167,9 @@ fn dispatch(arguments: &[OsString]) -> Result<u8, Failure> {
     };
     if let Some(command) = COMMANDS.iter().find(|command| name == command.name) {
         return command.start(arguments);
+    }
+    if name == show::helper::NAME {
+        return show::helper::run(arguments);
     }
     match name.to_str() {
         Some("help" | "--help" | "-h") => print(&overview()),

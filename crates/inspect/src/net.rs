@@ -1,0 +1,96 @@
+//! Interfaces, addresses, routes and ports: network_namespaces(7).
+
+mod links;
+mod netlink;
+mod outside;
+mod ports;
+mod routes;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use warren_namespaces::{NsFd, ProcRoot};
+
+pub use links::{Interface, Peer};
+pub use ports::Port;
+pub use routes::Route;
+
+use crate::difference::{Fact, Facts};
+
+/// What a network namespace holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Net {
+    /// Interfaces with their addresses, by number.
+    pub interfaces: Vec<Interface>,
+    /// Routes of all tables but `local`, IPv4 first.
+    pub routes: Vec<Route>,
+    /// Ports on which something listens (TCP) or that are bound (UDP).
+    pub ports: Vec<Port>,
+    /// Whether states, peers and the like are known: what /proc shows from outside has
+    /// names and addresses only.
+    pub whole: bool,
+}
+
+impl Net {
+    /// That of the calling process, by rtnetlink(7). `candidates` are network namespaces
+    /// in which the other end of a link may be.
+    pub(crate) fn own(proc: &ProcRoot, candidates: &[NsFd]) -> Result<Self, Errno> {
+        let socket = netlink::Socket::open()?;
+        let mut interfaces = links::dump(&socket)?;
+        links::name_peers(&socket, &mut interfaces, candidates);
+        let routes = routes::dump(&socket, &interfaces)?;
+        let own = proc.own_folder().map_err(|error| error.errno())?;
+        Ok(Self {
+            interfaces,
+            routes,
+            ports: ports::read(proc, &own)?,
+            whole: true,
+        })
+    }
+
+    /// That of a process, as far as /proc shows it.
+    pub(crate) fn of_process(proc: &ProcRoot, pid: u32) -> Result<Self, Errno> {
+        let folder = pid.to_string();
+        let (interfaces, routes) = outside::read(proc, &folder)?;
+        Ok(Self {
+            interfaces,
+            routes,
+            ports: ports::read(proc, &folder)?,
+            whole: false,
+        })
+    }
+}
+
+impl Facts for Net {
+    /// Numbers of interfaces and hardware addresses that the kernel makes up are not
+    /// told: they differ between any two.
+    fn facts(&self) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        for interface in &self.interfaces {
+            facts.push(Fact::new("interface", &interface.name, interface.summary()));
+            for address in &interface.addresses {
+                let name = format!("{} {address}", interface.name);
+                facts.push(Fact::new("address", name, "there"));
+            }
+        }
+        facts.extend(self.routes.iter().map(|route| {
+            let name = format!("{} dev {}", route.destination, route.interface_name());
+            Fact::new("route", name, route.words())
+        }));
+        facts.extend(self.ports.iter().map(|port| {
+            let name = format!("{} {}", port.protocol, port.place());
+            Fact::new("port", name, "open")
+        }));
+        facts
+    }
+}
+
+/// The address in the bytes of a netlink attribute.
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
+        return Some(Ipv4Addr::from(octets).into());
+    }
+    let octets = <[u8; 16]>::try_from(bytes).ok()?;
+    Some(Ipv6Addr::from(octets).into())
+}

@@ -1,0 +1,363 @@
+//! Routes.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::address;
+use super::links::Interface;
+use super::netlink::{RTM_GETROUTE, Socket, attribute, i32_of, u16_of, u32_of};
+
+/// One way out; a route over several interfaces is several of these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Where to: `10.0.0.0/24`; `default` and `default6` for everywhere.
+    pub destination: String,
+    /// Through which machine.
+    pub gateway: Option<String>,
+    /// Through which interface.
+    pub interface: Option<String>,
+    /// What happens to a packet: `unicast`, `blackhole`, `unreachable`.
+    pub kind: String,
+    /// The lowest is taken first.
+    pub metric: Option<u32>,
+    /// The number of its table; 254 is `main`.
+    pub table: u32,
+}
+
+/// The table of the machine's own addresses.
+const LOCAL: u32 = 255;
+/// The table that is looked at unless a rule says another.
+const MAIN: u32 = 254;
+/// Bytes of `struct rtmsg`.
+const RTMSG: usize = 12;
+const AF_INET6: u8 = 10;
+
+impl Route {
+    /// What follows the destination, as ip-route(8) says it.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let mut words = Vec::new();
+        if self.kind != "unicast" {
+            words.push(self.kind.clone());
+        }
+        words.extend(
+            self.gateway
+                .as_ref()
+                .map(|gateway| format!("via {gateway}")),
+        );
+        words.extend(self.interface.as_ref().map(|name| format!("dev {name}")));
+        words.extend(self.metric.map(|metric| format!("metric {metric}")));
+        if self.table != MAIN {
+            words.push(format!("table {}", self.table));
+        }
+        words.join(" ")
+    }
+
+    pub(crate) fn interface_name(&self) -> &str {
+        self.interface.as_deref().unwrap_or("-")
+    }
+}
+
+/// The routes of both families, without those of the machine's own addresses and those
+/// that the kernel has only noted for itself.
+pub fn dump(socket: &Socket, interfaces: &[Interface]) -> Result<Vec<Route>, Errno> {
+    let name = |index: u32| {
+        let at = interfaces.binary_search_by_key(&index, |interface| interface.index);
+        at.ok().map(|at| interfaces[at].name.clone())
+    };
+    let bodies = socket.dump(RTM_GETROUTE, &[0; RTMSG])?;
+    Ok(bodies.iter().flat_map(|body| routes(body, &name)).collect())
+}
+
+fn routes(body: &[u8], name: &impl Fn(u32) -> Option<String>) -> Vec<Route> {
+    const RTA_OIF: u16 = 4;
+    const RTA_GATEWAY: u16 = 5;
+    const RTA_MULTIPATH: u16 = 9;
+    let Some((route, attributes)) = route(body) else {
+        return Vec::new();
+    };
+    if let Some(hops) = attribute(attributes, RTA_MULTIPATH) {
+        return next_hops(hops)
+            .map(|(index, attributes)| Route {
+                gateway: attribute(attributes, RTA_GATEWAY).and_then(text),
+                interface: name(index),
+                ..route.clone()
+            })
+            .collect();
+    }
+    let gateway = attribute(attributes, RTA_GATEWAY).and_then(text);
+    let index = attribute(attributes, RTA_OIF).and_then(u32_of);
+    vec![Route {
+        gateway: gateway.or_else(|| via(attributes)),
+        interface: index.and_then(name),
+        ..route
+    }]
+}
+
+/// A route without gateway and interface, and the attributes that have them.
+fn route(body: &[u8]) -> Option<(Route, &[u8])> {
+    const RTA_DST: u16 = 1;
+    const RTA_PRIORITY: u16 = 6;
+    const RTA_TABLE: u16 = 15;
+    const RTM_F_CLONED: u32 = 0x200;
+    let &[family, prefix, _, _, table, _, _, kind, ..] = body else {
+        return None;
+    };
+    let flags = u32_of(body.get(8..RTMSG)?)?;
+    let attributes = body.get(RTMSG..)?;
+    // The byte is too small for the higher ones.
+    let long = attribute(attributes, RTA_TABLE).and_then(u32_of);
+    let table = long.unwrap_or(u32::from(table));
+    if table == LOCAL || flags & RTM_F_CLONED != 0 {
+        return None;
+    }
+    let destination = attribute(attributes, RTA_DST).and_then(address);
+    let destination = match destination {
+        Some(address) => format!("{address}/{prefix}"),
+        None if family == AF_INET6 => "default6".to_owned(),
+        None => "default".to_owned(),
+    };
+    let route = Route {
+        destination,
+        gateway: None,
+        interface: None,
+        kind: kind_name(kind).to_owned(),
+        metric: attribute(attributes, RTA_PRIORITY).and_then(u32_of),
+        table,
+    };
+    Some((route, attributes))
+}
+
+fn kind_name(kind: u8) -> &'static str {
+    match kind {
+        1 => "unicast",
+        2 => "local",
+        3 => "broadcast",
+        4 => "anycast",
+        5 => "multicast",
+        6 => "blackhole",
+        7 => "unreachable",
+        8 => "prohibit",
+        9 => "throw",
+        10 => "nat",
+        _ => "unknown",
+    }
+}
+
+fn text(bytes: &[u8]) -> Option<String> {
+    address(bytes).map(|address| address.to_string())
+}
+
+/// A gateway of the other family: `struct rtvia`.
+fn via(attributes: &[u8]) -> Option<String> {
+    const RTA_VIA: u16 = 18;
+    attribute(attributes, RTA_VIA).and_then(|via| text(via.get(2..)?))
+}
+
+/// `struct rtnexthop`: the interface, and attributes of its own.
+fn next_hops(mut bytes: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
+    const RTNEXTHOP: usize = 8;
+    std::iter::from_fn(move || {
+        let length = usize::from(u16_of(bytes.get(..2)?)?);
+        let index = i32_of(bytes.get(4..8)?)?;
+        let attributes = bytes.get(RTNEXTHOP..length)?;
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((index.cast_unsigned(), attributes))
+    })
+}
+
+/// The lines of /proc/PID/net/route; what is no line of one is passed over.
+pub fn parse_v4(text: &str) -> Vec<Route> {
+    text.lines().skip(1).filter_map(v4).collect()
+}
+
+/// `IFACE DESTINATION GATEWAY FLAGS REFCNT USE METRIC MASK ...`, addresses as the
+/// machine stores them.
+fn v4(line: &str) -> Option<Route> {
+    const GATEWAY: u32 = 2;
+    const REJECT: u32 = 0x200;
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let &[name, destination, gateway, flags, _, _, metric, mask, ..] = &fields[..] else {
+        return None;
+    };
+    let v4 = |text: &str| {
+        let number = u32::from_str_radix(text, 16).ok()?;
+        Some(Ipv4Addr::from(number.to_ne_bytes()))
+    };
+    let flags = u32::from_str_radix(flags, 16).ok()?;
+    let prefix = u32::from(v4(mask)?).leading_ones();
+    let destination = match (v4(destination)?, prefix) {
+        (address, 0) if address.is_unspecified() => "default".to_owned(),
+        (address, prefix) => format!("{address}/{prefix}"),
+    };
+    let metric: u32 = metric.parse().ok()?;
+    Some(Route {
+        destination,
+        gateway: (flags & GATEWAY != 0)
+            .then(|| v4(gateway))
+            .flatten()
+            .map(|it| it.to_string()),
+        interface: (name != "*").then(|| name.to_owned()),
+        kind: if flags & REJECT == 0 {
+            "unicast"
+        } else {
+            "unreachable"
+        }
+        .to_owned(),
+        metric: (metric != 0).then_some(metric),
+        table: MAIN,
+    })
+}
+
+/// The lines of /proc/PID/net/ipv6_route, without those of the machine's own addresses.
+pub fn parse_v6(text: &str) -> Vec<Route> {
+    text.lines().filter_map(v6).collect()
+}
+
+/// `DESTINATION PREFIX SOURCE PREFIX GATEWAY METRIC REFCNT USE FLAGS IFACE`, all hex.
+fn v6(line: &str) -> Option<Route> {
+    const REJECT: u32 = 0x200;
+    /// Its own addresses, what the kernel noted, and multicast.
+    const NOT_TOLD: u32 = 0x8000_0000 | 0x0100_0000 | 0x0020_0000;
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let &[
+        destination,
+        prefix,
+        _,
+        _,
+        gateway,
+        metric,
+        _,
+        _,
+        flags,
+        name,
+    ] = &fields[..]
+    else {
+        return None;
+    };
+    let v6 = |text: &str| Some(Ipv6Addr::from(u128::from_str_radix(text, 16).ok()?));
+    let flags = u32::from_str_radix(flags, 16).ok()?;
+    let destination = v6(destination)?;
+    let prefix = u8::from_str_radix(prefix, 16).ok()?;
+    if flags & NOT_TOLD != 0
+        || destination.is_multicast()
+        || (name == "lo" && flags & REJECT != 0)
+    {
+        return None;
+    }
+    let gateway = v6(gateway)?;
+    Some(Route {
+        destination: match prefix {
+            0 => "default6".to_owned(),
+            _ => format!("{destination}/{prefix}"),
+        },
+        gateway: (!gateway.is_unspecified()).then(|| gateway.to_string()),
+        interface: Some(name.to_owned()),
+        kind: if flags & REJECT == 0 {
+            "unicast"
+        } else {
+            "unreachable"
+        }
+        .to_owned(),
+        metric: u32::from_str_radix(metric, 16)
+            .ok()
+            .filter(|metric| *metric != 0),
+        table: MAIN,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::netlink::attribute_of;
+    use super::*;
+
+    fn message(prefix: u8, table: u8, attributes: &[(u16, &[u8])]) -> Vec<u8> {
+        let mut body = vec![2, prefix, 0, 0, table, 3, 0, 1, 0, 0, 0, 0];
+        for (number, content) in attributes {
+            body.extend(attribute_of(*number, content));
+        }
+        body
+    }
+
+    fn told(body: &[u8]) -> Vec<String> {
+        let name = |index: u32| Some(format!("eth{index}"));
+        let routes = routes(body, &name).into_iter();
+        routes
+            .map(|route| format!("{} {}", route.destination, route.words()))
+            .collect()
+    }
+
+    #[test]
+    fn a_route_reads_as_ip_route_says_it() {
+        let default = message(0, 254, &[(5, &[10, 0, 0, 1]), (4, &[2, 0, 0, 0])]);
+        assert_eq!(told(&default), ["default via 10.0.0.1 dev eth2"]);
+        let other = message(24, 7, &[(1, &[10, 0, 0, 0]), (6, &[9, 0, 0, 0])]);
+        assert_eq!(told(&other), ["10.0.0.0/24 metric 9 table 7"]);
+    }
+
+    #[test]
+    fn the_machines_own_addresses_are_no_routes() {
+        assert!(told(&message(32, 255, &[(1, &[10, 0, 0, 1])])).is_empty());
+    }
+
+    #[test]
+    fn each_hop_of_a_route_is_one() {
+        let hop = |index: u8, last: u8| {
+            let gateway = attribute_of(5, &[10, 0, 0, last]);
+            let mut hop = vec![8 + gateway.len() as u8, 0, 0, 0, index, 0, 0, 0];
+            hop.extend(gateway);
+            hop
+        };
+        let hops = [hop(1, 1), hop(2, 2)].concat();
+        let body = message(0, 254, &[(9, &hops)]);
+        assert_eq!(
+            told(&body),
+            [
+                "default via 10.0.0.1 dev eth1",
+                "default via 10.0.0.2 dev eth2"
+            ]
+        );
+        // A hop that claims more than there is ends the list.
+        let body = message(0, 254, &[(9, &[200, 0, 0, 0, 1, 0, 0, 0])]);
+        assert!(told(&body).is_empty());
+    }
+
+    #[test]
+    fn routes_are_read_from_procs_tables() {
+        let text = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\n\
+            eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+            eth0\t000200C0\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0\n\
+            broken line\n";
+        let words: Vec<String> = parse_v4(text)
+            .iter()
+            .map(|route| format!("{} {}", route.destination, route.words()))
+            .collect();
+        assert_eq!(
+            words,
+            [
+                "default via 192.0.2.1 dev eth0",
+                "192.0.2.0/24 dev eth0 metric 100"
+            ]
+        );
+        let none = "0".repeat(32);
+        let text = format!(
+            "fd000000000000000000000000000000 40 {none} 00 {none} 00000100 1 0 00000001 eth0\n\
+             fd000000000000000000000000000002 80 {none} 00 {none} 00000000 2 0 80200001 eth0\n\
+             {none} 00 {none} 00 fd000000000000000000000000000001 00000400 2 0 00000003 eth0\n\
+             {none} 00 {none} 00 {none} ffffffff 1 0 00200200 lo\n"
+        );
+        let words: Vec<String> = parse_v6(&text)
+            .iter()
+            .map(|route| format!("{} {}", route.destination, route.words()))
+            .collect();
+        assert_eq!(
+            words,
+            [
+                "fd00::/64 dev eth0 metric 256",
+                "default6 via fd00::1 dev eth0 metric 1024"
+            ]
+        );
+    }
+}
