@@ -7,13 +7,20 @@
 mod doctor;
 mod enter;
 mod failure;
+#[cfg(test)]
+mod golden;
 mod json;
 mod ls;
+mod map;
+mod overview;
 mod pty;
 mod run;
 mod supervise;
+mod table;
 mod terminal;
 mod unshare;
+mod watch;
+mod words;
 
 use std::ffi::OsString;
 
@@ -47,6 +54,16 @@ const COMMANDS: &[Command] = &[
         name: "ls",
         about: "list namespaces and the processes in them",
         run: ls::run,
+    },
+    Command {
+        name: "watch",
+        about: "show namespaces and processes as they come and go",
+        run: watch::run,
+    },
+    Command {
+        name: "map",
+        about: "draw what isolates what: text, SVG, HTML, DOT",
+        run: map::run,
     },
     Command {
         name: "doctor",

@@ -218,6 +218,29 @@ impl Snapshot {
         Scan::run(proc)
     }
 
+    /// A snapshot of parts that were had elsewhere: read from a file, or made by hand
+    /// for a test. They are put in order.
+    #[must_use]
+    pub fn assemble(
+        mut namespaces: Vec<Namespace>,
+        mut processes: Vec<Process>,
+        view: View,
+        reference: Option<Reference>,
+    ) -> Self {
+        processes.sort_by_key(|process| process.pid);
+        namespaces.sort_by_key(|namespace| (namespace.kind, namespace.id));
+        let places = namespaces.iter().enumerate();
+        let index = places.map(|(at, namespace)| (namespace.id, at)).collect();
+        Self {
+            namespaces,
+            processes,
+            unreadable: Vec::new(),
+            view,
+            reference,
+            index,
+        }
+    }
+
     /// The namespace with this identity.
     #[must_use]
     pub fn namespace(&self, id: NsId) -> Option<&Namespace> {

@@ -1,0 +1,81 @@
+//! Looking at the machine again and again, without being a load to it.
+
+use std::time::{Duration, Instant};
+
+use warren_namespaces::{ProcRoot, Snapshot};
+
+use crate::failure::Failure;
+
+const INTERVAL: Duration = Duration::from_secs(1);
+/// A look may take one part in so many of the time.
+const SHARE: u32 = 50;
+
+/// The looks of one run.
+#[derive(Debug)]
+pub struct Looks {
+    proc: ProcRoot,
+    asked: Option<Duration>,
+    left: Option<u64>,
+    next: Instant,
+    every: Duration,
+}
+
+impl Looks {
+    /// Looks in the interval asked for, `count` at most.
+    pub fn new(asked: Option<Duration>, count: Option<u64>) -> Result<Self, Failure> {
+        Ok(Self {
+            proc: ProcRoot::open().map_err(Failure::new)?,
+            asked,
+            left: count,
+            next: Instant::now(),
+            every: asked.unwrap_or(INTERVAL),
+        })
+    }
+
+    /// The machine now.
+    pub fn look(&mut self) -> Result<Snapshot, Failure> {
+        let begin = Instant::now();
+        let snapshot = Snapshot::take_from(&self.proc).map_err(Failure::new)?;
+        self.every = every(self.asked, begin.elapsed());
+        self.next = begin + self.every;
+        self.left = self.left.map(|left| left.saturating_sub(1));
+        Ok(snapshot)
+    }
+
+    /// Whether that was the last.
+    pub fn is_over(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    /// How long it is until the next.
+    pub fn rest(&self) -> Duration {
+        self.next.saturating_duration_since(Instant::now())
+    }
+
+    /// The time between two looks.
+    pub fn every(&self) -> Duration {
+        self.every
+    }
+
+    /// The procfs that is looked at.
+    pub fn proc(&self) -> &ProcRoot {
+        &self.proc
+    }
+}
+
+fn every(asked: Option<Duration>, cost: Duration) -> Duration {
+    asked.unwrap_or_else(|| INTERVAL.max(cost * SHARE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expensive_look_is_taken_more_seldom_unless_told() {
+        let ms = Duration::from_millis;
+        assert_eq!(every(None, ms(3)), INTERVAL);
+        assert_eq!(every(None, ms(100)), ms(5000));
+        assert_eq!(every(Some(ms(200)), ms(100)), ms(200));
+    }
+}
