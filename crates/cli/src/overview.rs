@@ -338,6 +338,14 @@ mod tests {
     }
 
     #[test]
+    fn a_container_and_a_service_have_their_own_names() {
+        let overview = Sample::labelled().overview();
+        let (_, web) = named(&overview, "docker 0123456789ab");
+        assert_eq!(web.what(), "docker 0123456789ab: /usr/bin/nginx --flag");
+        named(&overview, "systemd-resolved.service");
+    }
+
+    #[test]
     fn a_user_namespace_nests_what_was_made_in_it() {
         let overview = Sample::nested().overview();
         let (outer, _) = named(&overview, "outer");

@@ -140,10 +140,19 @@ pub fn holder(snapshot: &Snapshot, holder: &Holder) -> String {
             format!("next children of thread {tid} of {pid}{}", named(pid))
         }
         Holder::Descriptor { pid, fd } => format!("fd {pid}:{fd}{}", named(pid)),
-        Holder::Mount { ref path } => {
-            format!("mount {}", printable(&path.to_string_lossy()))
+        Holder::Socket { pid, fd } => format!("socket {pid}:{fd}{}", named(pid)),
+        Holder::Mount {
+            ref path,
+            namespace,
+        } => {
+            let path = printable(&path.to_string_lossy());
+            match namespace {
+                Some(id) => format!("mount {path} in mnt:{}", id.inode),
+                None => format!("mount {path}"),
+            }
         }
         Holder::Child { kind, id } => format!("child {}", self::id(kind, id)),
+        _ => "something new".to_owned(),
     }
 }
 

@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::Kind;
+use crate::{Kind, NsHandle};
 
 /// What tells a namespace from every other that exists now: the device and inode of
 /// its nsfs file. The inode may come back after the namespace is gone.
@@ -108,6 +108,28 @@ impl NsFd {
     /// `EINVAL` for other kinds.
     pub fn owner_uid(&self) -> Result<u32, Errno> {
         warren_sys::namespace_owner_uid(self.fd.as_fd())
+    }
+
+    /// Its number, which no other namespace ever had or will have until the machine is
+    /// started again: `NS_GET_ID`, Linux 6.18.
+    ///
+    /// # Errors
+    /// `ENOTTY` on an older kernel.
+    pub fn unique_id(&self) -> Result<u64, Errno> {
+        warren_sys::namespace_id(self.fd.as_fd())
+    }
+
+    /// Its file handle, by which it can be opened again without this descriptor.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` before Linux 6.18.
+    pub fn handle(&self) -> Result<NsHandle, Errno> {
+        let handle = warren_sys::namespace_handle(self.fd.as_fd())?;
+        Ok(NsHandle {
+            kind: self.kind,
+            inode: handle.inode,
+            id: handle.id,
+        })
     }
 
     /// Gives the descriptor back.

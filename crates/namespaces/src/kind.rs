@@ -182,6 +182,12 @@ impl NamespaceSet {
         Self(self.0 & !kind.bit())
     }
 
+    /// The kinds that are in both.
+    #[must_use]
+    pub const fn both(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Whether no kind is in it.
     #[must_use]
     pub const fn is_empty(self) -> bool {

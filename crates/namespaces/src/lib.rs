@@ -10,19 +10,25 @@ mod error;
 mod handle;
 mod id_map;
 mod kind;
+mod label;
 pub mod limits;
 pub mod mountinfo;
+mod ns_handle;
 mod proc_root;
 mod process;
 mod scan;
+mod scope;
 mod snapshot;
 
 pub use error::{Error, errno_text, io_error_text};
 pub use handle::{NsFd, NsId};
 pub use id_map::{IdMap, IdMapError};
 pub use kind::{Kind, NamespaceSet, UnknownKind};
+pub use label::{Container, Engine, Label};
+pub use ns_handle::{NoHandle, NsHandle};
 pub use proc_root::{NotProcfs, ProcRoot};
 pub use process::{NamespaceIds, namespaces_of};
+pub use scope::{MountScope, Scope};
 pub use snapshot::{
     Group, Holder, Namespace, Part, Process, Reference, Snapshot, Unreadable, View,
 };

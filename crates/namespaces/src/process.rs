@@ -8,7 +8,8 @@ use rustix::fs::{Mode, OFlags, RawDir};
 use rustix::io::Errno;
 use rustix::path::{Arg, DecInt};
 
-use crate::{Error, Kind, NamespaceSet, NsId, ProcRoot};
+use crate::proc_root::read_to_end;
+use crate::{Error, Kind, Label, NamespaceSet, NsId, ProcRoot};
 
 /// The namespaces of one process: at most one of each kind.
 ///
@@ -21,7 +22,9 @@ pub struct NamespaceIds {
 }
 
 impl NamespaceIds {
-    pub(crate) fn empty(device: u64) -> Self {
+    /// None of any kind; `device` is that of [`NsId`].
+    #[must_use]
+    pub fn empty(device: u64) -> Self {
         Self {
             device,
             inodes: [0; 8],
@@ -38,7 +41,8 @@ impl NamespaceIds {
         })
     }
 
-    pub(crate) fn set(&mut self, kind: Kind, inode: u64) {
+    /// Puts a namespace in the place of the one of its kind.
+    pub fn set(&mut self, kind: Kind, inode: u64) {
         self.inodes[kind as usize] = inode;
     }
 
@@ -88,7 +92,9 @@ pub fn namespaces_of(proc: &ProcRoot, pid: u32) -> Result<NamespaceIds, Error> {
         |errno| Error::new("read the namespaces of process", pid.to_string(), errno);
     let device = nsfs_device(proc)?;
     let folder = Folder::open(proc.as_fd(), pid).map_err(wrap)?;
-    let (_, ids) = folder.stat_and_namespaces(device).map_err(wrap)?;
+    let (_, ids) = folder
+        .stat_and_namespaces(device, NamespaceSet::ALL)
+        .map_err(wrap)?;
     Ok(ids)
 }
 
@@ -111,6 +117,8 @@ pub(crate) struct Stat {
     pub zombie: bool,
     pub parent: u32,
     pub threads: u32,
+    /// One of the kernel's own, which has no descriptors.
+    pub kernel: bool,
 }
 
 /// The links in /proc/PID/ns, in the order of [`Kind::ALL`].
@@ -156,15 +164,40 @@ impl Folder {
         Ok(text.trim_end_matches('\0').replace('\0', " "))
     }
 
-    /// All namespaces, and the stat line.
+    /// What of its cgroups makes a label; `None` where it has none.
+    pub fn label(&self) -> Result<Option<Label>, Errno> {
+        let mut buffer = [0; 4096];
+        let text = self.read(c"cgroup", &mut buffer)?;
+        Ok(Label::of_cgroups(&String::from_utf8_lossy(text)))
+    }
+
+    /// The mounts below the root of the process: proc_pid_mountinfo(5).
+    pub fn mountinfo(&self) -> Result<Vec<u8>, Errno> {
+        let fd = self.open_below(c"mountinfo", OFlags::NOFOLLOW)?;
+        read_to_end(fd.as_fd())
+    }
+
+    /// The inode of its mount namespace.
+    pub fn mount_namespace(&self) -> Result<Option<u64>, Errno> {
+        self.link(LINKS[Kind::Mnt as usize])
+    }
+
+    /// The root of the process, as a handle.
+    pub fn root(&self) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.0, c"root", flags, Mode::empty())
+    }
+
+    /// The namespaces of some kinds, and the stat line.
     ///
     /// # Errors
     /// `ESRCH` where the process has died, `EACCES` where it may not be examined.
     pub fn stat_and_namespaces(
         &self,
         device: u64,
+        kinds: NamespaceSet,
     ) -> Result<(Stat, NamespaceIds), Errno> {
-        let namespaces = self.some_namespaces(device, &Kind::ALL);
+        let namespaces = self.namespaces(device, kinds);
         // In this order: the links of a process that dies while they are read can say
         // EACCES too (proc_ns_readlink), and only stat tells which it was.
         let stat = self.stat()?;
@@ -172,13 +205,13 @@ impl Folder {
     }
 
     /// The namespaces of some kinds. `EACCES` may also mean that the process has died.
-    pub fn some_namespaces(
+    pub fn namespaces(
         &self,
         device: u64,
-        kinds: &[Kind],
+        kinds: NamespaceSet,
     ) -> Result<NamespaceIds, Errno> {
         let mut ids = NamespaceIds::empty(device);
-        for &kind in kinds {
+        for kind in kinds.iter() {
             if let Some(inode) = self.link(LINKS[kind as usize])? {
                 ids.set(kind, inode);
             }
@@ -264,9 +297,12 @@ impl Numbered {
         Ok(Self { fd, numbers })
     }
 
-    /// What namespace the link `number` leads to; `None` where it is another file.
-    pub fn namespace(&self, number: u32) -> Result<Option<(Kind, u64)>, Errno> {
-        read_link(self.fd.as_fd(), DecInt::new(number))
+    /// What the link `number` leads to.
+    pub fn link(&self, number: u32) -> Result<Target, Errno> {
+        let mut buffer = [MaybeUninit::uninit(); LINK];
+        let number = DecInt::new(number);
+        let (text, _) = rustix::fs::readlinkat_raw(&self.fd, number, &mut buffer)?;
+        Ok(Target::of_link(text))
     }
 
     /// What the link `number` leads to now, as a handle that has opened nothing.
@@ -276,25 +312,56 @@ impl Numbered {
     }
 }
 
-/// Reads a link, whose text tells a namespace from everything else: a path starts
-/// with a slash, and no other file is called by the name of a kind.
+/// What a descriptor is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Namespace(Kind, u64),
+    /// A socket, by its inode.
+    Socket(u64),
+    Other,
+}
+
+impl Target {
+    /// The text tells both from everything else: a path starts with a slash, and no
+    /// other file is called by the name of a kind or `socket`.
+    fn of_link(text: &[u8]) -> Self {
+        match number_of_link(text) {
+            Some(("socket", inode)) => Self::Socket(inode),
+            _ => parse_link(text)
+                .map_or(Self::Other, |(kind, inode)| Self::Namespace(kind, inode)),
+        }
+    }
+}
+
+/// Longer than any text of interest.
+const LINK: usize = 64;
+
 fn read_link(
     folder: BorrowedFd<'_>,
     path: impl Arg,
 ) -> Result<Option<(Kind, u64)>, Errno> {
-    let mut buffer = [MaybeUninit::uninit(); 64];
+    let mut buffer = [MaybeUninit::uninit(); LINK];
     let (text, _) = rustix::fs::readlinkat_raw(folder, path, &mut buffer)?;
     Ok(parse_link(text))
 }
 
 /// `net:[4026531840]`.
 pub(crate) fn parse_link(text: &[u8]) -> Option<(Kind, u64)> {
-    let text = str::from_utf8(text).ok()?;
-    let (name, rest) = text.split_once(":[")?;
-    let inode = rest.strip_suffix(']')?.parse().ok()?;
+    let (name, inode) = number_of_link(text)?;
     let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name)?;
     Some((kind, inode))
 }
+
+/// `NAME:[NUMBER]`.
+fn number_of_link(text: &[u8]) -> Option<(&str, u64)> {
+    let text = str::from_utf8(text).ok()?;
+    let (name, rest) = text.split_once(":[")?;
+    let inode = rest.strip_suffix(']')?.parse().ok()?;
+    Some((name, inode))
+}
+
+/// The flag of a kernel thread; include/linux/sched.h.
+const PF_KTHREAD: u32 = 0x0020_0000;
 
 /// `PID (COMM) STATE PPID ...`; a name may contain blanks and parentheses.
 fn parse_stat(text: &[u8]) -> Option<Stat> {
@@ -305,12 +372,14 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     let mut fields = rest.split_ascii_whitespace();
     let zombie = matches!(fields.next()?, "Z" | "X");
     let parent = fields.next()?.parse().ok()?;
-    let threads = fields.nth(15)?.parse().ok()?;
+    let flags: u32 = fields.nth(4)?.parse().ok()?;
+    let threads = fields.nth(10)?.parse().ok()?;
     Some(Stat {
         comm: comm.to_owned(),
         zombie,
         parent,
         threads,
+        kernel: flags & PF_KTHREAD != 0,
     })
 }
 
@@ -324,6 +393,9 @@ mod tests {
         let stat = parse_stat(line).expect("a good line");
         assert_eq!(stat.comm, "a) b (c");
         assert_eq!((stat.parent, stat.threads, stat.zombie), (7, 3, false));
+        assert!(!stat.kernel);
+        let line = b"2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 1 0";
+        assert!(parse_stat(line).expect("a good line").kernel);
         assert_eq!(parse_stat(b"42 (x) S 7"), None);
     }
 
@@ -374,7 +446,10 @@ mod tests {
             .expect("/bin/true");
         let folder = Folder::open(proc.as_fd(), child.id()).expect("not yet reaped");
         child.wait().expect("wait");
-        assert_eq!(folder.stat_and_namespaces(1), Err(Errno::SRCH));
+        assert_eq!(
+            folder.stat_and_namespaces(1, NamespaceSet::ALL),
+            Err(Errno::SRCH)
+        );
         let opened = folder.open_namespace(Kind::Net, false);
         assert_eq!(opened.err(), Some(Errno::SRCH));
     }

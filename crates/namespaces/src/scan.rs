@@ -5,7 +5,12 @@
 //! namespace is asked for its owner and parent once, when it is first met, while the
 //! folder through which it was met is open.
 
-use std::collections::{HashMap, HashSet};
+mod graph;
+mod kernel;
+mod mounts;
+mod sockets;
+
+use std::collections::HashSet;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
@@ -13,38 +18,37 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::mountinfo::{self, MountInfo};
-use crate::process::{Folder, Numbered, Stat, nsfs_device, parse_link};
+use crate::process::{Folder, Numbered, Stat, Target, nsfs_device};
 use crate::{
-    Error, Holder, Kind, Namespace, NamespaceIds, NsFd, NsId, Part, ProcRoot, Process,
-    Reference, Snapshot, Unreadable, View,
+    Error, Holder, Kind, MountScope, NamespaceIds, NamespaceSet, NsId, Part, ProcRoot,
+    Process, Reference, Scope, Snapshot, Unreadable, View,
 };
+use graph::Graph;
+use mounts::{Mounted, Mounts};
+use sockets::{Owner, Sockets};
 
 /// The kinds of which threads of one process can have different ones: setns(2) and
 /// unshare(2) refuse `CLONE_NEWUSER` to a process with threads, and a pid namespace
 /// is entered by children only.
-const OF_THREADS: [Kind; 6] = [
-    Kind::Mnt,
-    Kind::Net,
-    Kind::Ipc,
-    Kind::Uts,
-    Kind::Cgroup,
-    Kind::Time,
-];
+const OF_THREADS: NamespaceSet = NamespaceSet::ALL.without(Kind::User).without(Kind::Pid);
 
 /// The kinds that have a `*_for_children` link.
 const OF_CHILDREN: [Kind; 2] = [Kind::Pid, Kind::Time];
 
 pub(crate) struct Scan<'p> {
     proc: &'p ProcRoot,
+    scope: Scope,
+    /// Those that are read of every process.
+    kinds: NamespaceSet,
     own_folder: String,
-    device: u64,
-    /// By inode; the number is the place in `namespaces`.
-    index: HashMap<u64, usize>,
-    namespaces: Vec<Namespace>,
-    /// For each, why it has not told its owner and parent yet.
-    unrelated: Vec<Option<Errno>>,
+    /// The caller's own mount and pid namespace.
+    own: NamespaceIds,
+    graph: Graph,
     sets: HashSet<NamespaceIds>,
     processes: Vec<Process>,
+    sockets: Sockets,
+    mounts: Mounts,
+    kernel_list: bool,
     unreadable: Vec<Unreadable>,
 }
 
@@ -52,25 +56,60 @@ pub(crate) struct Scan<'p> {
 type ForChildren = [u64; 2];
 
 impl<'p> Scan<'p> {
-    pub fn run(proc: &'p ProcRoot) -> Result<Snapshot, Error> {
-        let mut scan = Self {
-            proc,
-            own_folder: proc.own_folder()?,
-            device: nsfs_device(proc)?,
-            index: HashMap::new(),
-            namespaces: Vec::new(),
-            unrelated: Vec::new(),
-            sets: HashSet::new(),
-            processes: Vec::new(),
-            unreadable: Vec::new(),
-        };
+    /// Everything that the scope asks for.
+    pub fn run(proc: &'p ProcRoot, scope: Scope) -> Result<Snapshot, Error> {
+        let mut scan = Self::new(proc, scope)?;
+        let hidden = scan.own_mounts();
         for pid in list_processes(proc)? {
             scan.process(pid);
         }
-        let hidden = scan.mounts();
-        scan.note_unrelated();
-        scan.note_children();
+        scan.take_kernel_list();
+        scan.take_other_mounts();
         Ok(scan.finish(hidden))
+    }
+
+    /// One process, and the owners and parents of its namespaces.
+    pub fn run_for_process(proc: &'p ProcRoot, pid: u32) -> Result<Snapshot, Error> {
+        let scope = Scope {
+            relations: true,
+            ids: true,
+            commands: true,
+            labels: true,
+            ..Scope::MEMBERS
+        };
+        let mut scan = Self::new(proc, scope)?;
+        scan.try_process(pid).map_err(|errno| {
+            Error::new("read the namespaces of process", pid.to_string(), errno)
+        })?;
+        Ok(scan.finish(false))
+    }
+
+    fn new(proc: &'p ProcRoot, scope: Scope) -> Result<Self, Error> {
+        let own_folder = proc.own_folder()?;
+        let device = nsfs_device(proc)?;
+        let own = own_folder.parse().map_err(|_| Errno::INVAL);
+        let own = own.and_then(|pid| Folder::open(proc.as_fd(), pid));
+        let kinds = NamespaceSet::EMPTY.with(Kind::Mnt).with(Kind::Pid);
+        let own = own.and_then(|folder| folder.namespaces(device, kinds));
+        let wrap = |errno| Error::new("read", "/proc/self/ns", errno);
+        Ok(Self {
+            proc,
+            scope,
+            kinds: match scope.mounts {
+                // What is mounted in it is looked at, whoever asks for it.
+                MountScope::All => scope.kinds.with(Kind::Mnt),
+                _ => scope.kinds,
+            },
+            own_folder,
+            own: own.map_err(wrap)?,
+            graph: Graph::new(device, scope),
+            sets: HashSet::new(),
+            processes: Vec::new(),
+            sockets: Sockets::default(),
+            mounts: Mounts::default(),
+            kernel_list: false,
+            unreadable: Vec::new(),
+        })
     }
 
     fn process(&mut self, pid: u32) {
@@ -81,15 +120,20 @@ impl<'p> Scan<'p> {
 
     fn try_process(&mut self, pid: u32) -> Result<(), Errno> {
         let folder = Folder::open(self.proc.as_fd(), pid)?;
-        let (stat, namespaces) = folder.stat_and_namespaces(self.device)?;
+        let (device, kinds) = (self.graph.device, self.kinds);
+        let (stat, namespaces) = folder.stat_and_namespaces(device, kinds)?;
         let uid = folder.uid()?;
-        let threads = stat.threads;
-        let zombie = stat.zombie;
+        let threads = if stat.zombie || stat.kernel {
+            0
+        } else {
+            stat.threads
+        };
         self.add_process(pid, uid, stat, &folder, namespaces);
-        if !zombie {
+        self.mounts_seen_by(&folder, &namespaces);
+        if threads > 0 {
             let next = self.next_children(pid, pid, &folder, &namespaces, [0; 2]);
-            self.descriptors(pid, &folder);
-            if threads > 1 {
+            self.descriptors(pid, &folder, &namespaces);
+            if threads > 1 && self.scope.threads {
                 self.threads(pid, &folder, &namespaces, next);
             }
         }
@@ -105,26 +149,30 @@ impl<'p> Scan<'p> {
         namespaces: NamespaceIds,
     ) {
         for (kind, id) in namespaces.iter() {
-            let at = self.meet(kind, id.inode, || folder.open_namespace(kind, false));
-            let namespace = &mut self.namespaces[at];
+            let open = || folder.open_namespace(kind, false);
+            let namespace = self.graph.meet(kind, id.inode, open);
             namespace.processes += 1;
             if namespace.pid.is_none() {
                 namespace.pid = Some(pid);
                 namespace.held_by.push(Holder::Process { pid });
             }
         }
-        let first_of_set = self.sets.insert(namespaces);
-        // A process that dies here keeps its name at least.
-        let command = first_of_set.then(|| folder.command_line().unwrap_or_default());
-        self.processes.push(Process {
-            pid,
-            parent: stat.parent,
-            uid,
-            comm: stat.comm,
-            command,
-            zombie: stat.zombie,
-            namespaces,
-        });
+        let mut process = Process::new(pid, namespaces);
+        if self.sets.insert(namespaces) {
+            // A process that dies here keeps its name at least.
+            process.command = self
+                .scope
+                .commands
+                .then(|| folder.command_line().unwrap_or_default());
+            if self.scope.labels {
+                process.label = folder.label().unwrap_or_default();
+            }
+        }
+        process.parent = stat.parent;
+        process.uid = uid;
+        process.comm = stat.comm;
+        process.zombie = stat.zombie;
+        self.processes.push(process);
     }
 
     /// Notes where the next children of a thread will be, unless that is where it is
@@ -138,7 +186,13 @@ impl<'p> Scan<'p> {
         leader: ForChildren,
     ) -> ForChildren {
         let mut next = [0; 2];
+        if !self.scope.for_children {
+            return next;
+        }
         for (slot, kind) in OF_CHILDREN.into_iter().enumerate() {
+            if !self.kinds.contains(kind) {
+                continue;
+            }
             // Missing after unshare(2) until the first child is there, and for a
             // thread that has ended.
             let Ok(Some(inode)) = folder.for_children(kind) else {
@@ -149,27 +203,71 @@ impl<'p> Scan<'p> {
             }
             next[slot] = inode;
             if inode != leader[slot] {
-                let at = self.meet(kind, inode, || folder.open_namespace(kind, true));
+                let open = || folder.open_namespace(kind, true);
                 let holder = Holder::NextChildren { pid, tid };
-                self.namespaces[at].held_by.push(holder);
+                self.graph.meet(kind, inode, open).held_by.push(holder);
             }
         }
         next
     }
 
-    fn descriptors(&mut self, pid: u32, folder: &Folder) {
+    fn descriptors(&mut self, pid: u32, folder: &Folder, own: &NamespaceIds) {
+        if !self.scope.descriptors {
+            return;
+        }
         let list = match folder.list(c"fd") {
             Ok(list) => list,
             Err(errno) => return self.cannot(Part::Descriptors { pid }, errno),
         };
+        let mut owner = Some(Owner::new(pid, &list)).filter(|_| self.asks_sockets());
         for &fd in &list.numbers {
             // An error means that it has been closed.
-            let Ok(Some((kind, inode))) = list.namespace(fd) else {
-                continue;
-            };
-            let at = self.meet_handle(kind, inode, || list.handle(fd));
-            let holder = Holder::Descriptor { pid, fd };
-            self.namespaces[at].held_by.push(holder);
+            match list.link(fd) {
+                Ok(Target::Namespace(kind, inode)) if self.kinds.contains(kind) => {
+                    let holder = Holder::Descriptor { pid, fd };
+                    self.meet_handle(kind, inode, holder, || list.handle(fd));
+                }
+                Ok(Target::Socket(inode)) => {
+                    if let Some(asked) = &mut owner
+                        && !self.socket(asked, pid, (fd, inode), own)
+                    {
+                        owner = None;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn asks_sockets(&self) -> bool {
+        self.scope.sockets && self.scope.kinds.contains(Kind::Net)
+    }
+
+    /// Notes a socket of another network namespace than its process's; false where this
+    /// process's sockets cannot be asked at all.
+    fn socket(
+        &mut self,
+        owner: &mut Owner<'_>,
+        pid: u32,
+        (fd, inode): (u32, u64),
+        own: &NamespaceIds,
+    ) -> bool {
+        let own = own.get(Kind::Net).map(|id| id.inode);
+        match self.sockets.namespace(owner, (fd, inode), &mut self.graph) {
+            Ok(Some(net)) if Some(net) != own => {
+                let holder = Holder::Socket { pid, fd };
+                let open = || Err(Errno::NOENT);
+                let namespace = self.graph.meet(Kind::Net, net, open);
+                namespace.held_by.push(holder);
+                true
+            }
+            Ok(_) => true,
+            // Closed meanwhile.
+            Err(Errno::BADF) => true,
+            Err(errno) => {
+                self.cannot(Part::Socket { pid, fd }, errno);
+                owner.has_been_copied()
+            }
         }
     }
 
@@ -200,24 +298,26 @@ impl<'p> Scan<'p> {
         next: ForChildren,
     ) -> Result<(), Errno> {
         let folder = Folder::open(list.fd.as_fd(), tid)?;
-        let namespaces = match folder.some_namespaces(self.device, &OF_THREADS) {
+        let kinds = self.kinds.both(OF_THREADS);
+        let namespaces = match folder.namespaces(self.graph.device, kinds) {
             // As for processes: it may just have ended.
             Err(Errno::ACCESS) => return folder.stat().and(Err(Errno::ACCESS)),
             result => result?,
         };
         for (kind, id) in namespaces.different_from(leader) {
-            let at = self.meet(kind, id.inode, || folder.open_namespace(kind, false));
+            let open = || folder.open_namespace(kind, false);
             let holder = Holder::Thread { pid, tid };
-            self.namespaces[at].held_by.push(holder);
+            self.graph.meet(kind, id.inode, open).held_by.push(holder);
         }
+        self.mounts_seen_by(&folder, &namespaces);
         // Its pid namespace, which was not asked for, is the leader's.
         self.next_children(pid, tid, &folder, leader, next);
         Ok(())
     }
 
-    /// Notes the namespaces that are mounted somewhere; whether /proc hides the
-    /// processes of other users is seen on the way.
-    fn mounts(&mut self) -> bool {
+    /// Notes the namespaces that are mounted in the caller's mount namespace; whether
+    /// /proc hides the processes of other users is seen on the way.
+    fn own_mounts(&mut self) -> bool {
         let mounts = match mountinfo::own(self.proc) {
             Ok(mounts) => mounts,
             Err(error) => {
@@ -225,136 +325,81 @@ impl<'p> Scan<'p> {
                 return false;
             }
         };
-        for mount in mounts.iter().filter(|mount| mount.filesystem == "nsfs") {
-            let root = mount.root.as_os_str().as_encoded_bytes();
-            let Some((kind, inode)) = parse_link(root) else {
-                continue;
-            };
-            let at = self.meet_handle(kind, inode, || handle_of(&mount.mount_point));
-            self.namespaces[at].held_by.push(Holder::Mount {
-                path: mount.mount_point.clone(),
-            });
+        if self.scope.mounts != MountScope::None {
+            if let Some(own) = self.own.get(Kind::Mnt) {
+                self.mounts.note(own.inode, mounts.len());
+            }
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let root = rustix::fs::open("/", flags, Mode::empty());
+            for mounted in mounts.iter().filter_map(Mounted::of_mount) {
+                self.mounted(mounted, None, root.as_ref().map_err(|errno| *errno));
+            }
         }
         hides_other_users(&mounts)
     }
 
-    /// The place of a namespace that was seen, which is made where it is new; one
-    /// that has not told its owner yet is opened and asked.
-    fn meet(
-        &mut self,
-        kind: Kind,
-        inode: u64,
-        open: impl FnOnce() -> Result<OwnedFd, Errno>,
-    ) -> usize {
-        let at = self.place(kind, inode);
-        if self.unrelated[at].is_some() {
-            match open() {
-                Ok(fd) => self.relate(at, fd),
-                Err(errno) => self.unrelated[at] = Some(errno),
-            }
+    /// The same for the mount namespace of a process or thread, where it is new.
+    fn mounts_seen_by(&mut self, folder: &Folder, namespaces: &NamespaceIds) {
+        if self.scope.mounts != MountScope::All {
+            return;
         }
-        at
+        let Some(id) = namespaces.get(Kind::Mnt) else {
+            return;
+        };
+        if !self.mounts.is_new(id.inode) {
+            return;
+        }
+        // One that has died or moved meanwhile leaves it to the next.
+        let Ok(text) = folder.mountinfo() else {
+            return;
+        };
+        let (mounted, count) = mounts::of_mountinfo(&text);
+        if folder.mount_namespace() != Ok(Some(id.inode)) {
+            return;
+        }
+        self.mounts.note(id.inode, count);
+        if mounted.is_empty() {
+            return;
+        }
+        let root = folder.root();
+        for mounted in mounted {
+            self.mounted(mounted, Some(id), root.as_ref().map_err(|errno| *errno));
+        }
     }
 
-    /// The same for a link that may lead to a device by the time it is opened, which
-    /// an open could set off: what it leads to is checked first.
+    fn mounted(
+        &mut self,
+        mounted: Mounted,
+        namespace: Option<NsId>,
+        root: Result<&OwnedFd, Errno>,
+    ) {
+        let Mounted { kind, inode, path } = mounted;
+        if !self.kinds.contains(kind) {
+            return;
+        }
+        let place = path.clone();
+        let holder = Holder::Mount { path, namespace };
+        self.meet_handle(kind, inode, holder, || mounts::handle(root?, &place));
+    }
+
+    /// Meets a namespace by a link that may lead to a device by the time it is opened,
+    /// which an open could set off: what it leads to is checked first.
     fn meet_handle(
         &mut self,
         kind: Kind,
         inode: u64,
+        holder: Holder,
         handle: impl FnOnce() -> Result<OwnedFd, Errno>,
-    ) -> usize {
-        let (proc, device) = (self.proc, self.device);
-        let own_folder = self.own_folder.clone();
-        self.meet(kind, inode, || {
+    ) {
+        let (proc, device, own_folder) = (self.proc, self.graph.device, &self.own_folder);
+        let open = || {
             let handle = handle()?;
             if rustix::fs::fstat(&handle)?.st_dev != device {
                 return Err(Errno::NOENT);
             }
-            let path = format!("{own_folder}/fd/{}", handle.as_raw_fd());
-            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-            rustix::fs::openat(proc, path, flags, Mode::empty())
-        })
-    }
-
-    fn place(&mut self, kind: Kind, inode: u64) -> usize {
-        if let Some(at) = self.index.get(&inode) {
-            return *at;
-        }
-        let at = self.namespaces.len();
-        self.index.insert(inode, at);
-        self.unrelated.push(Some(Errno::NOENT));
-        self.namespaces.push(Namespace {
-            kind,
-            id: NsId {
-                device: self.device,
-                inode,
-            },
-            owner: None,
-            parent: None,
-            owner_uid: None,
-            processes: 0,
-            pid: None,
-            held_by: Vec::new(),
-        });
-        at
-    }
-
-    /// Asks a namespace for its owner and parent, and those for theirs, up to one
-    /// that is known or out of sight.
-    fn relate(&mut self, at: usize, fd: OwnedFd) {
-        let mut open = vec![(at, NsFd::known(fd, self.namespaces[at].kind))];
-        while let Some((at, fd)) = open.pop() {
-            match self.relations(at, &fd) {
-                Ok(relatives) => {
-                    self.unrelated[at] = None;
-                    open.extend(relatives);
-                }
-                Err(errno) => self.unrelated[at] = Some(errno),
-            }
-        }
-    }
-
-    /// Fills in one namespace; gives those of its relatives that are new.
-    fn relations(&mut self, at: usize, fd: &NsFd) -> Result<Vec<(usize, NsFd)>, Errno> {
-        // The process may have moved since its link was read.
-        if fd.id()? != self.namespaces[at].id {
-            return Err(Errno::NOENT);
-        }
-        let mut new = Vec::new();
-        let owner = self.relative(fd.owner(), &mut new)?;
-        self.namespaces[at].owner = owner;
-        match fd.kind() {
-            Kind::User => {
-                // The owner of a user namespace is its parent.
-                self.namespaces[at].parent = owner;
-                self.namespaces[at].owner_uid = Some(fd.owner_uid()?);
-            }
-            Kind::Pid => {
-                let parent = self.relative(fd.parent(), &mut new)?;
-                self.namespaces[at].parent = parent;
-            }
-            _ => {}
-        }
-        Ok(new)
-    }
-
-    /// The identity of an owner or parent, `None` where it is out of sight.
-    fn relative(
-        &mut self,
-        answer: Result<NsFd, Errno>,
-        new: &mut Vec<(usize, NsFd)>,
-    ) -> Result<Option<NsId>, Errno> {
-        let fd = match answer {
-            Err(Errno::PERM) => return Ok(None),
-            answer => answer?,
+            open_link(proc, &format!("{own_folder}/fd/{}", handle.as_raw_fd()))
         };
-        let id = fd.id()?;
-        let at = self.place(fd.kind(), id.inode);
-        if self.unrelated[at].is_some() {
-            new.push((at, fd));
-        }
-        Ok(Some(id))
+        self.graph.meet(kind, inode, open).held_by.push(holder);
     }
 
     /// Notes what cannot be read, except for what has just ended.
@@ -364,56 +409,33 @@ impl<'p> Scan<'p> {
         }
     }
 
-    fn note_unrelated(&mut self) {
-        for at in 0..self.namespaces.len() {
-            let Namespace { kind, id, .. } = self.namespaces[at];
-            if let Some(errno) = self.unrelated[at] {
-                self.cannot(Part::Relations { kind, id }, errno);
-            }
-        }
-    }
-
-    fn note_children(&mut self) {
-        for at in 0..self.namespaces.len() {
-            let Namespace {
-                kind,
-                id,
-                owner,
-                parent,
-                ..
-            } = self.namespaces[at];
-            let parent = parent.filter(|parent| owner != Some(*parent));
-            for relative in owner.into_iter().chain(parent) {
-                if let Some(at) = self.index.get(&relative.inode) {
-                    let holder = Holder::Child { kind, id };
-                    self.namespaces[*at].held_by.push(holder);
-                }
-            }
-        }
-    }
-
     fn finish(mut self, hidden: bool) -> Snapshot {
-        self.processes.sort_by_key(|process| process.pid);
-        self.namespaces
-            .sort_by_key(|namespace| (namespace.kind, namespace.id));
-        let places = self.namespaces.iter().enumerate();
-        let index = places.map(|(at, namespace)| (namespace.id, at)).collect();
-        let mut snapshot = Snapshot {
-            namespaces: self.namespaces,
-            processes: self.processes,
-            unreadable: self.unreadable,
-            view: View::Whole,
-            reference: None,
-            index,
+        for Unreadable { part, errno } in self.graph.untold().collect::<Vec<_>>() {
+            self.cannot(part, errno);
+        }
+        self.graph.note_children();
+        let mut namespaces = self.graph.namespaces;
+        let kinds = if self.scope.relations {
+            self.scope.kinds.with(Kind::User)
+        } else {
+            self.scope.kinds
         };
+        namespaces.retain(|namespace| kinds.contains(namespace.kind));
+        let mut snapshot = Snapshot::of_parts(namespaces, self.processes, self.scope);
+        snapshot.unreadable = self.unreadable;
+        snapshot.kernel_list = self.kernel_list;
+        snapshot.view = view(&self.own, hidden);
         let own = self.own_folder.parse().ok();
         let own = own.and_then(|pid| snapshot.process(pid));
-        let view = view(own, hidden);
-        let reference = reference(&snapshot, own);
-        snapshot.view = view;
-        snapshot.reference = reference;
+        snapshot.reference = reference(&snapshot, own);
         snapshot
     }
+}
+
+/// Opens what a link below /proc leads to, which is known to be a namespace.
+fn open_link(proc: &ProcRoot, path: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    rustix::fs::openat(proc, path, flags, Mode::empty())
 }
 
 fn list_processes(proc: &ProcRoot) -> Result<Vec<u32>, Error> {
@@ -422,10 +444,6 @@ fn list_processes(proc: &ProcRoot) -> Result<Vec<u32>, Error> {
         .and_then(Numbered::read)
         .map(|list| list.numbers)
         .map_err(|errno| Error::new("list", "/proc", errno))
-}
-
-fn handle_of(path: &Path) -> Result<OwnedFd, Errno> {
-    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// Whether the caller's /proc keeps the processes of others to itself: `hidepid=2`
@@ -444,9 +462,10 @@ fn hides_other_users(mounts: &[MountInfo]) -> bool {
     hidden && !rustix::process::geteuid().is_root()
 }
 
-fn view(own: Option<&Process>, hidden: bool) -> View {
-    match own {
-        Some(own) if !own.is_in_first(Kind::Pid) => View::PidNamespace,
+fn view(own: &NamespaceIds, hidden: bool) -> View {
+    let pid = own.get(Kind::Pid).map(|id| id.inode);
+    match pid {
+        Some(_) if pid != Kind::Pid.first_inode() => View::PidNamespace,
         _ if hidden => View::OwnUser,
         _ => View::Whole,
     }
@@ -468,6 +487,7 @@ fn reference(snapshot: &Snapshot, own: Option<&Process>) -> Option<Reference> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::NsFd;
 
     fn own(snapshot: &Snapshot) -> &Process {
         snapshot.process(std::process::id()).expect("the caller")

@@ -6,14 +6,28 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 
 use crate::scan::Scan;
-use crate::{Error, Kind, NamespaceIds, NamespaceSet, NsId, ProcRoot};
+use crate::{
+    Error, Kind, Label, NamespaceIds, NamespaceSet, NsHandle, NsId, ProcRoot, Scope,
+};
 
 /// The processes and namespaces of the machine, at about one moment.
 ///
 /// Processes come and go while it is taken. One that has died before it was read is
 /// left out; what could not be read for another reason is in
 /// [`unreadable`](Self::unreadable), so a picture with holes says that it has them.
+///
+/// ```
+/// use warren_namespaces::{Kind, Snapshot};
+///
+/// let snapshot = Snapshot::take()?;
+/// let own = snapshot.process(std::process::id()).expect("this process is there");
+/// let net = own.namespaces.get(Kind::Net).expect("every process has one");
+/// let net = snapshot.namespace(net).expect("found by the same look");
+/// println!("{} processes share {}", net.processes, net.id.inode);
+/// # Ok::<(), warren_namespaces::Error>(())
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// Every namespace found, by kind and then by inode.
     pub namespaces: Vec<Namespace>,
@@ -25,34 +39,49 @@ pub struct Snapshot {
     pub view: View,
     /// What the others are compared with.
     pub reference: Option<Reference>,
+    /// How much was looked at.
+    pub scope: Scope,
+    /// Whether the kernel gave its own list, listns(2), so that no namespace is missing
+    /// that the caller may see. Before Linux 6.19 it has none, and a namespace that only
+    /// a descriptor in flight between two sockets keeps is not found.
+    pub kernel_list: bool,
     pub(crate) index: HashMap<NsId, usize>,
 }
 
 /// One namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Namespace {
     /// Its kind.
     pub kind: Kind,
     /// Its identity.
     pub id: NsId,
+    /// Its number, which no other ever had since the machine was started: Linux 6.18,
+    /// and `None` before.
+    pub unique_id: Option<u64>,
+    /// What opens it again as long as it exists: Linux 6.18, and `None` before.
+    pub handle: Option<NsHandle>,
     /// The user namespace whose capabilities rule over it; for a user namespace, its
     /// parent. `None` for the first user namespace, and where it is out of sight.
     pub owner: Option<NsId>,
     /// The parent of a pid or user namespace; `None` as for `owner`.
     pub parent: Option<NsId>,
-    /// Who made a user namespace, as the caller's user namespace sees it.
+    /// Who made a user namespace, as the caller's user namespace sees it; for other
+    /// kinds see [`Snapshot::maker`].
     pub owner_uid: Option<u32>,
     /// How many processes are in it.
     pub processes: usize,
     /// The lowest pid of those.
     pub pid: Option<u32>,
     /// What keeps it alive, as far as it was found. Of the processes in it only the
-    /// one with the lowest pid is named.
+    /// one with the lowest pid is named. Empty where the kernel's own list is all that
+    /// tells of it.
     pub held_by: Vec<Holder>,
 }
 
 /// What keeps a namespace alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Holder {
     /// A process that is in it.
     Process {
@@ -81,10 +110,20 @@ pub enum Holder {
         /// Its number there.
         fd: u32,
     },
-    /// A bind mount in the caller's mount namespace.
+    /// A socket of a process that is itself in another network namespace. Of several
+    /// descriptors of one socket the first is named.
+    Socket {
+        /// The process.
+        pid: u32,
+        /// The descriptor's number there.
+        fd: u32,
+    },
+    /// A bind mount, whether something is mounted over it or not.
     Mount {
-        /// Where.
+        /// Where, as the processes of that mount namespace see it.
         path: PathBuf,
+        /// In which mount namespace; `None` for the caller's own.
+        namespace: Option<NsId>,
     },
     /// A namespace that it owns, or is the parent of.
     Child {
@@ -97,6 +136,7 @@ pub enum Holder {
 
 /// One process.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Process {
     /// Its pid, as the caller's /proc counts.
     pub pid: u32,
@@ -109,6 +149,8 @@ pub struct Process {
     /// Its command line; known only for the lowest pid of those with the same
     /// namespaces, and empty where there is none (kernel threads).
     pub command: Option<String>,
+    /// What its cgroup is called: container, unit or path; known as `command` is.
+    pub label: Option<Label>,
     /// Whether it has ended and its parent has not yet asked how.
     pub zombie: bool,
     /// Its namespaces.
@@ -147,6 +189,7 @@ pub struct Unreadable {
 
 /// What can be unreadable.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Part {
     /// The namespaces of a process, and with them its descriptors and threads.
     Process {
@@ -177,8 +220,22 @@ pub enum Part {
         /// Which.
         id: NsId,
     },
+    /// The network namespace of a socket, and of every other socket of that namespace.
+    Socket {
+        /// The process.
+        pid: u32,
+        /// The descriptor's number there.
+        fd: u32,
+    },
     /// The caller's mounts.
     Mounts,
+    /// The mounts of another mount namespace.
+    MountsOf {
+        /// Which.
+        id: NsId,
+    },
+    /// The kernel's own list of namespaces, or one of those on it.
+    KernelList,
 }
 
 /// Processes that have the same namespaces.
@@ -190,7 +247,41 @@ pub struct Group<'a> {
     pub processes: usize,
 }
 
+impl Namespace {
+    /// A namespace of which no more is known yet.
+    #[must_use]
+    pub fn new(kind: Kind, id: NsId) -> Self {
+        Self {
+            kind,
+            id,
+            unique_id: None,
+            handle: None,
+            owner: None,
+            parent: None,
+            owner_uid: None,
+            processes: 0,
+            pid: None,
+            held_by: Vec::new(),
+        }
+    }
+}
+
 impl Process {
+    /// A process of which no more is known yet.
+    #[must_use]
+    pub fn new(pid: u32, namespaces: NamespaceIds) -> Self {
+        Self {
+            pid,
+            parent: 0,
+            uid: 0,
+            comm: String::new(),
+            command: None,
+            label: None,
+            zombie: false,
+            namespaces,
+        }
+    }
+
     /// Whether it is known to be in the first namespace of the kind, the one that the
     /// machine started with.
     #[must_use]
@@ -201,8 +292,9 @@ impl Process {
 }
 
 impl Snapshot {
-    /// Looks at every process, thread and descriptor that /proc shows and that may be
-    /// read, and at the caller's mounts.
+    /// Looks at every process, thread, descriptor and socket that /proc shows and that
+    /// may be read, at the mounts of every mount namespace, and at the kernel's own list
+    /// where it has one.
     ///
     /// # Errors
     /// Where /proc itself cannot be used. A single process never fails the whole.
@@ -215,17 +307,35 @@ impl Snapshot {
     /// # Errors
     /// As [`Self::take`].
     pub fn take_from(proc: &ProcRoot) -> Result<Self, Error> {
-        Scan::run(proc)
+        Self::take_with(proc, Scope::ALL)
     }
 
-    /// A snapshot of parts that were had elsewhere: read from a file, or made by hand
-    /// for a test. They are put in order.
+    /// The same, looking only as far as `scope` says.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn take_with(proc: &ProcRoot, scope: Scope) -> Result<Self, Error> {
+        Scan::run(proc, scope)
+    }
+
+    /// Looks at one process: the namespaces of its first thread, with their owners and
+    /// parents up to the top, whatever else runs on the machine. What is in them beside
+    /// it is not counted, and nothing else is looked at.
+    ///
+    /// # Errors
+    /// `ESRCH` where there is no such process; `EACCES` where the caller may not examine
+    /// it (ptrace(2), "read" access); and as [`Self::take`].
+    pub fn of_process(proc: &ProcRoot, pid: u32) -> Result<Self, Error> {
+        Scan::run_for_process(proc, pid)
+    }
+
+    /// A snapshot of what the caller knows, sorted as [`Self::take`] sorts it, with
+    /// nothing unreadable and no reference.
     #[must_use]
-    pub fn assemble(
+    pub fn of_parts(
         mut namespaces: Vec<Namespace>,
         mut processes: Vec<Process>,
-        view: View,
-        reference: Option<Reference>,
+        scope: Scope,
     ) -> Self {
         processes.sort_by_key(|process| process.pid);
         namespaces.sort_by_key(|namespace| (namespace.kind, namespace.id));
@@ -235,8 +345,10 @@ impl Snapshot {
             namespaces,
             processes,
             unreadable: Vec::new(),
-            view,
-            reference,
+            view: View::Whole,
+            reference: None,
+            scope,
+            kernel_list: false,
             index,
         }
     }
@@ -245,6 +357,17 @@ impl Snapshot {
     #[must_use]
     pub fn namespace(&self, id: NsId) -> Option<&Namespace> {
         self.index.get(&id).and_then(|at| self.namespaces.get(*at))
+    }
+
+    /// The user who made a namespace, as far as the kernel knows it: of a user namespace
+    /// who made it, of another one who made the user namespace that owns it. As the
+    /// caller's user namespace sees the id.
+    #[must_use]
+    pub fn maker(&self, namespace: &Namespace) -> Option<u32> {
+        match namespace.kind {
+            Kind::User => namespace.owner_uid,
+            _ => self.namespace(namespace.owner?)?.owner_uid,
+        }
     }
 
     /// The process with this pid.
@@ -300,15 +423,7 @@ mod tests {
         let mut namespaces = NamespaceIds::empty(DEVICE);
         namespaces.set(Kind::Net, net);
         namespaces.set(Kind::Uts, uts);
-        Process {
-            pid,
-            parent: 1,
-            uid: 0,
-            comm: "x".to_owned(),
-            command: None,
-            zombie: false,
-            namespaces,
-        }
+        Process::new(pid, namespaces)
     }
 
     fn snapshot(processes: Vec<Process>, host: usize) -> Snapshot {
@@ -316,14 +431,9 @@ mod tests {
             pid: process.pid,
             namespaces: process.namespaces,
         });
-        Snapshot {
-            namespaces: Vec::new(),
-            processes,
-            unreadable: Vec::new(),
-            view: View::Whole,
-            reference,
-            index: HashMap::new(),
-        }
+        let mut snapshot = Snapshot::of_parts(Vec::new(), processes, Scope::ALL);
+        snapshot.reference = reference;
+        snapshot
     }
 
     fn summary(snapshot: &Snapshot, kinds: NamespaceSet) -> Vec<(u32, usize)> {

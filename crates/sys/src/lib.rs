@@ -21,6 +21,7 @@ mod probe;
 mod seccomp;
 mod shared;
 pub mod signal;
+mod statmount;
 
 pub use clone::{CloneArgs, Forked, clone3, fork, setns, unshare};
 pub use exec::{CStringArray, execve, exit_now};
@@ -32,11 +33,17 @@ pub use mount::{
     MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID,
     MOUNT_ATTR_RDONLY, MountAttr, mount_setattr, pivot_root,
 };
-pub use nsfs::{namespace_kind, namespace_owner_uid, namespace_parent, namespace_user};
+pub use nsfs::{
+    MountNamespaceInfo, NamespaceHandle, list_namespaces, mount_namespace_info,
+    mount_namespace_next, mount_namespace_previous, namespace_handle, namespace_id,
+    namespace_kind, namespace_owner_uid, namespace_parent, namespace_user,
+    open_namespace_handle, socket_namespace, socket_namespace_cookie,
+};
 pub use probe::{Call, probe};
 pub use rustix::io::Errno;
 pub use seccomp::{BpfInstruction, seccomp_load};
 pub use shared::{SharedPage, Zeroed};
+pub use statmount::{MountWords, describe_mount, list_mounts};
 
 /// The result of a system call.
 pub type Result<T> = std::result::Result<T, Errno>;

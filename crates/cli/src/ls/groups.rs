@@ -118,17 +118,17 @@ mod tests {
 
     #[test]
     fn a_pipe_gets_everything() {
-        is_as_kept("ls_containers.txt", Sample::containers(), None);
+        is_as_kept("ls_containers.txt", Sample::labelled(), None);
     }
 
     #[test]
     fn eighty_columns_wrap_the_namespaces() {
-        is_as_kept("ls_containers_80.txt", Sample::containers(), Some(80));
+        is_as_kept("ls_containers_80.txt", Sample::labelled(), Some(80));
     }
 
     #[test]
     fn a_narrow_terminal_gets_lines_below_each_other() {
-        is_as_kept("ls_containers_40.txt", Sample::containers(), Some(40));
+        is_as_kept("ls_containers_40.txt", Sample::labelled(), Some(40));
     }
 
     #[test]

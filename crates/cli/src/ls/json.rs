@@ -1,11 +1,15 @@
 //! `--json`: the types whose fields docs/json.md describes.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use warren_namespaces::{
-    Holder, Kind, Namespace, NamespaceSet, Part, Snapshot, Unreadable, View,
+    Holder, Kind, Label, Namespace, NamespaceSet, Part, Process, Snapshot, Unreadable,
+    View,
 };
 
 use crate::failure::Failure;
+use crate::overview;
 
 /// Raised when a field changes its meaning or goes away; new fields do not raise it.
 const VERSION: u32 = 1;
@@ -16,8 +20,39 @@ struct List {
     view: &'static str,
     processes: usize,
     reference: Option<u32>,
+    kernel_list: bool,
     namespaces: Vec<Item>,
+    members: Vec<Member>,
     unreadable: Vec<Hole>,
+}
+
+#[derive(Serialize)]
+struct Member {
+    pid: u32,
+    parent: u32,
+    uid: u32,
+    comm: String,
+    command: Option<String>,
+    zombie: bool,
+    label: Option<Named>,
+    namespaces: BTreeMap<&'static str, u64>,
+}
+
+/// What a cgroup is called.
+#[derive(Serialize)]
+struct Named {
+    name: String,
+    path: String,
+    containers: Vec<Holding>,
+    pod: Option<String>,
+    unit: Option<String>,
+    user: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Holding {
+    engine: &'static str,
+    id: String,
 }
 
 #[derive(Serialize)]
@@ -25,24 +60,50 @@ struct Item {
     kind: Kind,
     inode: u64,
     device: u64,
+    unique_id: Option<u64>,
+    handle: Option<String>,
     owner: Option<u64>,
     parent: Option<u64>,
     owner_uid: Option<u32>,
+    maker: Option<u32>,
     processes: usize,
     pid: Option<u32>,
     command: Option<String>,
+    name: Option<String>,
     held_by: Vec<By>,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "by", rename_all = "kebab-case")]
 enum By {
-    Process { pid: u32 },
-    Thread { pid: u32, tid: u32 },
-    NextChildren { pid: u32, tid: u32 },
-    Descriptor { pid: u32, fd: u32 },
-    Mount { path: String },
-    Child { kind: Kind, inode: u64 },
+    Process {
+        pid: u32,
+    },
+    Thread {
+        pid: u32,
+        tid: u32,
+    },
+    NextChildren {
+        pid: u32,
+        tid: u32,
+    },
+    Descriptor {
+        pid: u32,
+        fd: u32,
+    },
+    Socket {
+        pid: u32,
+        fd: u32,
+    },
+    Mount {
+        path: String,
+        namespace: Option<u64>,
+    },
+    Child {
+        kind: Kind,
+        inode: u64,
+    },
+    Other,
 }
 
 #[derive(Serialize)]
@@ -61,7 +122,11 @@ enum Missing {
     Threads { pid: u32 },
     Descriptors { pid: u32 },
     Relations { kind: Kind, inode: u64 },
+    Socket { pid: u32, fd: u32 },
     Mounts,
+    MountsOf { inode: u64 },
+    KernelList,
+    Other,
 }
 
 /// The text, with a line feed at its end.
@@ -76,9 +141,15 @@ pub fn render(snapshot: &Snapshot, kinds: NamespaceSet) -> Result<String, Failur
         },
         processes: snapshot.processes.len(),
         reference: snapshot.reference.map(|reference| reference.pid),
+        kernel_list: snapshot.kernel_list,
         namespaces: namespaces
             .filter(|namespace| kinds.contains(namespace.kind))
             .map(|namespace| item(snapshot, namespace))
+            .collect(),
+        members: snapshot
+            .processes
+            .iter()
+            .map(|process| member(process, kinds))
             .collect(),
         unreadable: snapshot.unreadable.iter().map(hole).collect(),
     };
@@ -91,16 +162,54 @@ fn item(snapshot: &Snapshot, namespace: &Namespace) -> Item {
         kind: namespace.kind,
         inode: namespace.id.inode,
         device: namespace.id.device,
+        unique_id: namespace.unique_id,
+        handle: namespace.handle.map(|handle| handle.to_string()),
         owner: namespace.owner.map(|id| id.inode),
         parent: namespace.parent.map(|id| id.inode),
         owner_uid: namespace.owner_uid,
+        maker: snapshot.maker(namespace),
         processes: namespace.processes,
         pid: namespace.pid,
         command: process.map(|process| match process.command.as_deref() {
             Some(command) if !command.is_empty() => command.to_owned(),
             _ => process.comm.clone(),
         }),
+        name: process.map(overview::name_of),
         held_by: namespace.held_by.iter().map(by).collect(),
+    }
+}
+
+fn member(process: &Process, kinds: NamespaceSet) -> Member {
+    let namespaces = process.namespaces.iter();
+    Member {
+        pid: process.pid,
+        parent: process.parent,
+        uid: process.uid,
+        comm: process.comm.clone(),
+        command: process.command.clone(),
+        zombie: process.zombie,
+        label: process.label.as_ref().map(named),
+        namespaces: namespaces
+            .filter(|(kind, _)| kinds.contains(*kind))
+            .map(|(kind, id)| (kind.name(), id.inode))
+            .collect(),
+    }
+}
+
+fn named(label: &Label) -> Named {
+    let containers = label.containers.iter();
+    Named {
+        name: label.to_string(),
+        path: label.path.clone(),
+        containers: containers
+            .map(|container| Holding {
+                engine: container.engine.name(),
+                id: container.id.clone(),
+            })
+            .collect(),
+        pod: label.pod.clone(),
+        unit: label.unit.clone(),
+        user: label.user,
     }
 }
 
@@ -110,13 +219,19 @@ fn by(holder: &Holder) -> By {
         Holder::Thread { pid, tid } => By::Thread { pid, tid },
         Holder::NextChildren { pid, tid } => By::NextChildren { pid, tid },
         Holder::Descriptor { pid, fd } => By::Descriptor { pid, fd },
-        Holder::Mount { ref path } => By::Mount {
+        Holder::Socket { pid, fd } => By::Socket { pid, fd },
+        Holder::Mount {
+            ref path,
+            namespace,
+        } => By::Mount {
             path: path.to_string_lossy().into_owned(),
+            namespace: namespace.map(|id| id.inode),
         },
         Holder::Child { kind, id } => By::Child {
             kind,
             inode: id.inode,
         },
+        _ => By::Other,
     }
 }
 
@@ -130,11 +245,28 @@ fn hole(unreadable: &Unreadable) -> Hole {
             kind,
             inode: id.inode,
         },
+        Part::Socket { pid, fd } => Missing::Socket { pid, fd },
         Part::Mounts => Missing::Mounts,
+        Part::MountsOf { id } => Missing::MountsOf { inode: id.inode },
+        Part::KernelList => Missing::KernelList,
+        _ => Missing::Other,
     };
     Hole {
         part,
         errno: unreadable.errno.raw_os_error(),
         reason: unreadable.errno.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden;
+    use crate::overview::sample::Sample;
+
+    #[test]
+    fn every_field_of_a_snapshot_is_there() {
+        let text = render(&Sample::labelled().snapshot(), NamespaceSet::ALL);
+        golden::is_as_kept("ls.json", &text.expect("JSON"));
     }
 }

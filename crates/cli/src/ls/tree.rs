@@ -164,8 +164,8 @@ mod tests {
 
     #[test]
     fn a_container_opens_with_its_namespaces_and_processes() {
-        is_as_kept("ls_tree_80.txt", Sample::containers(), 80);
-        is_as_kept("ls_tree_40.txt", Sample::containers(), 40);
+        is_as_kept("ls_tree_80.txt", Sample::labelled(), 80);
+        is_as_kept("ls_tree_40.txt", Sample::labelled(), 40);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use warren_namespaces::{Holder, Namespace, Process, Snapshot, View};
+use warren_namespaces::{Holder, Label, Namespace, Process, Snapshot, View};
 
 use crate::terminal::printable;
 use crate::words;
@@ -18,9 +18,22 @@ pub fn of_host(snapshot: &Snapshot) -> String {
     .to_owned()
 }
 
-/// A group by its first process, as that calls itself: not for a terminal.
+/// A group by its first process: its container, its service, or the process's own
+/// name. Text of somebody else's making: not for a terminal.
 pub fn of_process(process: &Process) -> String {
-    process.comm.clone()
+    let label = process.label.as_ref();
+    let container = label.and_then(Label::container).map(ToString::to_string);
+    let service = label.and_then(|label| label.unit.clone());
+    // A scope says who started a process, and not what it is.
+    let service = service.filter(|unit| unit.ends_with(".service") && !is_manager(unit));
+    container
+        .or(service)
+        .unwrap_or_else(|| process.comm.clone())
+}
+
+/// A user's own systemd, below which all that this user's session started can be.
+fn is_manager(unit: &str) -> bool {
+    unit.starts_with("user@")
 }
 
 /// What keeps namespaces that no running process is in.
@@ -53,7 +66,8 @@ pub fn keeper(snapshot: &Snapshot, namespace: &Namespace) -> Keeper {
         Some(Holder::Descriptor { pid, .. }) => format!("fd of {pid}"),
         Some(Holder::NextChildren { pid, .. }) => format!("next children of {pid}"),
         Some(Holder::Process { pid }) => format!("ended {pid}"),
-        Some(Holder::Child { .. }) | None => alone.clone(),
+        Some(Holder::Socket { pid, .. }) => format!("socket of {pid}"),
+        Some(_) | None => alone.clone(),
     };
     let how = match first {
         Some(Holder::Child { .. }) => words::holders(snapshot, namespace).join(", "),

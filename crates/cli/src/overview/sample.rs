@@ -1,8 +1,8 @@
 //! Machines made by hand, for the tests of what shows them.
 
 use warren_namespaces::{
-    Holder, Kind, Namespace, NamespaceIds, NamespaceSet, NsId, Process, Reference,
-    Snapshot, View,
+    Holder, Kind, Label, Namespace, NamespaceIds, NamespaceSet, NsId, Process, Reference,
+    Scope, Snapshot,
 };
 
 use super::Overview;
@@ -53,6 +53,16 @@ impl Sample {
         sample
     }
 
+    /// The same with a label, and a service.
+    pub fn labelled() -> Self {
+        let mut sample = Self::containers();
+        let id = "0123456789abcdef".repeat(4);
+        sample.cgroup(4242, &format!("/system.slice/docker-{id}.scope"));
+        sample.process(6000, "resolved", &[(Kind::Mnt, 400)]);
+        sample.cgroup(6000, "/system.slice/systemd-resolved.service");
+        sample
+    }
+
     /// User namespaces in each other, one of them without a process.
     pub fn nested() -> Self {
         let mut sample = Self::host();
@@ -79,7 +89,12 @@ impl Sample {
     /// Namespaces that only mounts and descriptors keep.
     pub fn kept() -> Self {
         let mut sample = Self::host();
-        let mount = |path: &str| [Holder::Mount { path: path.into() }];
+        let mount = |path: &str| {
+            [Holder::Mount {
+                path: path.into(),
+                namespace: None,
+            }]
+        };
         let fd = |fd| [Holder::Descriptor { pid: 30, fd }];
         sample.empty(Kind::Net, 300, &mount("/run/netns/blue"));
         sample.empty(Kind::Net, 301, &mount("/run/warren/kept/web/net"));
@@ -133,15 +148,18 @@ impl Sample {
         for (kind, id) in ids {
             self.join(pid, kind, id);
         }
-        self.processes.push(Process {
-            pid,
-            parent: 1,
-            uid: 0,
-            comm: comm.to_owned(),
-            command: is_first.then(|| format!("/usr/bin/{comm} --flag")),
-            zombie: false,
-            namespaces,
-        });
+        let mut process = Process::new(pid, namespaces);
+        process.parent = 1;
+        process.comm = comm.to_owned();
+        process.command = is_first.then(|| format!("/usr/bin/{comm} --flag"));
+        self.processes.push(process);
+    }
+
+    /// Puts a process into a cgroup.
+    pub fn cgroup(&mut self, pid: u32, path: &str) {
+        let mut processes = self.processes.iter_mut();
+        let found = processes.find(|process| process.pid == pid);
+        found.expect("one that was added").label = Some(Label::of_path(path));
     }
 
     fn join(&mut self, pid: u32, kind: Kind, id: NsId) {
@@ -165,17 +183,15 @@ impl Sample {
     fn namespace(kind: Kind, id: NsId) -> Namespace {
         let is_first = HOST.contains(&id.inode);
         let above = |kind: Kind| self::id(HOST[kind as usize]);
-        Namespace {
-            kind,
-            id,
-            owner: (!is_first || kind != Kind::User).then(|| above(Kind::User)),
-            parent: (!is_first && matches!(kind, Kind::User | Kind::Pid))
-                .then(|| above(kind)),
-            owner_uid: (kind == Kind::User).then_some(0),
-            processes: 0,
-            pid: None,
-            held_by: Vec::new(),
+        let mut namespace = Namespace::new(kind, id);
+        if !is_first || kind != Kind::User {
+            namespace.owner = Some(above(Kind::User));
         }
+        if !is_first && matches!(kind, Kind::User | Kind::Pid) {
+            namespace.parent = Some(above(kind));
+        }
+        namespace.owner_uid = (kind == Kind::User).then_some(0);
+        namespace
     }
 
     fn parent(&mut self, inode: u64, parent: u64) {
@@ -196,7 +212,10 @@ impl Sample {
             pid: 1,
             namespaces: host,
         });
-        Snapshot::assemble(self.namespaces, self.processes, View::Whole, reference)
+        let mut snapshot =
+            Snapshot::of_parts(self.namespaces, self.processes, Scope::ALL);
+        snapshot.reference = reference;
+        snapshot
     }
 
     /// Everything of it.

@@ -434,7 +434,7 @@ mod tests {
 
     #[test]
     fn the_screen_at_80_by_24_and_200_by_50() {
-        let mut app = app(Sample::containers());
+        let mut app = app(Sample::labelled());
         golden::is_as_kept("watch_80.txt", &screen(&mut app, 80, 24));
         golden::is_as_kept("watch_200.txt", &screen(&mut app, 200, 50));
     }
@@ -450,7 +450,7 @@ mod tests {
 
     #[test]
     fn help_and_search_are_on_the_screen() {
-        let mut app = app(Sample::containers());
+        let mut app = app(Sample::labelled());
         app.key(Key::Char('?'));
         golden::is_as_kept("watch_help.txt", &screen(&mut app, 80, 24));
         app.key(Key::Escape);
