@@ -21,7 +21,7 @@ pub fn footer(snapshot: &Snapshot, width: Option<usize>) -> String {
 }
 
 /// How much of the machine this is.
-fn completeness(snapshot: &Snapshot) -> String {
+pub fn completeness(snapshot: &Snapshot) -> String {
     let own = snapshot.process(std::process::id());
     let asker = match own {
         Some(own) if own.uid != 0 => Asker::User,

@@ -115,6 +115,21 @@ impl Sample {
         sample
     }
 
+    /// User and pid namespaces in each other, `depth` deep.
+    pub fn deep(depth: u32) -> Self {
+        let mut sample = Self::host();
+        for level in 0..depth {
+            let (user, pid) = (u64::from(level) + 1000, u64::from(level) + 2000);
+            let ids = [(Kind::User, user), (Kind::Pid, pid)];
+            sample.process(100 + level, &format!("level{level}"), &ids);
+            if level > 0 {
+                sample.parent(user, user - 1);
+                sample.parent(pid, pid - 1);
+            }
+        }
+        sample
+    }
+
     /// With many groups of `kinds` own namespaces each, called `name0`, `name1`, ...
     pub fn with_many(
         mut self,
