@@ -137,11 +137,31 @@ impl Overview {
         running.filter_map(node).collect()
     }
 
-    /// What a node has in common with others than those that it stands below.
+    /// What a node has in common with others than those that it stands below, unless
+    /// one of those has it in common with them too.
     pub fn cross(&self, at: usize) -> impl Iterator<Item = Share> + '_ {
         let shared = self.nodes.get(at).map_or(&[][..], |node| &node.shared);
-        let shared = shared.iter().copied();
-        shared.filter(move |share| !self.is_above(share.with, at))
+        let outside = shared
+            .iter()
+            .filter(move |share| !self.is_above(share.with, at));
+        outside.filter_map(move |share| {
+            let kinds = self.inherited(at, share.with);
+            let new = share.kinds.iter().filter(|kind| !kinds.contains(*kind));
+            let kinds: NamespaceSet = new.collect();
+            let with = share.with;
+            (!kinds.is_empty()).then_some(Share { with, kinds })
+        })
+    }
+
+    /// What those above a node have in common with another.
+    fn inherited(&self, at: usize, with: usize) -> NamespaceSet {
+        let parent = |at: &usize| self.nodes.get(*at).and_then(|node| node.parent);
+        let above = std::iter::successors(parent(&at), parent);
+        let shares = above
+            .filter_map(|at| self.nodes.get(at))
+            .flat_map(|node| &node.shared);
+        let same = shares.filter(|share| share.with == with);
+        same.flat_map(|share| share.kinds.iter()).collect()
     }
 }
 
@@ -358,6 +378,29 @@ mod tests {
         assert_eq!(helper.own_kinds().to_string(), "mnt");
         // What it has of its parent is no news.
         assert_eq!(overview.cross(at).count(), 0);
+    }
+
+    #[test]
+    fn a_process_stands_below_the_one_that_made_its_namespaces_for_it() {
+        let mut sample = Sample::host();
+        let made = [(Kind::Mnt, 100), (Kind::Net, 101)];
+        sample.process(50, "unshare", &made);
+        sample.process(51, "sleep", &[made[0], made[1], (Kind::Pid, 104)]);
+        sample.process(60, "other", &[(Kind::Mnt, 200), made[1]]);
+        sample.process(61, "below", &[(Kind::Mnt, 200), made[1], (Kind::Pid, 204)]);
+        let overview = sample.overview();
+        let (maker, _) = named(&overview, "unshare");
+        let (sleep, node) = named(&overview, "sleep");
+        assert_eq!(node.parent, Some(maker));
+        assert_eq!(overview.cross(sleep).count(), 0);
+        // What its own maker shares already is no news either.
+        let (other, _) = named(&overview, "other");
+        let (below, node) = named(&overview, "below");
+        assert_eq!(node.parent, Some(other));
+        assert_eq!(overview.cross(other).count(), 1);
+        assert_eq!(overview.cross(below).count(), 0);
+        // It has the network in common, but not the mounts.
+        assert_eq!(named(&overview, "other").1.parent, Some(0));
     }
 
     #[test]

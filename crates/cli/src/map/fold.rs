@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use warren_namespaces::NamespaceSet;
 
 use crate::overview::{Key, Node, Overview, Share};
+use crate::words;
 
 /// Everything on the picture.
 #[derive(Debug)]
@@ -61,6 +62,19 @@ impl<'a> Map<'a> {
     pub fn node(&self, chamber: &Chamber) -> &'a Node {
         let first = chamber.nodes.first().copied().unwrap_or(0);
         &self.overview.nodes[first]
+    }
+
+    /// `3 processes of root`; of a box that stands for several, of all of them.
+    pub fn processes(&self, chamber: &Chamber) -> String {
+        let nodes = chamber.nodes.iter();
+        let number = nodes.map(|at| self.overview.nodes[*at].processes).sum();
+        let user = self.node(chamber).user.as_deref().unwrap_or("-");
+        let all = if chamber.nodes.len() > 1 {
+            "in all, "
+        } else {
+            ""
+        };
+        format!("{all}{} of {user}", words::processes(number))
     }
 }
 

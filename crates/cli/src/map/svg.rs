@@ -152,18 +152,14 @@ pub fn description(map: &Map<'_>, chamber: &Chamber) -> String {
 /// `3 processes of root, pid 4242`.
 fn detail(map: &Map<'_>, chamber: &Chamber) -> String {
     let node = map.node(chamber);
-    let user = node.user.as_deref().unwrap_or("-");
     match node.pid {
         Some(pid) => {
-            let nodes = chamber.nodes.iter();
-            let number = nodes.map(|at| map.overview.nodes[*at].processes).sum();
-            let processes = words::processes(number);
             let and = if chamber.nodes.len() > 1 {
                 "from pid"
             } else {
                 "pid"
             };
-            format!("{processes} of {user}, {and} {pid}")
+            format!("{}, {and} {pid}", map.processes(chamber))
         }
         None => "no process".to_owned(),
     }

@@ -76,10 +76,8 @@ impl Tree<'_> {
         }
         match node.key {
             Key::Group(_) => {
-                let nodes = chamber.nodes.iter();
-                let number = nodes.map(|at| self.map.overview.nodes[*at].processes).sum();
-                let user = node.user.as_deref().unwrap_or("-");
-                text.push_str(&format!("  {} of {user}", words::processes(number)));
+                text.push_str("  ");
+                text.push_str(&self.map.processes(chamber));
             }
             Key::Empty(_) => text.push_str(&format!("  {}", node.command)),
         }
