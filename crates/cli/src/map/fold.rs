@@ -70,7 +70,7 @@ impl<'a> Map<'a> {
         let number = nodes.map(|at| self.overview.nodes[*at].processes).sum();
         let user = self.node(chamber).user.as_deref().unwrap_or("-");
         let all = if chamber.nodes.len() > 1 {
-            "in all, "
+            "in all "
         } else {
             ""
         };

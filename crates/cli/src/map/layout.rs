@@ -158,7 +158,7 @@ fn framed<'m>(
 }
 
 /// Rows from the left, of about the width that makes the whole look like a page; what
-/// is large comes first.
+/// is high comes first.
 fn packed(mut parts: Vec<Placed<'_>>, room: f64) -> (Vec<Placed<'_>>, f64, f64) {
     const ASPECT: f64 = 1.8;
     let area: f64 = parts
@@ -167,7 +167,8 @@ fn packed(mut parts: Vec<Placed<'_>>, room: f64) -> (Vec<Placed<'_>>, f64, f64) 
         .sum();
     let widest = parts.iter().map(|part| part.area.width).fold(0.0, f64::max);
     let target = (area * ASPECT).sqrt().max(widest).min(room.max(widest));
-    parts.sort_by_key(|part| part.inside.is_empty());
+    // Of about one height they leave little of a row empty.
+    parts.sort_by(|a, b| b.area.height.total_cmp(&a.area.height));
     let (mut x, mut y, mut row, mut width) = (0.0, 0.0, 0.0_f64, 0.0_f64);
     for part in &mut parts {
         if x > 0.0 && x + part.area.width > target {

@@ -153,14 +153,8 @@ pub fn description(map: &Map<'_>, chamber: &Chamber) -> String {
 fn detail(map: &Map<'_>, chamber: &Chamber) -> String {
     let node = map.node(chamber);
     match node.pid {
-        Some(pid) => {
-            let and = if chamber.nodes.len() > 1 {
-                "from pid"
-            } else {
-                "pid"
-            };
-            format!("{}, {and} {pid}", map.processes(chamber))
-        }
+        Some(_) if chamber.nodes.len() > 1 => map.processes(chamber),
+        Some(pid) => format!("{}, pid {pid}", map.processes(chamber)),
         None => "no process".to_owned(),
     }
 }
