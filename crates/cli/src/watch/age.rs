@@ -7,10 +7,7 @@ use warren_namespaces::ProcRoot;
 
 /// Time since the machine started, as processes' start times count it.
 pub fn uptime() -> Duration {
-    let now = clock_gettime(ClockId::Boottime);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    Duration::from_secs(seconds)
-        + Duration::from_nanos(u64::try_from(now.tv_nsec).unwrap_or(0))
+    Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
 }
 
 /// When a process started, since the machine did: field 22 of proc_pid_stat(5).

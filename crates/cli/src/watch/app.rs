@@ -302,7 +302,7 @@ mod tests {
         let mut app = App::new(NamespaceSet::ALL);
         app.height = 3;
         let now = Duration::from_secs(100);
-        let items = History::default().update(sample.overview(), now, |_| None);
+        let items = History::default().update(&sample.overview(), now, |_| None);
         app.refresh(items, Totals::default());
         app
     }
@@ -344,7 +344,7 @@ mod tests {
         let mut sample = Sample::containers();
         sample.process(2000, "early", &[(Kind::Net, 900)]);
         let now = Duration::from_secs(101);
-        let items = History::default().update(sample.overview(), now, |_| None);
+        let items = History::default().update(&sample.overview(), now, |_| None);
         app.refresh(items, Totals::default());
         assert_eq!((selected(&app), app.selected), ("pause", 3));
     }

@@ -155,9 +155,10 @@ fn title<'a>(app: &App, paint: Paint) -> Line<'a> {
         every,
     } = app.totals;
     let mut text = format!(
-        " {}, {}, every {every:?}",
+        "  {}, {}, every {every:.1?} by {}",
         count(namespaces, "namespace", "namespaces"),
-        words::processes(processes)
+        words::processes(processes),
+        app.wishes.sort.name()
     );
     if unreadable > 0 {
         text.push_str(&format!(", {unreadable} unreadable"));
@@ -253,7 +254,7 @@ fn body(canvas: &mut Canvas<'_>, list: Rect, app: &App, paint: Paint) {
     let rows = app.rows.iter().enumerate().skip(app.top);
     for ((at, row), y) in rows.zip(list.y..list.bottom()) {
         let item = &app.items[row.item];
-        canvas.line(y, &row_line(app, row, item, list.width, paint));
+        canvas.line(y, &row_line(row, item, list.width, paint));
         if at == app.selected {
             canvas.style(y, Style::new().add_modifier(Modifier::REVERSED));
         }
@@ -264,13 +265,13 @@ fn body(canvas: &mut Canvas<'_>, list: Rect, app: &App, paint: Paint) {
     }
 }
 
-fn row_line<'a>(app: &App, row: &Row, item: &Item, width: u16, paint: Paint) -> Line<'a> {
+fn row_line<'a>(row: &Row, item: &Item, width: u16, paint: Paint) -> Line<'a> {
     let columns = columns(width);
     let mut style = paint.mark(item.mark);
     if !row.is_match {
         style = style.add_modifier(Modifier::DIM);
     }
-    let text = cells(app, row, item).text(&columns);
+    let text = cells(row, item).text(&columns);
     let what = match row.namespace {
         Some((kind, id)) => words::id(kind, id),
         None => item.node.what(),
@@ -293,7 +294,7 @@ fn row_line<'a>(app: &App, row: &Row, item: &Item, width: u16, paint: Paint) -> 
     Line::from(spans)
 }
 
-fn cells(app: &App, row: &Row, item: &Item) -> Cells {
+fn cells(row: &Row, item: &Item) -> Cells {
     let node = &item.node;
     // A namespace's own row stands below one that says all this.
     let is_node = row.namespace.is_none();
@@ -308,22 +309,20 @@ fn cells(app: &App, row: &Row, item: &Item) -> Cells {
         processes: told(node.processes.to_string()),
         age: told(age::words(item.age)),
         user: told(node.user.clone().unwrap_or("-".to_owned())),
-        namespaces: told(namespaces(app, item)),
+        namespaces: told(namespaces(item)),
     }
 }
 
 /// `mnt pid +net ipc`: its own, and those that it has in common with others than the
 /// host.
-fn namespaces(app: &App, item: &Item) -> String {
+fn namespaces(item: &Item) -> String {
     let node = &item.node;
     if node.is_host {
         return "(the host's)".to_owned();
     }
     let mut text = words::kinds(node.own_kinds()).join(" ");
-    let is_cross =
-        |with: usize| item.parent != Some(with) && app.items.get(with).is_some();
-    for share in node.shared.iter().filter(|share| is_cross(share.with)) {
-        let kinds: Vec<&str> = share.kinds.iter().map(Kind::name).collect();
+    for common in &item.common {
+        let kinds: Vec<&str> = common.kinds.iter().map(Kind::name).collect();
         text.push_str(&format!(" +{}", kinds.join(" ")));
     }
     text
@@ -340,13 +339,9 @@ fn detail<'a>(app: &App, paint: Paint) -> Line<'a> {
         .iter()
         .map(|(kind, id)| words::id(*kind, *id))
         .collect();
-    for share in &node.shared {
-        let with = app
-            .items
-            .get(share.with)
-            .map_or("another", |item| &item.node.name);
-        let kinds: Vec<&str> = share.kinds.iter().map(Kind::name).collect();
-        words.push(format!("{} of {with}", kinds.join(" ")));
+    for common in &item.common {
+        let kinds: Vec<&str> = common.kinds.iter().map(Kind::name).collect();
+        words.push(format!("{} of {}", kinds.join(" "), common.with));
     }
     Line::styled(words.join("  "), paint.colour(Color::Cyan))
 }
@@ -371,8 +366,6 @@ fn foot<'a>(app: &App, paint: Paint) -> Line<'a> {
         spans.push(Span::styled((*key).to_owned(), paint.bold()));
         spans.push(Span::styled(format!(" {does}  "), paint.dim()));
     }
-    let sort = format!("by {}", app.wishes.sort.name());
-    spans.push(Span::raw(sort));
     Line::from(spans)
 }
 
@@ -404,7 +397,7 @@ mod tests {
         let mut app = App::new(NamespaceSet::ALL);
         let now = Duration::from_secs(100_000);
         let start = |pid| Some(now - Duration::from_secs(u64::from(pid)));
-        let items = History::default().update(sample.overview(), now, start);
+        let items = History::default().update(&sample.overview(), now, start);
         let totals = app::Totals {
             namespaces: 24,
             processes: 7,

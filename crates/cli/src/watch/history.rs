@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use crate::overview::{Key, Node, Overview};
+use warren_namespaces::NamespaceSet;
+
+use crate::overview::{Key, Node, Overview, Share};
 
 /// How long what is new or gone stays marked.
 const MARKED: Duration = Duration::from_secs(10);
@@ -21,6 +23,17 @@ pub struct Item {
     pub age: Duration,
     /// Whether it has just come or gone.
     pub mark: Mark,
+    /// What it has in common with others than those that it stands below.
+    pub common: Vec<Common>,
+}
+
+/// Namespaces in common with another node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Common {
+    /// Which kinds.
+    pub kinds: NamespaceSet,
+    /// What the other is called.
+    pub with: String,
 }
 
 /// What is worth a mark.
@@ -38,9 +51,17 @@ pub enum Mark {
 #[derive(Debug, Default)]
 pub struct History {
     lives: HashMap<Key, Life>,
-    last: Vec<(Node, Option<Key>)>,
+    last: Vec<Seen>,
     ghosts: Vec<Ghost>,
     has_looked: bool,
+}
+
+/// A node of the last look.
+#[derive(Debug)]
+struct Seen {
+    node: Node,
+    parent: Option<Key>,
+    common: Vec<Common>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +73,7 @@ struct Life {
 
 #[derive(Debug)]
 struct Ghost {
-    node: Node,
-    parent: Option<Key>,
+    seen: Seen,
     began: Duration,
     gone: Duration,
 }
@@ -63,7 +83,7 @@ impl History {
     /// process started, and is asked about new nodes only.
     pub fn update(
         &mut self,
-        overview: Overview,
+        overview: &Overview,
         now: Duration,
         start_of: impl Fn(u32) -> Option<Duration>,
     ) -> Vec<Item> {
@@ -77,7 +97,7 @@ impl History {
             });
         }
         self.has_looked = true;
-        self.last = with_parents(overview.nodes);
+        self.last = seen(&overview);
         self.items(now)
     }
 
@@ -85,33 +105,33 @@ impl History {
     fn bury(&mut self, keys: &HashSet<Key>, now: Duration) {
         let ghosts = &mut self.ghosts;
         ghosts.retain(|ghost| now.saturating_sub(ghost.gone) < MARKED);
-        ghosts.retain(|ghost| !keys.contains(&ghost.node.key));
-        for (node, parent) in self.last.drain(..) {
-            if keys.contains(&node.key) {
-                continue;
-            }
-            let life = self.lives.remove(&node.key);
+        ghosts.retain(|ghost| !keys.contains(&ghost.seen.node.key));
+        for seen in self
+            .last
+            .drain(..)
+            .filter(|seen| !keys.contains(&seen.node.key))
+        {
+            let life = self.lives.remove(&seen.node.key);
             ghosts.push(Ghost {
                 began: life.map_or(now, |life| life.began),
-                node,
-                parent,
+                seen,
                 gone: now,
             });
         }
     }
 
     fn items(&self, now: Duration) -> Vec<Item> {
-        let living = self.last.iter().map(|(node, parent)| {
-            let life = self.lives.get(&node.key);
+        let living = self.last.iter().map(|seen| {
+            let life = self.lives.get(&seen.node.key);
             let came = life.and_then(|life| life.came);
             let is_new = came.is_some_and(|came| now.saturating_sub(came) < MARKED);
             let mark = if is_new { Mark::New } else { Mark::None };
             let began = life.map_or(now, |life| life.began);
-            (item(node, now.saturating_sub(began), mark), *parent)
+            (item(seen, now.saturating_sub(began), mark), seen.parent)
         });
         let ghosts = self.ghosts.iter().map(|ghost| {
             let age = ghost.gone.saturating_sub(ghost.began);
-            (item(&ghost.node, age, Mark::Gone), ghost.parent)
+            (item(&ghost.seen, age, Mark::Gone), ghost.seen.parent)
         });
         let (items, parents): (Vec<Item>, Vec<Option<Key>>) =
             living.chain(ghosts).unzip();
@@ -119,24 +139,28 @@ impl History {
     }
 }
 
-fn item(node: &Node, age: Duration, mark: Mark) -> Item {
+fn item(seen: &Seen, age: Duration, mark: Mark) -> Item {
     Item {
-        node: node.clone(),
+        node: seen.node.clone(),
         parent: None,
         children: Vec::new(),
         age,
         mark,
+        common: seen.common.clone(),
     }
 }
 
-fn with_parents(nodes: Vec<Node>) -> Vec<(Node, Option<Key>)> {
-    let keys: Vec<Key> = nodes.iter().map(|node| node.key).collect();
-    let key = |node: &Node| node.parent.and_then(|at| keys.get(at).copied());
-    nodes
-        .into_iter()
-        .map(|node| (key(&node), node))
-        .map(|(key, node)| (node, key))
-        .collect()
+fn seen(overview: &Overview) -> Vec<Seen> {
+    let common = |share: Share| Common {
+        kinds: share.kinds,
+        with: overview.nodes[share.with].name.clone(),
+    };
+    let seen = |(at, node): (usize, &Node)| Seen {
+        node: node.clone(),
+        parent: node.parent.map(|parent| overview.nodes[parent].key),
+        common: overview.cross(at).map(common).collect(),
+    };
+    overview.nodes.iter().enumerate().map(seen).collect()
 }
 
 /// A ghost whose parent has vanished stands below the host.
@@ -184,37 +208,37 @@ mod tests {
     #[test]
     fn what_was_there_is_as_old_as_its_process_and_not_new() {
         let mut history = History::default();
-        let items = history.update(overview(&[50]), at(1000), |_| Some(at(400)));
+        let items = history.update(&overview(&[50]), at(1000), |_| Some(at(400)));
         assert_eq!(of(&items, 50), Some((Mark::None, 600)));
     }
 
     #[test]
     fn what_comes_is_new_for_a_moment() {
         let mut history = History::default();
-        history.update(overview(&[]), at(1000), |_| None);
-        let items = history.update(overview(&[50]), at(1001), |_| None);
+        history.update(&overview(&[]), at(1000), |_| None);
+        let items = history.update(&overview(&[50]), at(1001), |_| None);
         assert_eq!(of(&items, 50), Some((Mark::New, 0)));
-        let items = history.update(overview(&[50]), at(1012), |_| None);
+        let items = history.update(&overview(&[50]), at(1012), |_| None);
         assert_eq!(of(&items, 50), Some((Mark::None, 11)));
     }
 
     #[test]
     fn what_goes_stays_in_its_place_for_a_moment() {
         let mut history = History::default();
-        history.update(overview(&[50]), at(1000), |_| Some(at(990)));
-        let items = history.update(overview(&[]), at(1005), |_| None);
+        history.update(&overview(&[50]), at(1000), |_| Some(at(990)));
+        let items = history.update(&overview(&[]), at(1005), |_| None);
         assert_eq!(of(&items, 50), Some((Mark::Gone, 15)));
         assert_eq!(items[1].parent, Some(0));
-        let items = history.update(overview(&[]), at(1016), |_| None);
+        let items = history.update(&overview(&[]), at(1016), |_| None);
         assert_eq!(of(&items, 50), None);
     }
 
     #[test]
     fn what_comes_back_is_no_ghost() {
         let mut history = History::default();
-        history.update(overview(&[50]), at(1000), |_| None);
-        history.update(overview(&[]), at(1001), |_| None);
-        let items = history.update(overview(&[50]), at(1002), |_| None);
+        history.update(&overview(&[50]), at(1000), |_| None);
+        history.update(&overview(&[]), at(1001), |_| None);
+        let items = history.update(&overview(&[50]), at(1002), |_| None);
         assert_eq!(of(&items, 50), Some((Mark::New, 0)));
         assert_eq!(items.len(), 2);
     }

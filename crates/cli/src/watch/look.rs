@@ -2,13 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use warren_namespaces::{ProcRoot, Snapshot};
+use rustix::time::{ClockId, clock_gettime};
+use warren_namespaces::{MountScope, ProcRoot, Scope, Snapshot};
 
 use crate::failure::Failure;
 
 const INTERVAL: Duration = Duration::from_secs(1);
-/// A look may take one part in so many of the time.
+/// A look may take one part in so many of the time,
 const SHARE: u32 = 50;
+/// but this is not to be waited longer for.
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// The looks of one run.
 #[derive(Debug)]
@@ -35,8 +38,9 @@ impl Looks {
     /// The machine now.
     pub fn look(&mut self) -> Result<Snapshot, Failure> {
         let begin = Instant::now();
-        let snapshot = Snapshot::take_from(&self.proc).map_err(Failure::new)?;
-        self.every = every(self.asked, begin.elapsed());
+        let cost = processor_time();
+        let snapshot = Snapshot::take_with(&self.proc, scope()).map_err(Failure::new)?;
+        self.every = every(self.asked, processor_time().saturating_sub(cost));
         self.next = begin + self.every;
         self.left = self.left.map(|left| left.saturating_sub(1));
         Ok(snapshot)
@@ -63,8 +67,23 @@ impl Looks {
     }
 }
 
+/// What is looked at again and again: not sockets, mounts of other mount namespaces
+/// and ids, which cost most and change least.
+fn scope() -> Scope {
+    let mut scope = Scope::ALL;
+    scope.sockets = false;
+    scope.mounts = MountScope::Own;
+    scope.ids = false;
+    scope
+}
+
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
 fn every(asked: Option<Duration>, cost: Duration) -> Duration {
-    asked.unwrap_or_else(|| INTERVAL.max(cost * SHARE))
+    asked.unwrap_or_else(|| (cost * SHARE).clamp(INTERVAL, LONGEST))
 }
 
 #[cfg(test)]
@@ -76,6 +95,7 @@ mod tests {
         let ms = Duration::from_millis;
         assert_eq!(every(None, ms(3)), INTERVAL);
         assert_eq!(every(None, ms(100)), ms(5000));
+        assert_eq!(every(None, ms(1000)), LONGEST);
         assert_eq!(every(Some(ms(200)), ms(100)), ms(200));
     }
 }

@@ -221,7 +221,7 @@ mod tests {
     fn items(sample: Sample) -> Vec<Item> {
         let now = Duration::from_secs(10_000);
         let start = |pid| Some(Duration::from_secs(u64::from(pid)));
-        History::default().update(sample.overview(), now, start)
+        History::default().update(&sample.overview(), now, start)
     }
 
     fn wishes() -> Wishes {

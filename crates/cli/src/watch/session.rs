@@ -10,8 +10,8 @@ use rustix::io::Errno;
 use rustix::stdio::stdin;
 use warren_namespaces::{NamespaceSet, Snapshot};
 use warren_sys::signal::{
-    self, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH, SignalFd,
-    SignalSet,
+    self, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTOU, SIGWINCH,
+    SignalFd, SignalSet,
 };
 
 use super::app::{Action, App, Totals};
@@ -36,6 +36,8 @@ const TAKEN: SignalSet = SignalSet::EMPTY
     .with(SIGQUIT)
     .with(SIGTERM)
     .with(SIGTSTP)
+    // Blocked, it lets a process in the background take the terminal back.
+    .with(SIGTTOU)
     .with(SIGWINCH);
 
 /// Runs until the user quits, the looks are over or a signal ends it.
@@ -117,7 +119,7 @@ impl Session {
         let overview = Overview::new(snapshot, NamespaceSet::ALL, &self.users);
         let proc = self.looks.proc();
         let start_of = |pid| age::start_of(proc, pid);
-        let items = self.history.update(overview, age::uptime(), start_of);
+        let items = self.history.update(&overview, age::uptime(), start_of);
         let totals = Totals {
             namespaces: snapshot.namespaces.len(),
             processes: snapshot.processes.len(),
@@ -174,7 +176,7 @@ impl Session {
     fn signal(&mut self) -> io::Result<Option<End>> {
         match self.signals.take()?.signal {
             // The next drawing looks for the size by itself.
-            SIGWINCH | SIGCHLD => Ok(None),
+            SIGWINCH | SIGCHLD | SIGTTOU => Ok(None),
             SIGTSTP => self.suspend().map(|()| None),
             signal => Ok(Some(End::Signal(signal))),
         }
@@ -232,6 +234,9 @@ impl Session {
             Failure::new(format!("start warren {name}: {error}"))
         })?;
         let (succeeded, mut end) = self.await_child(&mut child).map_err(no_terminal)?;
+        // A shell in another pid namespace cannot: our group has no number there.
+        let own = rustix::process::getpgrp();
+        let _ = rustix::termios::tcsetpgrp(stdin(), own);
         if end.is_none() && (has_result || !succeeded) {
             end = self.await_enter().map_err(no_terminal)?;
         }
@@ -271,7 +276,7 @@ impl Session {
             let Ready { keys, signal } = self.ready(None)?;
             if signal {
                 match self.signals.take()?.signal {
-                    SIGWINCH | SIGCHLD | SIGTSTP => {}
+                    SIGWINCH | SIGCHLD | SIGTSTP | SIGTTOU => {}
                     SIGINT => return Ok(None),
                     signal => return Ok(Some(End::Signal(signal))),
                 }
