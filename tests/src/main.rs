@@ -4,6 +4,7 @@
 //! to, and the harness runs it in a process of its own (docs/testing.md).
 
 mod binary;
+mod discovery;
 mod doctor;
 mod enter;
 mod gates;
@@ -52,7 +53,13 @@ const NEEDED: &[Needed] = &[
 
 fn main() -> ExitCode {
     let mut tests = run::TESTS.to_vec();
-    tests.extend([unshare::TESTS, enter::TESTS, ls::TESTS, doctor::TESTS]);
+    tests.extend([
+        unshare::TESTS,
+        enter::TESTS,
+        ls::TESTS,
+        doctor::TESTS,
+        discovery::TESTS,
+    ]);
     tests.extend([gates::TESTS, library::TESTS, binary::TESTS, readme::TESTS]);
     Suite {
         tests,

@@ -1,10 +1,13 @@
-//! `cargo xtask bench`: what a run costs, beside the kernel's floor and the peers.
+//! `cargo xtask bench`: what a run costs, beside the kernel's floor and the peers. With
+//! `ls`, what a listing costs: see [`listing`].
 //!
 //! All contenders do one job, in random order within each round, so that what else the
 //! machine does meets all of them alike. System calls are counted apart, by strace,
 //! since their number does not vary. Root hands the whole measurement to an ordinary
 //! user, by starting itself again: what is measured is what a user gets, and starting a
 //! process without changing its ids is the cheaper vfork.
+
+mod listing;
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
@@ -22,11 +25,22 @@ use crate::Result;
 use crate::command::{build, is_root, require};
 use crate::stage::{Stage, USER};
 
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Job {
+    /// Running a command in a sandbox
+    Run,
+    /// Listing all namespaces; as root
+    Ls,
+}
+
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// How often each contender runs
-    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(10..))]
-    rounds: u32,
+    /// What is measured
+    #[arg(value_enum, default_value = "run")]
+    job: Job,
+    /// How often each contender runs; 300 unless told, 20 for `ls`
+    #[arg(long, value_parser = clap::value_parser!(u32).range(10..))]
+    rounds: Option<u32>,
     /// Write the result to this file, too, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -41,12 +55,24 @@ pub struct Arguments {
     measure: Option<PathBuf>,
 }
 
+impl Arguments {
+    fn rounds(&self) -> u32 {
+        self.rounds.unwrap_or(match self.job {
+            Job::Run => 300,
+            Job::Ls => 20,
+        })
+    }
+}
+
 /// Measures and prints; true unless a contender failed, which is an error.
 pub fn run(arguments: &Arguments) -> Result<bool> {
     if let Some(stage) = &arguments.measure {
         let report = measure(stage, arguments)?;
         println!("{}", serde_json::to_string(&report)?);
         return Ok(true);
+    }
+    if arguments.job == Job::Ls {
+        return listing::run(arguments);
     }
     require(&[
         ("bwrap", "bubblewrap"),
@@ -78,7 +104,7 @@ fn measure_as_user(stage: &Stage, arguments: &Arguments) -> Result<Report> {
     fs::create_dir(&scratch)?;
     let mut again = Command::new(own);
     again
-        .args(["bench", "--rounds", &arguments.rounds.to_string()])
+        .args(["bench", "--rounds", &arguments.rounds().to_string()])
         .args(arguments.only.iter().flat_map(|name| ["--only", name]))
         .arg("--measure")
         .arg(stage.path())
@@ -291,7 +317,7 @@ fn measure(stage: &Path, arguments: &Arguments) -> Result<Report> {
             || arguments.only.iter().any(|name| name == contender.name)
     });
     contenders.iter().try_for_each(Contender::check)?;
-    let times = interleaved(&contenders, arguments.rounds)?;
+    let times = interleaved(&contenders, arguments.rounds())?;
     let rows = contenders
         .iter()
         .zip(times)
@@ -302,7 +328,7 @@ fn measure(stage: &Path, arguments: &Arguments) -> Result<Report> {
         kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?
             .trim()
             .to_owned(),
-        rounds: arguments.rounds,
+        rounds: arguments.rounds(),
         contenders: rows,
     }
     .with_ratios())

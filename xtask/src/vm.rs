@@ -1,8 +1,9 @@
-//! `cargo xtask vm`: the end-to-end tests under cgroup v2, systemd and AppArmor.
+//! `cargo xtask vm`: the end-to-end tests under cgroup v2, systemd and AppArmor, and those
+//! that need a newer kernel in a second guest.
 //!
-//! A Debian tree is made once and kept under target/vm. Each run boots it with a second
-//! disk that has the binaries, and reads the results from the serial console. Software
-//! emulation will do: no KVM is asked for.
+//! A Debian tree is made once for each guest and kept under target/vm. Each run boots it
+//! with a second disk that has the binaries, and reads the results from the serial console.
+//! Software emulation will do: no KVM is asked for.
 
 mod disk;
 mod guest;
@@ -17,26 +18,35 @@ use crate::tally::Tally;
 use crate::test::Binaries;
 use crate::{Failure, Result};
 use disk::Image;
+use guest::{Guest, NEWER, USUAL};
 
 #[derive(clap::Args)]
 pub struct Arguments {
+    /// Only the guest with the newer kernel, and its tests
+    #[arg(long)]
+    newer: bool,
     /// Only tests whose name contains this
     filters: Vec<String>,
 }
 
 /// Runs the tests in the machine; true if all passed.
 pub fn run(arguments: &Arguments) -> Result<bool> {
-    let tally = test_some(&arguments.filters)?;
+    let guests: &[Guest] = if arguments.newer {
+        &[NEWER]
+    } else {
+        &[USUAL, NEWER]
+    };
+    let tally = test_some(guests, &arguments.filters)?;
     println!("{tally}");
     Ok(tally.is_good())
 }
 
 /// Runs all tests in the machine.
 pub fn test() -> Result<Tally> {
-    test_some(&[])
+    test_some(&[USUAL, NEWER], &[])
 }
 
-fn test_some(filters: &[String]) -> Result<Tally> {
+fn test_some(guests: &[Guest], filters: &[String]) -> Result<Tally> {
     require(&[
         ("qemu-system-x86_64", "qemu-system-x86 qemu-utils-"),
         ("debootstrap", "debootstrap"),
@@ -44,12 +54,22 @@ fn test_some(filters: &[String]) -> Result<Tally> {
         ("timeout", "coreutils"),
     ])?;
     let folder = folder()?;
-    let image = Image::ready(&folder)?;
+    let images: Vec<Image> = guests
+        .iter()
+        .map(|guest| Image::ready(guest, &folder))
+        .collect::<Result<_>>()?;
     let tests = disk::of_tests(&folder, &Binaries::build()?, filters)?;
-    let console = folder.join("console.log");
-    let tally = boot(&image, &tests, &console, !filters.is_empty());
+    let sum = guests.iter().zip(&images).try_fold(
+        Tally::default(),
+        |mut sum, (guest, image)| {
+            let console = folder.join(format!("console-{}.log", guest.suite));
+            let heard = Heard::new(guest.tiers, &console, !filters.is_empty())?;
+            sum += boot(image, &tests, heard)?;
+            Ok(sum)
+        },
+    );
     fs::remove_file(tests)?;
-    tally
+    sum
 }
 
 /// target/vm of the build tree that this binary was built in.
@@ -62,20 +82,19 @@ fn folder() -> Result<PathBuf> {
 }
 
 /// Boots, shows what the guest says and adds up the tiers' closing lines.
-fn boot(image: &Image, tests: &Path, console: &Path, only_some: bool) -> Result<Tally> {
+fn boot(image: &Image, tests: &Path, mut heard: Heard) -> Result<Tally> {
     let mut machine = qemu(image, tests)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| format!("start qemu-system-x86_64: {error}"))?;
-    let mut heard = Heard::new(console, only_some)?;
     if let Some(serial) = machine.stdout.take() {
         for line in BufReader::new(serial).split(b'\n') {
             heard.line(String::from_utf8_lossy(&line?).trim_end_matches('\r'))?;
         }
     }
     let status = machine.wait()?;
-    heard.verdict(console, &status.to_string())
+    heard.verdict(&status.to_string())
 }
 
 /// Ends the machine by itself where it takes longer than this, in seconds.
@@ -105,6 +124,9 @@ fn qemu(image: &Image, tests: &Path) -> Command {
 /// The guest's words, so far.
 struct Heard {
     log: File,
+    console: PathBuf,
+    /// How many tiers the guest has.
+    wanted: usize,
     last: Vec<String>,
     began: bool,
     only_some: bool,
@@ -112,10 +134,11 @@ struct Heard {
 }
 
 impl Heard {
-    fn new(console: &Path, only_some: bool) -> Result<Self> {
-        let log = File::create(console)?;
+    fn new(wanted: usize, console: &Path, only_some: bool) -> Result<Self> {
         Ok(Self {
-            log,
+            log: File::create(console)?,
+            console: console.to_owned(),
+            wanted,
             last: Vec::new(),
             began: false,
             only_some,
@@ -137,24 +160,24 @@ impl Heard {
         Ok(())
     }
 
-    fn verdict(&self, console: &Path, status: &str) -> Result<Tally> {
+    fn verdict(&self, status: &str) -> Result<Tally> {
         let mut sum = Tally::default();
         self.tiers.iter().for_each(|tier| sum += *tier);
         // Where only some tests were asked for, a tier may have none of them.
         let empty = self.tiers.iter().any(|tier| *tier == Tally::default());
-        if self.tiers.len() == guest::TIERS && (self.only_some || !empty) {
+        if self.tiers.len() == self.wanted && (self.only_some || !empty) {
             return Ok(sum);
         }
         let start = self.last.len().saturating_sub(30);
         if !self.began {
             println!("{}", self.last[start..].join("\n"));
         }
-        Err(self.incomplete(console, status))
+        Err(self.incomplete(status))
     }
 
-    fn incomplete(&self, console: &Path, status: &str) -> Failure {
-        let (heard, wanted) = (self.tiers.len(), guest::TIERS);
-        let console = console.display();
+    fn incomplete(&self, status: &str) -> Failure {
+        let (heard, wanted) = (self.tiers.len(), self.wanted);
+        let console = self.console.display();
         format!(
             "{heard} of {wanted} test runs came to their end in the virtual machine \
              (qemu: {status}); the whole console is in {console}"

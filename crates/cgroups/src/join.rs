@@ -1,6 +1,6 @@
 //! Moving a process into the cgroups of another.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -58,6 +58,13 @@ impl Cgroup {
         self.procs.is_empty()
     }
 
+    /// The open `cgroup.procs` and their paths, for a process that moves itself: it writes
+    /// 0 to each.
+    pub fn open_files(&self) -> impl Iterator<Item = (&str, BorrowedFd<'_>)> {
+        let procs = self.procs.iter();
+        procs.map(|procs| (procs.path.as_str(), procs.fd.as_fd()))
+    }
+
     /// Moves the process `pid`, as the caller's pid namespace counts, with all its
     /// threads.
     ///
@@ -73,6 +80,25 @@ impl Cgroup {
         }
         Ok(())
     }
+}
+
+/// Whether the process `pid` is in the first cgroup of every mounted hierarchy, which has
+/// no limits.
+///
+/// # Errors
+/// As [`of_process`].
+pub fn is_in_none(
+    hierarchies: &Hierarchies,
+    proc: &ProcRoot,
+    pid: u32,
+) -> Result<bool, Error> {
+    let memberships = of_process(proc, pid)?;
+    let mounted = |membership: &&Membership| {
+        let mut all = hierarchies.list.iter();
+        all.any(|hierarchy| hierarchy.matches(membership))
+    };
+    let mut memberships = memberships.iter().filter(mounted);
+    Ok(memberships.all(|membership| membership.path == Path::new("/")))
 }
 
 fn open_procs(hierarchy: &Hierarchy, membership: &Membership) -> Result<Procs, Error> {

@@ -14,5 +14,5 @@ mod membership;
 pub use delegation::{Delegation, systemd_runs};
 pub use error::Error;
 pub use hierarchies::{Hierarchies, Hierarchy, Layout};
-pub use join::Cgroup;
+pub use join::{Cgroup, is_in_none};
 pub use membership::{Membership, of_process};

@@ -62,6 +62,16 @@ impl Failure {
     }
 }
 
+impl From<warren_namespaces::Error> for Failure {
+    fn from(error: warren_namespaces::Error) -> Self {
+        let failure = Self::new(&error);
+        error
+            .hints()
+            .iter()
+            .fold(failure, |failure, hint| failure.hint(hint))
+    }
+}
+
 impl From<clap::Error> for Failure {
     /// clap's own text already has usage and suggestions; `--help` goes to standard
     /// output with code 0.

@@ -47,7 +47,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "enter",
-        about: "run a command in the namespaces of a process",
+        about: "run a command where a process is, or in namespaces that are kept",
         run: enter::run,
     },
     Command {
@@ -75,6 +75,9 @@ const COMMANDS: &[Command] = &[
 /// Runs the command that the process's arguments name; gives the exit code.
 #[must_use]
 pub fn start() -> u8 {
+    if let Some(name) = enter::guest::called_as() {
+        return enter::guest::become_program(&name).report();
+    }
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     dispatch(&arguments).unwrap_or_else(|failure| failure.report())
 }

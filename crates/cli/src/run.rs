@@ -199,6 +199,7 @@ fn spec(
         },
         no_init: arguments.no_init,
         namespaces,
+        ..Spec::default()
     })
 }
 
@@ -441,7 +442,7 @@ fn environment(
 }
 
 /// `K=V`, or `K` for the caller's value if there is one.
-fn variable(word: &OsStr) -> Result<(OsString, Option<OsString>), Failure> {
+pub fn variable(word: &OsStr) -> Result<(OsString, Option<OsString>), Failure> {
     use std::os::unix::ffi::OsStrExt;
     let bytes = word.as_bytes();
     let end = bytes

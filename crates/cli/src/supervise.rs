@@ -17,11 +17,31 @@ pub const KILL: i32 = SIGKILL;
 
 /// Carries a plan out and gives the exit code of its command.
 pub fn run(plan: Plan, trace: bool) -> Result<u8, Failure> {
+    let plan = if trace { plan.timed() } else { plan };
+    attend(start(plan)?, trace)
+}
+
+/// A command that runs, and what its plan said of it.
+pub struct Started {
+    child: Child,
+    own_group: bool,
+}
+
+/// Carries a plan out up to the start of its command.
+pub fn start(plan: Plan) -> Result<Started, Error> {
     // Who started us may ignore it, which is inherited: then nothing could be waited for.
     signal::default_action(SIGCHLD);
     let own_group = plan.leaves_caller();
-    let plan = if trace { plan.timed() } else { plan };
-    let mut child = plan.holding_signals().launch()?;
+    let child = plan.holding_signals().launch()?;
+    Ok(Started { child, own_group })
+}
+
+/// Stays with a command until its end, and gives its exit code.
+pub fn attend(started: Started, trace: bool) -> Result<u8, Failure> {
+    let Started {
+        mut child,
+        own_group,
+    } = started;
     let status = match child.take_terminal() {
         Some(terminal) => pty::hold(&mut child, &terminal),
         None => wait(&mut child, own_group),
@@ -125,7 +145,9 @@ impl From<Error> for Failure {
         let code = match error.kind() {
             ErrorKind::NotFound => 127,
             ErrorKind::NotExecutable => 126,
-            ErrorKind::Spec | ErrorKind::Step => crate::failure::OWN_FAILURE,
+            ErrorKind::Spec | ErrorKind::Step | ErrorKind::Cgroup => {
+                crate::failure::OWN_FAILURE
+            }
         };
         let failure = Self::new(&error).code(code);
         error

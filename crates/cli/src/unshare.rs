@@ -159,8 +159,13 @@ pub fn command(words: &[OsString]) -> Vec<OsString> {
     if !words.is_empty() {
         return words.to_vec();
     }
+    vec![shell()]
+}
+
+/// The user's shell.
+pub fn shell() -> OsString {
     let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty());
-    vec![shell.unwrap_or_else(|| "/bin/sh".into())]
+    shell.unwrap_or_else(|| "/bin/sh".into())
 }
 
 #[cfg(test)]

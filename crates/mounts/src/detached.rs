@@ -84,11 +84,19 @@ pub fn add_attributes(
 /// # Errors
 /// As [`set_attributes`].
 pub fn make_all_private() -> Result<()> {
+    make_private_from(c"/")
+}
+
+/// Makes the mount at `path` and all below it private.
+///
+/// # Errors
+/// As [`set_attributes`]; `EINVAL` where `path` is not the root of a mount.
+pub fn make_private_from(path: &CStr) -> Result<()> {
     let attr = MountAttr {
         propagation: PRIVATE,
         ..MountAttr::default()
     };
-    mount_setattr(rustix::fs::CWD, c"/", true, attr)
+    mount_setattr(rustix::fs::CWD, path, true, attr)
 }
 
 /// Shows the ids of a detached mount's files through the map of `user_namespace`: an

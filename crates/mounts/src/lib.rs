@@ -21,8 +21,8 @@ pub use attach::{
     Node, attach, attach_at, attach_over, bind_here, ensure, ensure_parent, mount_here,
 };
 pub use detached::{
-    Attributes, Filesystem, add_attributes, clone_tree, make_all_private, set_attributes,
-    shift_ids,
+    Attributes, Filesystem, add_attributes, clone_tree, make_all_private,
+    make_private_from, set_attributes, shift_ids,
 };
 pub use resolve::open_in_root;
 pub use target::{Target, TargetError};

@@ -13,12 +13,14 @@ pub struct Error {
     operation: &'static str,
     object: String,
     cause: Cause,
+    hints: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Cause {
     Errno(Errno),
     NotProcfs,
+    Words { errno: Errno, words: String },
 }
 
 impl Error {
@@ -31,7 +33,35 @@ impl Error {
             operation,
             object: object.into(),
             cause: Cause::Errno(errno),
+            hints: Vec::new(),
         }
+    }
+
+    /// One that says more than its errno does.
+    pub(crate) fn words(
+        operation: &'static str,
+        object: impl Into<String>,
+        errno: Errno,
+        words: impl Into<String>,
+    ) -> Self {
+        let words = words.into();
+        Self {
+            operation,
+            object: object.into(),
+            cause: Cause::Words { errno, words },
+            hints: Vec::new(),
+        }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Why, and the way out, where that is known: one sentence each.
+    #[must_use]
+    pub fn hints(&self) -> &[String] {
+        &self.hints
     }
 
     /// What the kernel answered; `EINVAL` also where a file held no number, `EXDEV`
@@ -39,7 +69,7 @@ impl Error {
     #[must_use]
     pub fn errno(&self) -> Errno {
         match self.cause {
-            Cause::Errno(errno) => errno,
+            Cause::Errno(errno) | Cause::Words { errno, .. } => errno,
             Cause::NotProcfs => Errno::XDEV,
         }
     }
@@ -54,8 +84,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: ", self.operation, self.object)?;
-        match self.cause {
-            Cause::Errno(errno) => f.write_str(&errno_text(errno)),
+        match &self.cause {
+            Cause::Errno(errno) => f.write_str(&errno_text(*errno)),
+            Cause::Words { words, .. } => f.write_str(words),
             Cause::NotProcfs => f.write_str("not the root of a procfs"),
         }
     }
@@ -88,6 +119,7 @@ impl From<NotProcfs> for Error {
             operation: "open",
             object: "/proc".to_owned(),
             cause,
+            hints: Vec::new(),
         }
     }
 }

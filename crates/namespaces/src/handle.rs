@@ -132,6 +132,29 @@ impl NsFd {
         })
     }
 
+    /// Whether a pid namespace has an init, without which nothing can be started in it;
+    /// `None` where the kernel does not tell (before Linux 6.11).
+    #[must_use]
+    pub fn has_init(&self) -> Option<bool> {
+        match warren_sys::pid_from_namespace(self.fd.as_fd(), 1) {
+            Ok(_) => Some(true),
+            Err(Errno::SRCH) => Some(false),
+            Err(_) => None,
+        }
+    }
+
+    /// Another descriptor of the same namespace.
+    ///
+    /// # Errors
+    /// `EMFILE`.
+    pub fn try_clone(&self) -> Result<Self, Errno> {
+        let fd = rustix::io::fcntl_dupfd_cloexec(&self.fd, 3)?;
+        Ok(Self {
+            fd,
+            kind: self.kind,
+        })
+    }
+
     /// Gives the descriptor back.
     #[must_use]
     pub fn into_fd(self) -> OwnedFd {

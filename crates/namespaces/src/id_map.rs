@@ -60,6 +60,13 @@ impl IdMap {
         }
     }
 
+    /// The id inside that `id` outside is, if this line maps it.
+    #[must_use]
+    pub fn to_inside(self, id: u32) -> Option<u32> {
+        let distance = id.checked_sub(self.outside)?;
+        (distance < self.count).then(|| self.inside + distance)
+    }
+
     /// What the parent namespace calls `id`, if this line maps it.
     #[must_use]
     pub fn to_outside(self, id: u32) -> Option<u32> {

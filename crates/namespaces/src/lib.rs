@@ -3,12 +3,13 @@
 //! Nothing here changes the calling process. The crate names what the kernel has
 //! ([`Kind`], [`NamespaceSet`]), opens it ([`NsFd`]), reads it from /proc
 //! ([`ProcRoot`]), finds all that there are and who keeps them ([`Snapshot`]), and
-//! works out id maps ([`IdMap`]). `warren-spawn` builds processes from these values.
+//! works out id maps ([`IdMap`]), and keeps namespaces by name ([`kept`]). `warren-spawn` builds processes from these values.
 
 pub mod accounts;
 mod error;
 mod handle;
 mod id_map;
+pub mod kept;
 mod kind;
 mod label;
 pub mod limits;
@@ -16,9 +17,12 @@ pub mod mountinfo;
 mod ns_handle;
 mod proc_root;
 mod process;
+mod rights;
+mod route;
 mod scan;
 mod scope;
 mod snapshot;
+mod target;
 
 pub use error::{Error, errno_text, io_error_text};
 pub use handle::{NsFd, NsId};
@@ -28,7 +32,10 @@ pub use label::{Container, Engine, Label};
 pub use ns_handle::{NoHandle, NsHandle};
 pub use proc_root::{NotProcfs, ProcRoot};
 pub use process::{NamespaceIds, namespaces_of};
+pub use rights::{Obstacle, Rights};
+pub use route::{Stop, route};
 pub use scope::{MountScope, Scope};
 pub use snapshot::{
     Group, Holder, Namespace, Part, Process, Reference, Snapshot, Unreadable, View,
 };
+pub use target::{Found, Search, Target, UnknownTarget};

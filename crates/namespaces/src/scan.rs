@@ -68,8 +68,13 @@ impl<'p> Scan<'p> {
         Ok(scan.finish(hidden))
     }
 
-    /// One process, and the owners and parents of its namespaces.
-    pub fn run_for_process(proc: &'p ProcRoot, pid: u32) -> Result<Snapshot, Error> {
+    /// One process, and the owners and parents of its namespaces; with `members`, how
+    /// many others are in each, and the process of them with the lowest pid.
+    pub fn run_for_process(
+        proc: &'p ProcRoot,
+        pid: u32,
+        members: bool,
+    ) -> Result<Snapshot, Error> {
         let scope = Scope {
             relations: true,
             ids: true,
@@ -81,7 +86,44 @@ impl<'p> Scan<'p> {
         scan.try_process(pid).map_err(|errno| {
             Error::new("read the namespaces of process", pid.to_string(), errno)
         })?;
+        if members {
+            for other in list_processes(proc)? {
+                if other != pid
+                    && let Err(errno) = scan.member(other)
+                {
+                    scan.cannot(Part::Process { pid: other }, errno);
+                }
+            }
+        }
         Ok(scan.finish(false))
+    }
+
+    /// Counts a process in those of its namespaces that are known, as cheaply as can be;
+    /// reads the rest of it where it is the first of one.
+    fn member(&mut self, pid: u32) -> Result<(), Errno> {
+        let folder = Folder::open(self.proc.as_fd(), pid)?;
+        let namespaces = match folder.namespaces(self.graph.device, self.kinds) {
+            // As anywhere: it may just have ended.
+            Err(Errno::ACCESS) => return folder.stat().and(Err(Errno::ACCESS)),
+            result => result?,
+        };
+        let mut is_first = false;
+        for (_, id) in namespaces.iter() {
+            let Some(namespace) = self.graph.get_mut(id.inode) else {
+                continue;
+            };
+            namespace.processes += 1;
+            if namespace.pid.is_none_or(|lowest| pid < lowest) {
+                namespace.pid = Some(pid);
+                namespace.held_by = vec![Holder::Process { pid }];
+                is_first = true;
+            }
+        }
+        if is_first {
+            let (stat, uid) = (folder.stat()?, folder.uid()?);
+            self.add_details(pid, uid, stat, &folder, namespaces);
+        }
+        Ok(())
     }
 
     fn new(proc: &'p ProcRoot, scope: Scope) -> Result<Self, Error> {
@@ -157,6 +199,17 @@ impl<'p> Scan<'p> {
                 namespace.held_by.push(Holder::Process { pid });
             }
         }
+        self.add_details(pid, uid, stat, folder, namespaces);
+    }
+
+    fn add_details(
+        &mut self,
+        pid: u32,
+        uid: u32,
+        stat: Stat,
+        folder: &Folder,
+        namespaces: NamespaceIds,
+    ) {
         let mut process = Process::new(pid, namespaces);
         if self.sets.insert(namespaces) {
             // A process that dies here keeps its name at least.
@@ -438,7 +491,7 @@ fn open_link(proc: &ProcRoot, path: &str) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(proc, path, flags, Mode::empty())
 }
 
-fn list_processes(proc: &ProcRoot) -> Result<Vec<u32>, Error> {
+pub(crate) fn list_processes(proc: &ProcRoot) -> Result<Vec<u32>, Error> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::openat(proc, ".", flags, Mode::empty())
         .and_then(Numbered::read)

@@ -326,7 +326,19 @@ impl Snapshot {
     /// `ESRCH` where there is no such process; `EACCES` where the caller may not examine
     /// it (ptrace(2), "read" access); and as [`Self::take`].
     pub fn of_process(proc: &ProcRoot, pid: u32) -> Result<Self, Error> {
-        Scan::run_for_process(proc, pid)
+        Scan::run_for_process(proc, pid, false)
+    }
+
+    /// The same, and how many processes are in each of those namespaces, with the lowest
+    /// pid of them. The processes are the one asked for and those with the lowest pids.
+    ///
+    /// Counting takes some ten calls for each process of the machine, which the kernel has
+    /// no shorter way for.
+    ///
+    /// # Errors
+    /// As [`Self::of_process`].
+    pub fn of_process_with_members(proc: &ProcRoot, pid: u32) -> Result<Self, Error> {
+        Scan::run_for_process(proc, pid, true)
     }
 
     /// A snapshot of what the caller knows, sorted as [`Self::take`] sorts it, with

@@ -7,13 +7,15 @@
 //! [`Report`] as a number and an errno, and the process is gone; the parent has the
 //! words.
 
+mod enter;
 mod exec;
 mod kernel;
 mod terminal;
 mod tree;
+mod visit;
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
@@ -25,6 +27,7 @@ use warren_sys::signal::{self, SignalSet};
 use warren_sys::{Errno, Result, exit_now};
 
 use crate::init;
+use crate::plan::MOST_KEPT;
 use crate::report::{Detail, Report};
 use crate::spec::User;
 use crate::step::{Side, Step};
@@ -93,6 +96,14 @@ struct Fds {
     proc: Option<OwnedFd>,
     dev: Option<OwnedFd>,
     terminal: Option<OwnedFd>,
+    /// The multiplexer of the caller's terminals.
+    multiplexer: Option<OwnedFd>,
+    /// The root of the mount namespace, where another folder has become the root.
+    outer_root: Option<OwnedFd>,
+    /// Trees that were taken along.
+    trees: [Option<OwnedFd>; MOST_KEPT],
+    /// Device files, likewise.
+    devices: [Option<OwnedFd>; kernel::DEVICES.len()],
 }
 
 struct Child<'a> {
@@ -120,7 +131,24 @@ impl Child<'_> {
             Step::DieWithParent { signal } => self.die_with_parent(*signal),
             Step::AwaitParent => self.await_parent(),
             Step::WriteOwnMaps { texts, .. } => self.write_own_maps(texts),
-            Step::JoinNamespace { kind, namespace } => {
+            Step::JoinCgroup(group) => enter::join_cgroup(group.fd),
+            Step::HoldTerminal => self.hold_terminal(),
+            Step::KeepTree { tree, path, access } => self.keep_tree(*tree, path, *access),
+            Step::KeepDevices => self.keep_devices(),
+            Step::CopyMounts { private } => self.copy_mounts(*private),
+            Step::ChangeRootTo(folder) => self.change_root_to(folder.fd),
+            Step::ChangeRoot(path) => self.change_root(path),
+            Step::RootVisit => self.root_visit(),
+            Step::ProcOfJoined { target } => self.proc_of_joined(target),
+            Step::Programs {
+                target,
+                content,
+                folders,
+            } => self.programs(target, content, folders),
+            Step::WorkDirTo(folder) => enter::work_dir_to(folder.fd),
+            Step::JoinNamespace {
+                kind, namespace, ..
+            } => {
                 let namespace =
                     self.with.namespaces.get(*namespace).ok_or(Errno::BADF)?;
                 warren_sys::setns(namespace.as_fd(), kind.clone_flag())
@@ -178,10 +206,16 @@ impl Child<'_> {
             Step::OpenTerminal {
                 multiplexer,
                 in_root,
+                held,
                 rows,
                 columns,
             } => {
-                self.open_terminal(multiplexer, *in_root, terminal::size(*rows, *columns))
+                let master = if *held {
+                    self.terminal_of_root()?
+                } else {
+                    self.terminal_at(multiplexer, *in_root)?
+                };
+                self.open_terminal(&master, terminal::size(*rows, *columns))
             }
             Step::EnterRoot => self.enter_root(),
             Step::WorkDir(path) => self.work_dir(path),
@@ -357,6 +391,13 @@ fn loopback() -> Result<()> {
 /// may have thousands of.
 fn leave_open(fd: OwnedFd) {
     let _ = fd.into_raw_fd();
+}
+
+/// Borrows a descriptor that the Spec names.
+fn borrowed(fd: &RawFd) -> BorrowedFd<'_> {
+    // SAFETY: the child has a copy of the caller's table and closes nothing that it does
+    // not own; a number that is not open is EBADF.
+    unsafe { BorrowedFd::borrow_raw(*fd) }
 }
 
 /// Closes every descriptor but one.

@@ -12,6 +12,8 @@ pub enum ErrorKind {
     Spec,
     /// A step failed; what was created is gone again.
     Step,
+    /// A control group could not be joined; nothing else was wrong so far.
+    Cgroup,
     /// The program is not there.
     NotFound,
     /// The program is there and cannot be executed.

@@ -237,6 +237,7 @@ impl Launch<'_> {
         let hints = reasons::of(step, errno, Some(detail), self.plan);
         let error = Error::step(step, errno).hints_of(hints);
         Some(match (step, errno) {
+            (Step::JoinCgroup(_), _) => error.kind_of(ErrorKind::Cgroup),
             (Step::Exec(_), Errno::NOENT) => error.kind_of(ErrorKind::NotFound),
             (Step::Exec(_), _) => error.kind_of(ErrorKind::NotExecutable),
             _ => error,

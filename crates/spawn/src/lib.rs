@@ -30,8 +30,8 @@ pub use plan::Plan;
 pub use process::{Child, Event, Output, TerminalEnd};
 pub use report::Timing;
 pub use spec::{
-    Access, IdMapping, Join, Mount, Namespace, Namespaces, Root, Seccomp, Spec, Terminal,
-    User,
+    Access, Folder, Hop, IdMapping, Join, Mount, Namespace, Namespaces, Open, Root,
+    Seccomp, Spec, Terminal, User,
 };
 pub use step::{Side, Step};
 

@@ -1,5 +1,6 @@
 //! From what is wanted to the ordered steps that make it.
 
+mod enter;
 mod ids;
 mod mounts;
 mod program;
@@ -15,6 +16,7 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::spec::{IdMapping, Mount, Namespace, Root, Seccomp, Spec, Terminal, User};
 use crate::step::{MapLines, MapWriter, Maps, Step};
+pub use enter::MOST_KEPT;
 use program::{c_string, own_text, program};
 
 /// An ordered list of steps, each for one side.
@@ -44,6 +46,7 @@ impl Plan {
             host,
             steps: Vec::new(),
             trees: 0,
+            kept: 0,
         };
         planner.plan()?;
         Ok(Self {
@@ -104,8 +107,22 @@ fn check(spec: &Spec) -> Result<(), Error> {
     let rules = [
         (spec.argv.is_empty(), "no program is given"),
         (
-            !is_new(Kind::Mnt) && (spec.root != Root::Inherit || !spec.mounts.is_empty()),
+            !is_new(Kind::Mnt)
+                && spec.root != Root::Visit
+                && (spec.root != Root::Inherit || !spec.mounts.is_empty()),
             "a root or a mount needs a new mnt namespace",
+        ),
+        (
+            is_new(Kind::Mnt) && spec.root == Root::Visit,
+            "a visit needs a mnt namespace that exists",
+        ),
+        (
+            !enter::is_complete(&spec.route, &spec.namespaces),
+            "a route must lead to each joined namespace once, and to no other",
+        ),
+        (
+            spec.cwd.is_some() && spec.cwd_open.is_some(),
+            "there is one working directory only",
         ),
         (
             spec.hostname.is_some() && !own(Kind::Uts),
@@ -148,6 +165,8 @@ struct Planner<'a> {
     steps: Vec<Step>,
     /// How many trees the parent clones.
     trees: usize,
+    /// How many trees the child takes along.
+    kept: usize,
 }
 
 impl Planner<'_> {
@@ -159,7 +178,7 @@ impl Planner<'_> {
         // it; both are found while the mounts are planned.
         let before = std::mem::take(&mut self.steps);
         self.begin_child(maps.as_ref(), setup.as_ref());
-        self.join_namespaces();
+        self.join()?;
         self.plain_namespaces()?;
         self.mounts()?;
         self.enter()?;
@@ -179,18 +198,6 @@ impl Planner<'_> {
     }
 
     // The begin of the child.
-
-    fn open_namespaces(&mut self) {
-        let spec = self.spec;
-        for kind in spec.namespaces.joined().iter() {
-            if let Namespace::Join(from) = spec.namespaces.get(kind) {
-                self.push(Step::OpenNamespace {
-                    kind,
-                    from: from.clone(),
-                });
-            }
-        }
-    }
 
     fn begin_child(&mut self, maps: Option<&Maps>, setup: Option<&User>) {
         self.die_with_parent();
@@ -219,22 +226,6 @@ impl Planner<'_> {
         }
     }
 
-    /// The user namespace first, since it gives the right to enter the others; the mount
-    /// namespace last, since it changes what paths mean.
-    fn join_namespaces(&mut self) {
-        let joined: Vec<Kind> = self.spec.namespaces.joined().iter().collect();
-        let rank = |kind: &Kind| match kind {
-            Kind::User => 0,
-            Kind::Mnt => 2,
-            _ => 1,
-        };
-        let mut order: Vec<(usize, Kind)> = joined.into_iter().enumerate().collect();
-        order.sort_by_key(|(_, kind)| rank(kind));
-        for (namespace, kind) in order {
-            self.push(Step::JoinNamespace { kind, namespace });
-        }
-    }
-
     fn plain_namespaces(&mut self) -> Result<(), Error> {
         if self.spec.leave_caller {
             self.push(Step::LeaveCaller);
@@ -258,6 +249,9 @@ impl Planner<'_> {
         if spec.root != Root::Inherit {
             self.push(Step::EnterRoot);
         }
+        if let Some(folder) = &spec.cwd_open {
+            self.push(Step::WorkDirTo(folder.clone()));
+        }
         // A new root is entered at its top.
         let at_top = spec.root != Root::Inherit;
         if let Some(path) = spec
@@ -280,6 +274,7 @@ impl Planner<'_> {
         Step::OpenTerminal {
             multiplexer,
             in_root,
+            held: !in_root && self.changes_files(),
             rows,
             columns,
         }
@@ -323,7 +318,7 @@ impl Planner<'_> {
         let Some(user) = self.spec.user.clone() else {
             return Ok(());
         };
-        if setup == Some(&user) {
+        if setup == Some(&user) || self.takes_ids_early() {
             return Ok(());
         }
         let can_set_groups = self.can_set_groups(maps);

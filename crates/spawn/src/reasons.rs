@@ -316,7 +316,7 @@ fn not_executed(
 
 fn is_whole_host(source: &Source) -> bool {
     match source {
-        Source::Path(path) => path.as_bytes() == b"/",
+        Source::Path(path) | Source::Kept(_, path) => path.as_bytes() == b"/",
         Source::Tree(_, path) => path.as_os_str() == "/",
     }
 }

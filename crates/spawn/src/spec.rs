@@ -23,8 +23,17 @@ use warren_namespaces::{IdMap, Kind, NamespaceSet};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Spec {
+    /// Control groups that the process moves itself into before anything else: an open
+    /// `cgroup.procs` each.
+    pub cgroups: Vec<Open>,
     /// Which namespaces are new, joined or inherited.
     pub namespaces: Namespaces,
+    /// The order in which the joined ones are entered; if empty, the user namespace first
+    /// and the mount namespace last.
+    pub route: Vec<Hop>,
+    /// Folders each of which becomes the root in turn, by chroot(2), after the namespaces
+    /// were entered.
+    pub chroot: Vec<Folder>,
     /// The id maps of a new user namespace.
     pub id_map: IdMapping,
     /// What `/` is.
@@ -39,11 +48,17 @@ pub struct Spec {
     pub no_nested_user_namespaces: bool,
     /// The working directory, inside the root; inherited if `None`.
     pub cwd: Option<PathBuf>,
+    /// An open folder as the working directory. One that lies outside of the root is
+    /// refused, since `..` would lead on from there.
+    pub cwd_open: Option<Open>,
     /// The whole environment.
     pub env: Vec<(OsString, OsString)>,
     /// The program and its arguments; a program without a slash is looked for in the
     /// `PATH` of `env`.
     pub argv: Vec<OsString>,
+    /// The program's file, open, instead of one that the first of `argv` names. It cannot
+    /// be a script.
+    pub program: Option<Open>,
     /// Who the process is, in the ids of its user namespace; unchanged if `None`.
     pub user: Option<User>,
     /// Exactly these capabilities, in every set; unchanged if `None`.
@@ -111,8 +126,40 @@ pub enum Join {
     Path(PathBuf),
     /// An open descriptor of the calling process.
     Fd(RawFd),
+    /// The same, with words for it.
+    Open(Open),
     /// That of the process with this id.
     Process(u32),
+}
+
+/// An open descriptor of the calling process, and what it is, for who reads the plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Open {
+    /// Its number.
+    pub fd: RawFd,
+    /// `net:[4026531840]`, `the root of process 12`.
+    pub name: String,
+}
+
+/// One step on the way into namespaces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hop {
+    /// A user namespace that is only passed: it owns what is entered next.
+    Through(Open),
+    /// The joined namespace of this kind.
+    Join(Kind),
+}
+
+/// A folder of the process to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Folder {
+    /// One that is open.
+    Open(Open),
+    /// At this path, in the root that the process has then.
+    Path(PathBuf),
 }
 
 /// What the process does with each kind of namespace.
@@ -235,6 +282,10 @@ pub enum Root {
         /// Where the lower tree is.
         path: PathBuf,
     },
+    /// What is in the root that the process has entered, each at its place, in a copy of
+    /// the mount namespace: what [`Spec::mounts`] adds is seen by the process alone. New
+    /// files directly in the root are not, on either side.
+    Visit,
 }
 
 /// Whether a tree can be written.
@@ -305,6 +356,16 @@ pub enum Mount {
         /// Where it appears.
         target: PathBuf,
     },
+    /// A folder with a link to one program for each file of some folders: the program
+    /// tells by the name under which it is called what is wanted.
+    Programs {
+        /// Where it appears.
+        target: PathBuf,
+        /// What each link says.
+        content: PathBuf,
+        /// The folders, as the process sees them.
+        folders: Vec<PathBuf>,
+    },
     /// Makes a file or folder that may exist there unreadable.
     Mask {
         /// What is hidden.
@@ -323,6 +384,7 @@ impl Mount {
             | Self::Overlay { target, .. }
             | Self::Symlink { target, .. }
             | Self::Proc { target, .. }
+            | Self::Programs { target, .. }
             | Self::Dev { target }
             | Self::Mask { target } => target,
         }

@@ -12,7 +12,7 @@ use warren_mounts::{Node, Target};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
 use warren_sys::CStringArray;
 
-use crate::spec::{Access, Join, User};
+use crate::spec::{Access, Join, Open, User};
 
 /// Who does a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,6 +88,26 @@ pub enum Step {
     },
     /// Waits for the parent's part.
     AwaitParent,
+    /// Moves itself into a control group.
+    JoinCgroup(Open),
+    /// Opens a terminal of the caller's, should the root that is entered have none.
+    HoldTerminal,
+    /// Takes a tree of the caller's along.
+    KeepTree {
+        /// Its number among those.
+        tree: usize,
+        /// Where it is.
+        path: CString,
+        /// Whether it can be written.
+        access: Access,
+    },
+    /// Takes the caller's device files along.
+    KeepDevices,
+    /// Copies the mount namespace, so that it is owned by the user namespace so far.
+    CopyMounts {
+        /// Whether no other process shall see what is mounted next.
+        private: bool,
+    },
     /// Writes its own id maps, of one id each.
     WriteOwnMaps {
         /// The line of uid_map.
@@ -103,6 +123,28 @@ pub enum Step {
         kind: Kind,
         /// Its number among the opened namespaces.
         namespace: usize,
+        /// Whether it is a user namespace that is left again.
+        through: bool,
+    },
+    /// Makes an open folder the root.
+    ChangeRootTo(Open),
+    /// Makes a folder of the root the root.
+    ChangeRoot(CString),
+    /// Makes an empty root and shows in it what is in the one so far.
+    RootVisit,
+    /// Mounts a procfs of the joined pid namespace.
+    ProcOfJoined {
+        /// Where.
+        target: Target,
+    },
+    /// Makes a folder of links.
+    Programs {
+        /// Where.
+        target: Target,
+        /// What each says.
+        content: CString,
+        /// The folders whose files' names they have.
+        folders: Vec<CString>,
     },
     /// Takes the ids that the container is set up with.
     TakeIds {
@@ -216,6 +258,8 @@ pub enum Step {
         multiplexer: CString,
         /// Whether it is in the new root.
         in_root: bool,
+        /// Whether it may be missing: then the terminal that is held is taken.
+        held: bool,
         /// Height in characters.
         rows: u16,
         /// Width in characters.
@@ -225,6 +269,8 @@ pub enum Step {
     EnterRoot,
     /// Goes to the working directory.
     WorkDir(CString),
+    /// Goes to an open folder inside of the root.
+    WorkDirTo(Open),
     /// Sets a resource limit.
     SetRlimit(Rlimit),
     /// Takes capabilities out of the bounding set.
@@ -307,6 +353,8 @@ pub enum MapWriter {
 pub enum Source {
     /// At a path, which it clones itself.
     Path(CString),
+    /// Taken along: its number, and its path for the reader.
+    Kept(usize, CString),
     /// Cloned by the parent: its number, and its path for the reader.
     Tree(usize, PathBuf),
 }
@@ -316,7 +364,9 @@ pub enum Source {
 pub struct Program {
     /// As the user named it.
     pub name: OsString,
-    /// The paths to try, in order.
+    /// The file, if it is open.
+    pub file: Option<Open>,
+    /// The paths to try otherwise, in order.
     pub candidates: Vec<CString>,
     /// Its arguments, the first being its name.
     pub arguments: CStringArray,
@@ -389,7 +439,39 @@ impl fmt::Display for Step {
             Self::WriteOwnMaps { uid, gid, .. } => {
                 write!(f, "write the id maps: uids {uid}, gids {gid}")
             }
-            Self::JoinNamespace { kind, .. } => write!(f, "enter the {kind} namespace"),
+            Self::JoinCgroup(group) => write!(f, "join the control group {}", group.name),
+            Self::HoldTerminal => {
+                f.write_str("open a terminal, should the root to be entered have none")
+            }
+            Self::KeepTree { path, access, .. } => {
+                write!(f, "take {} along{}", text(path), words(*access))
+            }
+            Self::KeepDevices => f.write_str("take the device files along"),
+            Self::CopyMounts { private: true } => {
+                f.write_str("copy the mount namespace, to mount unseen by others")
+            }
+            Self::CopyMounts { private: false } => {
+                f.write_str("copy the mount namespace, to be allowed to clone trees")
+            }
+            Self::JoinNamespace {
+                kind,
+                through: false,
+                ..
+            } => write!(f, "enter the {kind} namespace"),
+            Self::JoinNamespace { kind, .. } => {
+                write!(f, "pass through the {kind} namespace that owns the next")
+            }
+            Self::ChangeRootTo(folder) => write!(f, "make {} the root", folder.name),
+            Self::ChangeRoot(path) => write!(f, "make {} the root", text(path)),
+            Self::RootVisit => f.write_str(
+                "make a root of one's own with all that is in the entered one",
+            ),
+            Self::ProcOfJoined { target } => {
+                write!(f, "mount a procfs of the pid namespace at {target}")
+            }
+            Self::Programs {
+                target, content, ..
+            } => write!(f, "make links to {} in {target}", text(content)),
             Self::TakeIds { user, .. } => write!(f, "become {user}"),
             Self::LeaveCaller => {
                 f.write_str("leave the caller's process group and terminal")
@@ -455,6 +537,7 @@ impl fmt::Display for Step {
             Self::WorkDir(path) => {
                 write!(f, "change to the directory {}", text(path))
             }
+            Self::WorkDirTo(folder) => write!(f, "change to {}", folder.name),
             Self::SetRlimit(limit) => write!(f, "set the resource limit {limit}"),
             Self::DropBounding { keep } => {
                 write!(f, "limit the bounding set to the capabilities {keep}")
@@ -473,7 +556,10 @@ impl fmt::Display for Step {
             Self::Descriptors { keep } => {
                 write!(f, "close all descriptors above 2 but {keep:?}")
             }
-            Self::Exec(program) => write!(f, "execute {}", program.name.display()),
+            Self::Exec(program) => match &program.file {
+                Some(file) => write!(f, "execute {}", file.name),
+                None => write!(f, "execute {}", program.name.display()),
+            },
         }
     }
 }
@@ -492,7 +578,7 @@ fn words(access: Access) -> &'static str {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Path(path) => text(path).fmt(f),
+            Self::Path(path) | Self::Kept(_, path) => text(path).fmt(f),
             Self::Tree(_, path) => path.display().fmt(f),
         }
     }
@@ -503,6 +589,7 @@ impl fmt::Display for Join {
         match self {
             Self::Path(path) => path.display().fmt(f),
             Self::Fd(fd) => write!(f, "of descriptor {fd}"),
+            Self::Open(open) => f.write_str(&open.name),
             Self::Process(pid) => write!(f, "of process {pid}"),
         }
     }

@@ -34,6 +34,21 @@ pub unsafe fn remember(count: i32, arguments: *const *const c_char) {
     LENGTH.store(whole, Ordering::Relaxed);
 }
 
+/// The path by which this program was executed, as execve(2) was given it: `AT_EXECFN`,
+/// getauxval(3).
+#[must_use]
+pub fn executed() -> Option<&'static [u8]> {
+    // SAFETY: getauxval has no precondition.
+    let path = unsafe { libc::getauxval(libc::AT_EXECFN) } as usize;
+    if path == 0 {
+        return None;
+    }
+    let path: *const c_char = std::ptr::with_exposed_provenance(path);
+    // SAFETY: the kernel has put a C string there, at the top of the first stack, where it
+    // stays as long as the process.
+    Some(unsafe { CStr::from_ptr(path) }.to_bytes())
+}
+
 /// Looks in /proc/self/stat for where the argument strings lie, for a program that did
 /// not begin with [`remember`]. Once found, they stay where they are.
 pub fn find() {

@@ -1,6 +1,7 @@
 //! execve(2) from strings prepared beforehand, and _exit(2).
 
 use std::ffi::{CStr, CString, c_char};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::{Errno, check};
 
@@ -55,6 +56,31 @@ pub fn execve(
             path.as_ptr(),
             arguments.pointers.as_ptr(),
             environment.pointers.as_ptr(),
+        )
+    };
+    check(result).err().unwrap_or(Errno::INVAL)
+}
+
+/// Replaces the process by the program that is open as `file`: execveat(2) with
+/// `AT_EMPTY_PATH`, Linux 3.19.
+///
+/// Returns only if that failed, with the reason: `ENOENT` where its loader is not there,
+/// or where it is a script, which cannot be read once `file` is closed at exec.
+#[must_use]
+pub fn execveat(
+    file: BorrowedFd<'_>,
+    arguments: &CStringArray,
+    environment: &CStringArray,
+) -> Errno {
+    // SAFETY: as in execve(); the path is an empty C string.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            arguments.pointers.as_ptr(),
+            environment.pointers.as_ptr(),
+            libc::AT_EMPTY_PATH,
         )
     };
     check(result).err().unwrap_or(Errno::INVAL)

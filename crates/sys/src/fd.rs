@@ -50,6 +50,18 @@ fn highest_possible() -> u32 {
     most as u32 - 1
 }
 
+/// Whether the working directory lies below the root of the process: getcwd(2), which
+/// puts `(unreachable)` in front of a path that does not.
+///
+/// # Errors
+/// `ENOENT` where the folder was removed.
+pub fn is_below_root() -> Result<bool> {
+    let mut path = [0_u8; 4096];
+    // SAFETY: the buffer is live and as long as is said.
+    check(unsafe { libc::syscall(libc::SYS_getcwd, path.as_mut_ptr(), path.len()) })
+        .map(|_| path[0] == b'/')
+}
+
 /// Opens /dev/null as each of the descriptors 0, 1 and 2 that is closed.
 pub fn open_standard_streams() {
     let mut streams = [0, 1, 2].map(|fd| libc::pollfd {

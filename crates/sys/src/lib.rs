@@ -24,10 +24,10 @@ pub mod signal;
 mod statmount;
 
 pub use clone::{CloneArgs, Forked, clone3, fork, setns, unshare};
-pub use exec::{CStringArray, execve, exit_now};
+pub use exec::{CStringArray, execve, execveat, exit_now};
 pub use fd::{
-    close_range, close_range_on_exec, is_alive, is_open, leave_terminal, loopback_up,
-    open_standard_streams,
+    close_range, close_range_on_exec, is_alive, is_below_root, is_open, leave_terminal,
+    loopback_up, open_standard_streams,
 };
 pub use mount::{
     MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID,
@@ -37,7 +37,7 @@ pub use nsfs::{
     MountNamespaceInfo, NamespaceHandle, list_namespaces, mount_namespace_info,
     mount_namespace_next, mount_namespace_previous, namespace_handle, namespace_id,
     namespace_kind, namespace_owner_uid, namespace_parent, namespace_user,
-    open_namespace_handle, socket_namespace, socket_namespace_cookie,
+    open_namespace_handle, pid_from_namespace, socket_namespace, socket_namespace_cookie,
 };
 pub use probe::{Call, probe};
 pub use rustix::io::Errno;

@@ -10,6 +10,7 @@ const NS_GET_USERNS: u64 = 0xb701;
 const NS_GET_PARENT: u64 = 0xb702;
 const NS_GET_NSTYPE: u64 = 0xb703;
 const NS_GET_OWNER_UID: u64 = 0xb704;
+const NS_GET_PID_FROM_PIDNS: u64 = 0x8004_b706;
 const NS_MNT_GET_INFO: u64 = 0x8010_b70a;
 const NS_MNT_GET_NEXT: u64 = 0x8010_b70b;
 const NS_MNT_GET_PREV: u64 = 0x8010_b70c;
@@ -30,6 +31,24 @@ pub fn namespace_user(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
 /// is; `EINVAL` for a kind without hierarchy.
 pub fn namespace_parent(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
     new_fd(fd, NS_GET_PARENT)
+}
+
+/// The number, as the caller's pid namespace counts, of the process that is `pid` in the
+/// pid namespace `fd`: `NS_GET_PID_FROM_PIDNS`, Linux 6.11.
+///
+/// # Errors
+/// `ESRCH` where it has no such process, `ENOTTY` before Linux 6.11.
+pub fn pid_from_namespace(fd: BorrowedFd<'_>, pid: u32) -> Result<u32> {
+    // SAFETY: the request takes its argument as a number.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_ioctl,
+            fd.as_raw_fd(),
+            NS_GET_PID_FROM_PIDNS,
+            pid as c_long,
+        )
+    })
+    .map(|pid| pid as u32)
 }
 
 /// The `CLONE_NEW*` bit of the namespace `fd`: `NS_GET_NSTYPE`, Linux 4.11.

@@ -27,6 +27,8 @@ pub enum Tier {
     Root,
     /// User 0 of a machine that nobody else uses: its settings may be changed.
     Machine,
+    /// User 0 of a machine whose Linux has what the usual one lacks: 6.19 or later.
+    Newer,
 }
 
 /// The tiers that a test belongs to.
@@ -40,6 +42,8 @@ pub enum Tiers {
     Root,
     /// Only as root where settings of the whole machine may be changed.
     Machine,
+    /// Only as root on Linux 6.19 or later.
+    Newer,
 }
 
 impl Tiers {
@@ -50,6 +54,7 @@ impl Tiers {
                 | (Self::User, Tier::User)
                 | (Self::Root, Tier::Root)
                 | (Self::Machine, Tier::Machine)
+                | (Self::Newer, Tier::Newer)
         )
     }
 }
@@ -198,10 +203,10 @@ impl Suite {
                 "programs are missing: apt-get install {packages}"
             )));
         }
-        if tier == Tier::User {
-            check_user_namespaces()
-        } else {
-            Ok(())
+        match tier {
+            Tier::User => check_user_namespaces(),
+            Tier::Newer => check_newer(),
+            Tier::Root | Tier::Machine => Ok(()),
         }
     }
 }
@@ -243,6 +248,16 @@ fn check_user_namespaces() -> io::Result<()> {
          kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns \
          and user.max_user_namespaces",
     ))
+}
+
+/// This kernel lists its namespaces, the newest thing that a test asks for.
+fn check_newer() -> io::Result<()> {
+    match warren_sys::list_namespaces(0, &mut [0; 1]) {
+        Ok(_) => Ok(()),
+        Err(errno) => Err(io::Error::other(format!(
+            "this tier needs Linux 6.19 or later: listns: {errno}"
+        ))),
+    }
 }
 
 /// std also empties the supplementary groups where the user changes.

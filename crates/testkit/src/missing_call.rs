@@ -20,10 +20,12 @@ const CALLS: &[(&str, u32)] = &[
     ("fsconfig", raw::__NR_fsconfig),
     ("fsmount", raw::__NR_fsmount),
     ("fsopen", raw::__NR_fsopen),
+    ("listmount", raw::__NR_listmount),
     ("mount_setattr", raw::__NR_mount_setattr),
     ("move_mount", raw::__NR_move_mount),
     ("open_tree", raw::__NR_open_tree),
     ("openat2", raw::__NR_openat2),
+    ("pidfd_getfd", raw::__NR_pidfd_getfd),
     ("pidfd_open", raw::__NR_pidfd_open),
     ("pidfd_send_signal", raw::__NR_pidfd_send_signal),
 ];

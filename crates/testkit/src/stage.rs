@@ -67,7 +67,7 @@ impl Stage {
             std::env::temp_dir().join(format!("warren-tests.{}", std::process::id()));
         let owner = match tier {
             Tier::User => ordinary_user(),
-            Tier::Root | Tier::Machine => 0,
+            Tier::Root | Tier::Machine | Tier::Newer => 0,
         };
         let stage = Self { folder, owner };
         stage.folder("", 0o755)?;

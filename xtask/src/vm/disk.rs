@@ -1,4 +1,4 @@
-//! Disk images: the guest's system, made once, and the tests, made for each run.
+//! Disk images: a guest's system, made once, and the tests, made for each run.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write;
@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::guest;
+use super::guest::{self, Guest};
 use crate::Result;
 use crate::command::{is_root, output, repository, succeed};
 use crate::test::Binaries;
@@ -19,10 +19,10 @@ pub struct Image {
 
 impl Image {
     /// The image kept in `folder`, made now if there is none of this recipe.
-    pub fn ready(folder: &Path) -> Result<Self> {
-        let kept = folder.join(guest::key());
+    pub fn ready(guest: &Guest, folder: &Path) -> Result<Self> {
+        let kept = folder.join(guest.key());
         if !kept.exists() {
-            make(&kept)?;
+            make(guest, &kept)?;
         }
         Ok(Self {
             disk: kept.join("disk.img"),
@@ -32,7 +32,7 @@ impl Image {
 }
 
 /// Makes the image beside its place and renames it: an interrupted make leaves none.
-fn make(kept: &Path) -> Result<()> {
+fn make(guest: &Guest, kept: &Path) -> Result<()> {
     if !is_root()? {
         return Err(
             "making the virtual machine's disk needs user 0 once: debootstrap".into(),
@@ -44,9 +44,9 @@ fn make(kept: &Path) -> Result<()> {
     }
     let tree = new.join("tree");
     fs::create_dir_all(&tree)?;
-    println!("making a {} tree in {}", guest::SUITE, tree.display());
-    debootstrap(&tree, &new.join("debootstrap.log"))?;
-    configure(&tree)?;
+    println!("making a {} tree in {}", guest.suite, tree.display());
+    debootstrap(guest, &tree, &new.join("debootstrap.log"))?;
+    configure(guest, &tree)?;
     fs::copy(tree.join("vmlinuz"), new.join("vmlinuz"))?;
     make_disk(&tree, &new.join("disk.img"), "1400M")?;
     fs::remove_dir_all(&tree)?;
@@ -54,7 +54,7 @@ fn make(kept: &Path) -> Result<()> {
     Ok(())
 }
 
-fn debootstrap(tree: &Path, log: &Path) -> Result<()> {
+fn debootstrap(guest: &Guest, tree: &Path, log: &Path) -> Result<()> {
     let written = File::create(log)?;
     let mut debootstrap = Command::new("debootstrap");
     debootstrap
@@ -62,7 +62,7 @@ fn debootstrap(tree: &Path, log: &Path) -> Result<()> {
             "--variant=minbase",
             &format!("--include={}", guest::PACKAGES.join(",")),
         ])
-        .args([guest::SUITE.as_ref(), tree.as_os_str()])
+        .args([guest.suite.as_ref(), tree.as_os_str()])
         .arg(mirror()?)
         .stdin(Stdio::null())
         .stdout(written.try_clone()?)
@@ -110,11 +110,11 @@ fn proxy() -> Result<Option<String>> {
 }
 
 /// Makes the tree one that runs the tests and goes off.
-fn configure(tree: &Path) -> Result<()> {
-    for (path, mode, text) in guest::FILES {
+fn configure(guest: &Guest, tree: &Path) -> Result<()> {
+    for (path, mode, text) in guest.files() {
         let path = tree.join(path);
         fs::write(&path, text)?;
-        fs::set_permissions(&path, Permissions::from_mode(*mode))?;
+        fs::set_permissions(&path, Permissions::from_mode(mode))?;
     }
     for (path, line) in guest::LINES {
         let mut file = OpenOptions::new()

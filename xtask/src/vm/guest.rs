@@ -1,7 +1,29 @@
-//! The system inside the virtual machine: its packages and what it does when it boots.
+//! The systems inside the virtual machine: their packages and what they do when they boot.
 
-/// Debian's code name.
-pub const SUITE: &str = "trixie";
+/// A Debian system that runs tests and goes off.
+pub struct Guest {
+    /// Debian's code name.
+    pub suite: &'static str,
+    /// What it runs once it is up.
+    script: &'static str,
+    /// How many closing lines it gives.
+    pub tiers: usize,
+}
+
+/// The system that users have: all tiers but the newer one. Its closing lines are those of
+/// the user tier with and without a range of ids, the root tier, and the machine's own.
+pub const USUAL: Guest = Guest {
+    suite: "trixie",
+    script: include_str!("guest.sh"),
+    tiers: 4,
+};
+
+/// The newest kernel of Debian, for what the usual one lacks: the newer tier alone.
+pub const NEWER: Guest = Guest {
+    suite: "sid",
+    script: include_str!("newer.sh"),
+    tiers: 1,
+};
 
 /// What the tests need, besides `debootstrap --variant=minbase`.
 pub const PACKAGES: &[&str] = &[
@@ -28,16 +50,11 @@ pub const KERNEL_COMMAND_LINE: &str = "root=/dev/nvme0n1 console=ttyS0 rw panic=
 /// The first line that the guest itself says begins with this.
 pub const MARK: &str = "warren-vm:";
 
-/// How many closing lines the guest gives: of the user tier with and without a range of
-/// ids, the root tier, and the machine's own.
-pub const TIERS: usize = 4;
-
-/// Files of the guest: path, mode, text.
-pub const FILES: &[(&str, u32, &str)] = &[
+/// Files of every guest: path, mode, text.
+const FILES: &[(&str, u32, &str)] = &[
     ("etc/hostname", 0o644, "burrow\n"),
     ("etc/fstab", 0o644, "/dev/nvme1n1 /mnt ext4 ro 0 0\n"),
     ("etc/systemd/system/warren-vm.service", 0o644, SERVICE),
-    ("usr/local/sbin/warren-vm", 0o755, include_str!("guest.sh")),
 ];
 
 /// Lines added to files that Debian's packages made: two ordinary users, one with ranges
@@ -83,18 +100,26 @@ StandardError=tty
 TTYPath=/dev/ttyS0
 ";
 
-/// A name for the image that changes with everything it is made of.
-pub fn key() -> String {
-    let files = FILES
-        .iter()
-        .map(|(path, mode, text)| format!("{path}{mode}{text}"));
-    let pairs = LINES
-        .iter()
-        .chain(LINKS)
-        .map(|(path, text)| format!("{path}{text}"));
-    let packages = PACKAGES.iter().map(|name| format!("{name} "));
-    let all: String = files.chain(pairs).chain(packages).collect();
-    format!("{SUITE}-{:016x}", fnv(all.as_bytes()))
+impl Guest {
+    /// Its files: path, mode, text.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, u32, &'static str)> {
+        let script = ("usr/local/sbin/warren-vm", 0o755, self.script);
+        FILES.iter().copied().chain([script])
+    }
+
+    /// A name for the image that changes with everything it is made of.
+    pub fn key(&self) -> String {
+        let files = self
+            .files()
+            .map(|(path, mode, text)| format!("{path}{mode}{text}"));
+        let pairs = LINES
+            .iter()
+            .chain(LINKS)
+            .map(|(path, text)| format!("{path}{text}"));
+        let packages = PACKAGES.iter().map(|name| format!("{name} "));
+        let all: String = files.chain(pairs).chain(packages).collect();
+        format!("{}-{:016x}", self.suite, fnv(all.as_bytes()))
+    }
 }
 
 /// FNV-1a: the same on every machine and Rust version, as std's hasher need not be.

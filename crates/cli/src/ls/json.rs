@@ -33,26 +33,9 @@ struct Member {
     uid: u32,
     comm: String,
     command: Option<String>,
+    label: Option<Name>,
     zombie: bool,
-    label: Option<Named>,
     namespaces: BTreeMap<&'static str, u64>,
-}
-
-/// What a cgroup is called.
-#[derive(Serialize)]
-struct Named {
-    name: String,
-    path: String,
-    containers: Vec<Holding>,
-    pod: Option<String>,
-    unit: Option<String>,
-    user: Option<u32>,
-}
-
-#[derive(Serialize)]
-struct Holding {
-    engine: &'static str,
-    id: String,
 }
 
 #[derive(Serialize)]
@@ -70,7 +53,18 @@ struct Item {
     pid: Option<u32>,
     command: Option<String>,
     name: Option<String>,
+    label: Option<Name>,
     held_by: Vec<By>,
+}
+
+#[derive(Serialize)]
+struct Name {
+    path: String,
+    engine: Option<&'static str>,
+    container: Option<String>,
+    pod: Option<String>,
+    unit: Option<String>,
+    user: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -175,7 +169,20 @@ fn item(snapshot: &Snapshot, namespace: &Namespace) -> Item {
             _ => process.comm.clone(),
         }),
         name: process.map(overview::name_of),
+        label: process.and_then(|process| process.label.as_ref()).map(name),
         held_by: namespace.held_by.iter().map(by).collect(),
+    }
+}
+
+fn name(label: &Label) -> Name {
+    let container = label.container();
+    Name {
+        path: label.path.clone(),
+        engine: container.map(|container| container.engine.name()),
+        container: container.map(|container| container.id.clone()),
+        pod: label.pod.clone(),
+        unit: label.unit.clone(),
+        user: label.user,
     }
 }
 
@@ -187,29 +194,12 @@ fn member(process: &Process, kinds: NamespaceSet) -> Member {
         uid: process.uid,
         comm: process.comm.clone(),
         command: process.command.clone(),
+        label: process.label.as_ref().map(name),
         zombie: process.zombie,
-        label: process.label.as_ref().map(named),
         namespaces: namespaces
             .filter(|(kind, _)| kinds.contains(*kind))
             .map(|(kind, id)| (kind.name(), id.inode))
             .collect(),
-    }
-}
-
-fn named(label: &Label) -> Named {
-    let containers = label.containers.iter();
-    Named {
-        name: label.to_string(),
-        path: label.path.clone(),
-        containers: containers
-            .map(|container| Holding {
-                engine: container.engine.name(),
-                id: container.id.clone(),
-            })
-            .collect(),
-        pod: label.pod.clone(),
-        unit: label.unit.clone(),
-        user: label.user,
     }
 }
 

@@ -65,6 +65,10 @@ impl Graph {
         self.index.get(&inode).map(|at| &self.namespaces[*at])
     }
 
+    pub fn get_mut(&mut self, inode: u64) -> Option<&mut Namespace> {
+        self.index.get(&inode).map(|at| &mut self.namespaces[*at])
+    }
+
     fn place(&mut self, kind: Kind, inode: u64) -> usize {
         let new = self.namespaces.len();
         let at = *self.index.entry(inode).or_insert(new);

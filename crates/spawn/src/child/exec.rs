@@ -1,13 +1,12 @@
 //! From the child to the program.
 
 use std::ffi::CStr;
-use std::os::fd::BorrowedFd;
 
 use rustix::fs::FileType;
 use warren_sys::signal::{self, SignalSet};
 use warren_sys::{Errno, Result};
 
-use super::{Child, Failure};
+use super::{Child, Failure, borrowed};
 use crate::report::Detail;
 use crate::step::Program;
 
@@ -27,10 +26,7 @@ impl Child<'_> {
         // Not now: the end of the pipe must mark the moment of the exec.
         warren_sys::close_range_on_exec(3);
         for fd in keep {
-            // SAFETY: the descriptor is inherited and nobody here owns it; a number
-            // that is not open is EBADF.
-            let fd = unsafe { BorrowedFd::borrow_raw(*fd) };
-            rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;
+            rustix::io::fcntl_setfd(borrowed(fd), rustix::io::FdFlags::empty())?;
         }
         Ok(())
     }
@@ -39,6 +35,20 @@ impl Child<'_> {
 /// Tries each path and says why none could be executed.
 pub(super) fn execute(program: &Program, blocked: SignalSet) -> Failure {
     signal::set_blocked(blocked);
+    if let Some(file) = &program.file {
+        let (arguments, environment) = (&program.arguments, &program.environment);
+        let errno = warren_sys::execveat(borrowed(&file.fd), arguments, environment);
+        // It is there, since it is open: what is not is its loader.
+        let missing = errno == Errno::NOENT;
+        return (
+            errno,
+            if missing {
+                Detail::InterpreterMissing
+            } else {
+                Detail::None
+            },
+        );
+    }
     let mut worst = Errno::NOENT;
     let mut found: Option<&CStr> = None;
     for path in &program.candidates {

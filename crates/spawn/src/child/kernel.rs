@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode};
 use rustix::mount::MountFlags;
 use warren_mounts::{
-    Attributes, Filesystem, Node, Target, attach, bind_here, mount_here,
+    Attributes, Filesystem, Node, Target, attach, attach_at, bind_here, mount_here,
 };
 use warren_sys::{Errno, Result};
 
@@ -14,7 +14,7 @@ use super::Child;
 use super::tree::tmpfs;
 
 /// The device files of a container.
-const DEVICES: [(&CStr, &CStr); 6] = [
+pub const DEVICES: [(&CStr, &CStr); 6] = [
     (c"/dev/null", c"null"),
     (c"/dev/zero", c"zero"),
     (c"/dev/full", c"full"),
@@ -82,10 +82,13 @@ impl Child<'_> {
     /// A user namespace may not make device files, so the host's are shown.
     pub(super) fn devices(&self) -> Result<()> {
         rustix::process::fchdir(self.dev()?)?;
-        for (source, name) in DEVICES {
+        for ((source, name), kept) in DEVICES.iter().zip(&self.fds.devices) {
             let mode = Mode::from_raw_mode(0o444);
-            rustix::fs::mknodat(rustix::fs::CWD, name, FileType::RegularFile, mode, 0)?;
-            bind_here(source, name)?;
+            rustix::fs::mknodat(rustix::fs::CWD, *name, FileType::RegularFile, mode, 0)?;
+            match kept {
+                Some(device) => attach_at(device.as_fd(), rustix::fs::CWD, name)?,
+                None => bind_here(source, name)?,
+            }
         }
         Ok(())
     }

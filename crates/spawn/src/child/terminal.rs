@@ -2,38 +2,74 @@
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::termios::Winsize;
+use warren_mounts::open_in_root;
 use warren_sys::{Errno, Result};
 
 use super::Child;
 
+/// How the multiplexer is opened: every open makes a terminal.
+const MULTIPLEXER: OFlags = OFlags::RDWR.union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
 impl Child<'_> {
-    /// Opens a terminal and sends its master to the parent, which could not open it in
+    /// Opens the multiplexer of the root that is made, or of the caller's.
+    pub(super) fn terminal_at(
+        &self,
+        multiplexer: &CStr,
+        in_root: bool,
+    ) -> Result<OwnedFd> {
+        if in_root {
+            rustix::fs::openat(self.dev()?, multiplexer, MULTIPLEXER, Mode::empty())
+        } else {
+            rustix::fs::open(multiplexer, MULTIPLEXER, Mode::empty())
+        }
+    }
+
+    /// Opens the caller's multiplexer, should the root that is entered have none.
+    pub(super) fn hold_terminal(&mut self) -> Result<()> {
+        self.fds.multiplexer = Some(self.terminal_at(c"/dev/ptmx", false)?);
+        Ok(())
+    }
+
+    /// Opens the multiplexer in the devpts of the root that was entered, so that what
+    /// `tty` says there is true; else takes the one that is held.
+    pub(super) fn terminal_of_root(&mut self) -> Result<OwnedFd> {
+        let held = self.fds.multiplexer.take().ok_or(Errno::BADF)?;
+        Ok(self.devpts_multiplexer().unwrap_or(held))
+    }
+
+    /// Whatever else lies at that place is not opened: it could be anything.
+    fn devpts_multiplexer(&self) -> Result<OwnedFd> {
+        const DEVPTS_SUPER_MAGIC: rustix::fs::FsWord = 0x1cd1;
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let root = rustix::fs::open(c"/", flags, Mode::empty())?;
+        let root = self.fds.root.as_ref().unwrap_or(&root);
+        let folder = open_in_root(root.as_fd(), c"dev/pts", flags | OFlags::DIRECTORY)?;
+        if rustix::fs::fstatfs(&folder)?.f_type != DEVPTS_SUPER_MAGIC {
+            return Err(Errno::NOTTY);
+        }
+        rustix::fs::openat(&folder, c"ptmx", MULTIPLEXER, Mode::empty())
+    }
+
+    /// Makes a terminal and sends its master to the parent, which could not open it in
     /// a devpts that it does not see.
     pub(super) fn open_terminal(
         &mut self,
-        multiplexer: &CStr,
-        in_root: bool,
+        master: &OwnedFd,
         size: Winsize,
     ) -> Result<()> {
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let master = if in_root {
-            rustix::fs::openat(self.dev()?, multiplexer, flags, Mode::empty())?
-        } else {
-            rustix::fs::open(multiplexer, flags, Mode::empty())?
-        };
-        rustix::pty::unlockpt(&master)?;
-        rustix::termios::tcsetwinsize(&master, size)?;
+        rustix::pty::unlockpt(master)?;
+        rustix::termios::tcsetwinsize(master, size)?;
         // By ioctl, not by the name in /dev/pts, which might have been replaced
         // (CVE-2025-52565). Linux 4.13.
         let flags = rustix::pty::OpenptFlags::RDWR
             | rustix::pty::OpenptFlags::NOCTTY
             | rustix::pty::OpenptFlags::CLOEXEC;
-        let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags)?;
+        let slave = rustix::pty::ioctl_tiocgptpeer(master, flags)?;
         let channel = self.with.terminal.ok_or(Errno::BADF)?;
         send_descriptor(channel, master.as_fd())?;
         self.fds.terminal = Some(slave);

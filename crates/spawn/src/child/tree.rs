@@ -23,6 +23,10 @@ impl Child<'_> {
                 warren_mounts::set_attributes(tree.as_fd(), attributes(access), true)?;
                 Ok(tree)
             }
+            Source::Kept(number, _) => {
+                let tree = self.fds.trees.get(*number).and_then(Option::as_ref);
+                rustix::io::fcntl_dupfd_cloexec(tree.ok_or(Errno::BADF)?, 3)
+            }
             // The parent has set the attributes. A copy, since the original is the
             // parent's to close.
             Source::Tree(number, _) => {
@@ -139,7 +143,14 @@ impl Child<'_> {
     /// From here on the old root has no name; then it is gone.
     pub(super) fn enter_root(&mut self) -> Result<()> {
         rustix::process::fchdir(self.root()?)?;
-        warren_sys::pivot_root()?;
+        match warren_sys::pivot_root() {
+            // A root that is no mount, as after chroot(2), cannot be moved away.
+            Err(Errno::INVAL) if self.fds.outer_root.is_some() => {
+                rustix::process::chroot(c".")?;
+                return rustix::process::chdir(c"/");
+            }
+            result => result?,
+        }
         // The old root lies on the new one now; the layers, which the new root covered
         // until it moved, lie on the old one still. Each call takes the topmost.
         if self.fds.layers.take().is_some() {

@@ -7,7 +7,7 @@ use rustix::process::{Pid, PidfdFlags};
 use warren_namespaces::{Kind, NsFd};
 use warren_sys::Errno;
 
-use crate::spec::Join;
+use crate::spec::{Join, Open};
 
 /// Opens the namespace of one kind.
 ///
@@ -20,7 +20,9 @@ pub fn open(
 ) -> Result<OwnedFd, Errno> {
     let namespace = match from {
         Join::Path(path) => NsFd::open(path)?,
-        Join::Fd(number) => NsFd::open(Path::new(&format!("/proc/self/fd/{number}")))?,
+        Join::Fd(number) | Join::Open(Open { fd: number, .. }) => {
+            NsFd::open(Path::new(&format!("/proc/self/fd/{number}")))?
+        }
         Join::Process(pid) => {
             let pidfd = pidfd_of(*pid, processes)?;
             let namespace = NsFd::open(Path::new(&format!("/proc/{pid}/ns/{kind}")))?;

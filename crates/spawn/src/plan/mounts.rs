@@ -27,6 +27,9 @@ impl Planner<'_> {
         if self.is_new(Kind::Mnt) && !cut_off {
             self.push(Step::PrivateMounts);
         }
+        if spec.root == Root::Visit {
+            self.push(Step::CopyMounts { private: true });
+        }
         let overlays = spec
             .mounts
             .iter()
@@ -38,6 +41,7 @@ impl Planner<'_> {
             Root::Inherit if spec.mounts.is_empty() => {}
             Root::Inherit => self.push(Step::RootHere),
             Root::Empty => self.push(Step::RootEmpty),
+            Root::Visit => self.push(Step::RootVisit),
             Root::Tree { path, access } => {
                 folder(path)?;
                 let source = self.source(path, *access, *access == Access::ReadWrite)?;
@@ -53,7 +57,7 @@ impl Planner<'_> {
             }
         }
         spec.mounts.iter().try_for_each(|mount| self.mount(mount))?;
-        if spec.root == Root::Empty && !overlays {
+        if matches!(spec.root, Root::Empty | Root::Visit) && !overlays {
             self.push(Step::SealRoot);
         }
         Ok(())
@@ -96,6 +100,18 @@ impl Planner<'_> {
             }
             Mount::Proc { masked, .. } => self.proc(target, *masked),
             Mount::Dev { .. } => self.dev(target),
+            Mount::Programs {
+                content, folders, ..
+            } => {
+                let folders = folders.iter().map(|path| c_string(path.as_os_str()));
+                let folders = folders.collect::<Result<_, _>>()?;
+                let content = c_string(content.as_os_str())?;
+                self.push(Step::Programs {
+                    target,
+                    content,
+                    folders,
+                });
+            }
             Mount::Mask { .. } => self.push(Step::Mask { target }),
         }
         Ok(())
@@ -104,6 +120,9 @@ impl Planner<'_> {
     /// A procfs shows the processes of the pid namespace of who mounts it; without one
     /// of its own, the container may not mount it and sees the host's.
     fn proc(&mut self, target: Target, masked: bool) {
+        if self.spec.root == Root::Visit {
+            return self.push(Step::ProcOfJoined { target });
+        }
         if !self.is_new(Kind::Pid) {
             let source = Source::Path(c"/proc".to_owned());
             let (node, access) = (Node::Folder, Access::ReadWrite);
@@ -141,6 +160,10 @@ impl Planner<'_> {
         access: Access,
         own: bool,
     ) -> Result<Source, Error> {
+        if self.spec.root == Root::Visit {
+            self.kept += 1;
+            return Ok(Source::Kept(self.kept - 1, c_string(path.as_os_str())?));
+        }
         // In a container of another tool the caller may be root of its user namespace and
         // not own its mounts; but then its ids are the container's, or it could not map.
         let parent_clones = self.host.is_privileged()

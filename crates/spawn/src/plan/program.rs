@@ -24,7 +24,11 @@ pub fn program(spec: &Spec) -> Result<Program, Error> {
             .collect()
     });
     Ok(Program {
-        candidates: candidates(&name, &spec.env)?,
+        file: spec.program.clone(),
+        candidates: match &spec.program {
+            Some(_) => Vec::new(),
+            None => candidates(&name, &spec.env)?,
+        },
         arguments: strings(&mut spec.argv.iter().cloned())?,
         environment: strings(&mut environment)?,
         name,

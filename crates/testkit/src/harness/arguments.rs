@@ -1,4 +1,4 @@
-//! `warren-tests [--tier user|root|machine] [--list] [PART OF A NAME]...`
+//! `warren-tests [--tier user|root|machine|newer] [--list] [PART OF A NAME]...`
 
 use std::ffi::OsString;
 use std::io;
@@ -66,6 +66,7 @@ fn tier(word: Option<&str>) -> io::Result<Tier> {
         Some("user") => Ok(Tier::User),
         Some("root") => Ok(Tier::Root),
         Some("machine") => Ok(Tier::Machine),
+        Some("newer") => Ok(Tier::Newer),
         other => Err(usage(&format!("--tier {}", other.unwrap_or_default()))),
     }
 }
@@ -73,7 +74,7 @@ fn tier(word: Option<&str>) -> io::Result<Tier> {
 fn usage(word: &str) -> io::Error {
     io::Error::other(format!(
         "unknown argument {word}\n\
-         usage: warren-tests [--tier user|root|machine] [--list] [PART OF A NAME]..."
+         usage: warren-tests [--tier user|root|machine|newer] [--list] [PART OF A NAME]..."
     ))
 }
 

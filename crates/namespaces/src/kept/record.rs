@@ -1,0 +1,121 @@
+//! The file that says what is kept: `KEY VALUE` lines, the version first.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use rustix::io::Errno;
+
+use super::HolderId;
+use crate::{Error, Kind, NamespaceSet};
+
+/// Raised when an older reader could not do with what a newer writer writes.
+const VERSION: u32 = 1;
+
+/// What a record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The kinds that are kept.
+    pub kinds: NamespaceSet,
+    /// The process that holds some of them.
+    pub holder: Option<HolderId>,
+}
+
+impl Record {
+    /// Reads a record; `None` where there is no such file.
+    pub fn read(path: &Path) -> Result<Option<Self>, Error> {
+        let object = || path.display().to_string();
+        let text = match std::fs::read_to_string(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            Err(error) => {
+                let errno = Errno::from_io_error(&error).unwrap_or(Errno::INVAL);
+                return Err(Error::new("read", object(), errno));
+            }
+            Ok(text) => text,
+        };
+        let bad = |words| Error::words("read", object(), Errno::INVAL, words);
+        Self::parse(&text).map(Some).map_err(bad)
+    }
+
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let value = |key: &str| {
+            let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+            lines.find_map(|(found, value)| (found == key).then_some(value))
+        };
+        match value("version").map(str::parse) {
+            Some(Ok(VERSION)) => {}
+            Some(Ok(1..)) => return Err("it was written by a newer warren"),
+            _ => return Err("it is no record of kept namespaces"),
+        }
+        let kinds = value("kinds").ok_or("it names no kinds")?;
+        let kinds: Result<NamespaceSet, _> =
+            kinds.split(',').map(str::parse::<Kind>).collect();
+        let holder = value("holder")
+            .map(|holder| HolderId::parse(holder).ok_or("its holder cannot be read"))
+            .transpose()?;
+        Ok(Self {
+            kinds: kinds.map_err(|_| "it names a kind that is unknown here")?,
+            holder,
+        })
+    }
+
+    /// The text of the file.
+    pub fn text(&self) -> String {
+        let mut text = format!("version {VERSION}\nkinds {}\n", self.kinds);
+        if let Some(holder) = &self.holder {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "holder {holder}");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        Record {
+            kinds: [Kind::Net, Kind::Pid].into_iter().collect(),
+            holder: HolderId::parse("12 3400 99 4026531836 0a-b"),
+        }
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let text = record().text();
+        assert_eq!(
+            text,
+            "version 1\nkinds net,pid\nholder 12 3400 99 4026531836 0a-b\n"
+        );
+        assert_eq!(Record::parse(&text), Ok(record()));
+        let holder = None;
+        let bare = Record { holder, ..record() };
+        assert_eq!(Record::parse(&bare.text()), Ok(bare));
+    }
+
+    #[test]
+    fn what_a_later_version_adds_is_passed_over_and_a_later_version_is_not() {
+        let text = record().text() + "colour blue\n";
+        assert_eq!(Record::parse(&text), Ok(record()));
+        let newer = text.replace("version 1", "version 2");
+        assert_eq!(
+            Record::parse(&newer),
+            Err("it was written by a newer warren")
+        );
+    }
+
+    #[test]
+    fn half_a_record_is_none() {
+        for text in [
+            "",
+            "version 1\n",
+            "version 0\nkinds net\n",
+            "version 1\nkinds colour\n",
+            "version 1\nkinds net\nholder 12\n",
+        ] {
+            assert!(Record::parse(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The way into namespaces that exist.
+
+use warren_namespaces::{Kind, NamespaceSet};
+
+use super::Planner;
+use super::program::c_string;
+use crate::error::Error;
+use crate::spec::{
+    Folder, Hop, Join, Mount, Namespace, Namespaces, Root, Terminal, User,
+};
+use crate::step::Step;
+
+/// The trees that a child can take along: it holds them in a place of fixed size.
+pub const MOST_KEPT: usize = 24;
+
+/// Whether a route that is given leads to each joined namespace once.
+pub fn is_complete(route: &[Hop], namespaces: &Namespaces) -> bool {
+    let kinds = route.iter().filter_map(|hop| match hop {
+        Hop::Join(kind) => Some(*kind),
+        Hop::Through(_) => None,
+    });
+    let set: NamespaceSet = kinds.clone().collect();
+    route.is_empty() || set == namespaces.joined() && kinds.count() == set.iter().count()
+}
+
+impl Planner<'_> {
+    /// The parent opens all before any is entered: paths mean something else then.
+    pub(super) fn open_namespaces(&mut self) {
+        for hop in self.route() {
+            let (kind, from) = match hop {
+                Hop::Through(open) => (Kind::User, Join::Open(open)),
+                Hop::Join(kind) => match self.spec.namespaces.get(kind) {
+                    Namespace::Join(from) => (kind, from.clone()),
+                    Namespace::Inherit | Namespace::New => continue,
+                },
+            };
+            self.push(Step::OpenNamespace { kind, from });
+        }
+    }
+
+    /// Without a route, the user namespace first, since it gives the right to enter the
+    /// others; the mount namespace last, since it changes what paths mean.
+    fn route(&self) -> Vec<Hop> {
+        if !self.spec.route.is_empty() {
+            return self.spec.route.clone();
+        }
+        let mut kinds: Vec<Kind> = self.spec.namespaces.joined().iter().collect();
+        kinds.sort_by_key(|kind| match kind {
+            Kind::User => 0,
+            Kind::Mnt => 2,
+            _ => 1,
+        });
+        kinds.into_iter().map(Hop::Join).collect()
+    }
+
+    /// From the caller's control groups, namespaces and root to the others.
+    pub(super) fn join(&mut self) -> Result<(), Error> {
+        for group in &self.spec.cgroups {
+            // As the caller, whose right to move itself is asked for.
+            self.push(Step::JoinCgroup(group.clone()));
+        }
+        if self.spec.terminal != Terminal::Inherit && self.changes_files() {
+            self.push(Step::HoldTerminal);
+        }
+        let route = self.route();
+        // Without privilege here, the right to clone a tree comes with the user namespace,
+        // over mounts that it owns.
+        let last_user = route
+            .iter()
+            .rposition(enters_user)
+            .filter(|_| !self.host.is_privileged());
+        if last_user.is_none() {
+            self.keep(false)?;
+        }
+        for (namespace, hop) in route.iter().enumerate() {
+            let (kind, through) = match hop {
+                Hop::Through(_) => (Kind::User, true),
+                Hop::Join(kind) => (*kind, false),
+            };
+            self.push(Step::JoinNamespace {
+                kind,
+                namespace,
+                through,
+            });
+            if last_user == Some(namespace) {
+                self.keep(true)?;
+            }
+            if kind == Kind::User && !through {
+                self.take_ids();
+            }
+        }
+        self.change_root()
+    }
+
+    /// Takes along what is mounted later.
+    fn keep(&mut self, in_a_copy: bool) -> Result<(), Error> {
+        let spec = self.spec;
+        if spec.root != Root::Visit || spec.mounts.is_empty() {
+            return Ok(());
+        }
+        if in_a_copy {
+            self.push(Step::CopyMounts { private: false });
+        }
+        let mut tree = 0;
+        for mount in &spec.mounts {
+            match mount {
+                Mount::Bind { source, access, .. } => {
+                    let (path, access) = (c_string(source.as_os_str())?, *access);
+                    self.push(Step::KeepTree { tree, path, access });
+                    tree += 1;
+                }
+                Mount::Dev { .. } => self.push(Step::KeepDevices),
+                _ => {}
+            }
+        }
+        if tree > MOST_KEPT {
+            let most = MOST_KEPT;
+            return Err(Error::spec(format!(
+                "at most {most} trees can be taken along"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Root of an entered user namespace is taken at once: what is made and opened from
+    /// there on is its own. Anybody else would lose the right to go on.
+    fn take_ids(&mut self) {
+        if let Some(user) = self.spec.user.clone().filter(|_| self.takes_ids_early()) {
+            let groups = user.groups.is_some().then(Vec::new);
+            self.push(Step::TakeIds { user, groups });
+            // A change of ids clears the parent-death signal.
+            self.die_with_parent();
+        }
+    }
+
+    pub(super) fn takes_ids_early(&self) -> bool {
+        let joins = matches!(self.spec.namespaces.get(Kind::User), Namespace::Join(_));
+        let is_root = |user: &User| {
+            user.uid == 0
+                && user.gid == 0
+                && user.groups.as_ref().is_none_or(Vec::is_empty)
+        };
+        joins && self.spec.user.as_ref().is_some_and(is_root)
+    }
+
+    fn change_root(&mut self) -> Result<(), Error> {
+        for folder in &self.spec.chroot {
+            let step = match folder {
+                Folder::Open(open) => Step::ChangeRootTo(open.clone()),
+                Folder::Path(path) => Step::ChangeRoot(c_string(path.as_os_str())?),
+            };
+            self.push(step);
+        }
+        Ok(())
+    }
+
+    /// Whether the root or the mounts become others that exist already.
+    pub(super) fn changes_files(&self) -> bool {
+        let joins = matches!(self.spec.namespaces.get(Kind::Mnt), Namespace::Join(_));
+        joins || !self.spec.chroot.is_empty()
+    }
+}
+
+fn enters_user(hop: &Hop) -> bool {
+    matches!(hop, Hop::Through(_) | Hop::Join(Kind::User))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joining(kinds: &[Kind]) -> Namespaces {
+        let mut namespaces = Namespaces::default();
+        for kind in kinds {
+            namespaces.set(*kind, Namespace::Join(Join::Process(1)));
+        }
+        namespaces
+    }
+
+    #[test]
+    fn a_route_leads_to_each_joined_namespace_once() {
+        let both = joining(&[Kind::Net, Kind::User]);
+        let [net, user] = [Kind::Net, Kind::User].map(Hop::Join);
+        assert!(is_complete(&[], &both));
+        assert!(is_complete(&[net.clone(), user.clone()], &both));
+        assert!(!is_complete(&[net.clone()], &both));
+        assert!(!is_complete(
+            &[net.clone(), user.clone(), net.clone()],
+            &both
+        ));
+        assert!(!is_complete(&[net, user], &joining(&[Kind::Net])));
+    }
+}
