@@ -10,9 +10,11 @@ mod enter;
 mod gates;
 mod library;
 mod ls;
+mod map;
 mod readme;
 mod run;
 mod unshare;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         doctor::TESTS,
         discovery::TESTS,
     ]);
+    tests.extend([watch::TESTS, map::TESTS]);
     tests.extend([gates::TESTS, library::TESTS, binary::TESTS, readme::TESTS]);
     Suite {
         tests,

@@ -176,11 +176,13 @@ impl Node {
         if self.name == self.command || self.command.is_empty() {
             return self.name.clone();
         }
-        // `sleep: sleep 1000` would say it twice.
-        let program = self.command.split([' ', ':']).next().unwrap_or_default();
-        let program = program.rsplit('/').next().unwrap_or_default();
-        let bare = self.command.trim_start_matches('[').trim_end_matches(']');
-        if program == self.name || bare == self.name {
+        // `sleep: /bin/sleep 1000` would say it twice.
+        let end = self.command.find([' ', ':']).unwrap_or(self.command.len());
+        let (program, rest) = self.command.split_at(end);
+        if program.rsplit('/').next() == Some(&self.name) {
+            return format!("{}{rest}", self.name);
+        }
+        if self.command.trim_matches(['[', ']']) == self.name {
             return self.command.clone();
         }
         format!("{}: {}", self.name, self.command)
@@ -443,7 +445,7 @@ mod tests {
             (node.name, node.command) = (name.to_owned(), command.to_owned());
             node.what()
         };
-        assert_eq!(what("sleep", "/bin/sleep 1000"), "/bin/sleep 1000");
+        assert_eq!(what("sleep", "/bin/sleep 1000"), "sleep 1000");
         assert_eq!(what("nginx", "nginx: master"), "nginx: master");
         assert_eq!(what("kdevtmpfs", "[kdevtmpfs]"), "[kdevtmpfs]");
         assert_eq!(what("docker 3f2a", "sh -c x"), "docker 3f2a: sh -c x");

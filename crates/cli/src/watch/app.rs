@@ -99,6 +99,10 @@ impl App {
         self.items = items;
         self.totals = totals;
         self.lay_out(anchor);
+        // What is searched for may have come just now.
+        if self.mode == Mode::Search {
+            self.to_match();
+        }
     }
 
     /// The item of the selected row.

@@ -240,6 +240,8 @@ impl Session {
         if end.is_none() && (has_result || !succeeded) {
             end = self.await_enter().map_err(no_terminal)?;
         }
+        // What was typed too early was meant for the command.
+        self.keys = Keys::default();
         self.screen.again().map_err(no_terminal)?;
         Ok(end)
     }
