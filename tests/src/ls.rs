@@ -128,7 +128,7 @@ fn a_terminal_gets_no_line_that_it_would_wrap() {
     terminal.type_line("");
     terminal.shows(&format!("{pid} sleep"));
     terminal.shows("[exit 0]");
-    terminal.shows("  ipc user uts");
+    terminal.shows("; ipc user uts");
 }
 
 fn json_has_a_version() {

@@ -167,7 +167,7 @@ fn a_command_has_the_terminal_meanwhile() {
     let (running, _, _) = start_burrower();
     let terminal = screen();
     terminal.type_keys(&["/", "burrower"]);
-    terminal.shows("─ unshare");
+    terminal.shows("─ burrower");
     terminal.type_keys(&["Enter", "e"]);
     eventually("a prompt", || {
         let screen = terminal.screen();

@@ -42,6 +42,8 @@ pub struct Totals {
     pub unreadable: usize,
     /// The time between two looks.
     pub every: Duration,
+    /// Whose namespaces count as nobody's own.
+    pub reference: &'static str,
 }
 
 /// What keys go to.

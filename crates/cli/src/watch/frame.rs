@@ -153,6 +153,7 @@ fn title<'a>(app: &App, paint: Paint) -> Line<'a> {
         processes,
         unreadable,
         every,
+        ..
     } = app.totals;
     let mut text = format!(
         "  {}, {}, every {every:.1?} by {}",
@@ -254,7 +255,10 @@ fn body(canvas: &mut Canvas<'_>, list: Rect, app: &App, paint: Paint) {
     let rows = app.rows.iter().enumerate().skip(app.top);
     for ((at, row), y) in rows.zip(list.y..list.bottom()) {
         let item = &app.items[row.item];
-        canvas.line(y, &row_line(row, item, list.width, paint));
+        canvas.line(
+            y,
+            &row_line(row, item, app.totals.reference, list.width, paint),
+        );
         if at == app.selected {
             canvas.style(y, Style::new().add_modifier(Modifier::REVERSED));
         }
@@ -265,13 +269,19 @@ fn body(canvas: &mut Canvas<'_>, list: Rect, app: &App, paint: Paint) {
     }
 }
 
-fn row_line<'a>(row: &Row, item: &Item, width: u16, paint: Paint) -> Line<'a> {
+fn row_line<'a>(
+    row: &Row,
+    item: &Item,
+    reference: &str,
+    width: u16,
+    paint: Paint,
+) -> Line<'a> {
     let columns = columns(width);
     let mut style = paint.mark(item.mark);
     if !row.is_match {
         style = style.add_modifier(Modifier::DIM);
     }
-    let text = cells(row, item).text(&columns);
+    let text = cells(row, item, reference).text(&columns);
     let what = match row.namespace {
         Some((kind, id)) => words::id(kind, id),
         None => item.node.what(),
@@ -294,7 +304,7 @@ fn row_line<'a>(row: &Row, item: &Item, width: u16, paint: Paint) -> Line<'a> {
     Line::from(spans)
 }
 
-fn cells(row: &Row, item: &Item) -> Cells {
+fn cells(row: &Row, item: &Item, reference: &str) -> Cells {
     let node = &item.node;
     // A namespace's own row stands below one that says all this.
     let is_node = row.namespace.is_none();
@@ -309,16 +319,16 @@ fn cells(row: &Row, item: &Item) -> Cells {
         processes: told(node.processes.to_string()),
         age: told(age::words(item.age)),
         user: told(node.user.clone().unwrap_or("-".to_owned())),
-        namespaces: told(namespaces(item)),
+        namespaces: told(namespaces(item, reference)),
     }
 }
 
 /// `mnt pid +net ipc`: its own, and those that it has in common with others than the
 /// host.
-fn namespaces(item: &Item) -> String {
+fn namespaces(item: &Item, reference: &str) -> String {
     let node = &item.node;
     if node.is_host {
-        return "(the host's)".to_owned();
+        return format!("({reference})");
     }
     let mut text = words::kinds(node.own_kinds()).join(" ");
     for common in &item.common {
@@ -403,6 +413,7 @@ mod tests {
             processes: 7,
             unreadable: 0,
             every: Duration::from_secs(1),
+            reference: "the host's",
         };
         app.refresh(items, totals);
         app

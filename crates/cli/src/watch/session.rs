@@ -125,6 +125,7 @@ impl Session {
             processes: snapshot.processes.len(),
             unreadable: snapshot.unreadable.len(),
             every: self.looks.every(),
+            reference: overview.reference,
         };
         self.app.refresh(items, totals);
     }
