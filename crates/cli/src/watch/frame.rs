@@ -289,14 +289,7 @@ fn row_line<'a>(
     let mut spans = vec![
         Span::styled(text, style),
         Span::styled(row.stem.clone(), paint.dim()),
-        Span::styled(
-            what,
-            if item.node.is_host {
-                style
-            } else {
-                style.patch(paint.bold())
-            },
-        ),
+        Span::styled(what, style),
     ];
     if row.hidden > 0 {
         spans.push(Span::styled(format!(" (+{})", row.hidden), paint.dim()));
