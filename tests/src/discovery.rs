@@ -18,6 +18,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use warren::namespaces::{
     Holder, MountScope, Namespace, NsId, Part, ProcRoot, Scope, Snapshot, View,
 };
@@ -35,6 +36,7 @@ pub const TESTS: &[Test] = tests! {
         a_parent_and_an_owner_without_process_are_found,
         a_mount_in_another_mount_namespace_holds,
         one_process_is_read_without_the_others,
+        the_members_of_one_processes_namespaces_are_counted,
         a_scope_asks_no_more_than_it_says,
         a_label_is_read,
         fork_and_namespace_churn_fails_no_snapshot;
@@ -464,6 +466,37 @@ fn one_process_is_read_without_the_others() {
     drop(burrow);
     let error = Snapshot::of_process(&proc, pid).expect_err("it is gone");
     assert_eq!(error.errno(), rustix::io::Errno::SRCH);
+}
+
+fn the_members_of_one_processes_namespaces_are_counted() {
+    let burrow = Burrow::dig(&["--uts", "--net"], "sleep 1000 & sleep 1000 &");
+    let proc = ProcRoot::open().expect("/proc");
+    let children =
+        fs::read_to_string(format!("/proc/{0}/task/{0}/children", burrow.pid()));
+    let children = children.expect("the shell's children");
+    let children: Vec<i32> = children
+        .split_whitespace()
+        .map(|pid| pid.parse().expect("a pid"))
+        .collect();
+    let last = *children.last().expect("two of them") as u32;
+    let snapshot = Snapshot::of_process_with_members(&proc, last).expect("it is there");
+    for kind in [Kind::Uts, Kind::Net] {
+        let namespace = found(&snapshot, id_of(last, kind));
+        let lowest = (namespace.processes, namespace.pid);
+        assert_eq!(lowest, (3, Some(burrow.pid())));
+    }
+    let first = snapshot.process(burrow.pid()).expect("the lowest is read");
+    assert_eq!(first.command.as_deref(), Some("sleep 1000"));
+    let all = take();
+    let own = id_of(last, Kind::Cgroup);
+    let counted = found(&snapshot, own).processes;
+    assert!(
+        counted.abs_diff(found(&all, own).processes) < 50,
+        "{counted}"
+    );
+    for child in children.into_iter().filter_map(Pid::from_raw) {
+        kill_process(child, Signal::KILL).expect("end it");
+    }
 }
 
 fn a_scope_asks_no_more_than_it_says() {

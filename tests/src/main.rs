@@ -8,9 +8,11 @@ mod discovery;
 mod doctor;
 mod enter;
 mod gates;
+mod keep;
 mod library;
 mod ls;
 mod map;
+mod mount;
 mod readme;
 mod run;
 mod unshare;
@@ -54,16 +56,16 @@ const NEEDED: &[Needed] = &[
 ];
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some(enter::WAIT) {
+        return enter::wait();
+    }
     let mut tests = run::TESTS.to_vec();
-    tests.extend([
-        unshare::TESTS,
-        enter::TESTS,
-        ls::TESTS,
-        doctor::TESTS,
-        discovery::TESTS,
-    ]);
+    tests.extend(enter::TESTS);
+    tests.extend([unshare::TESTS, ls::TESTS, doctor::TESTS, discovery::TESTS]);
     tests.extend([watch::TESTS, map::TESTS]);
     tests.extend([gates::TESTS, library::TESTS, binary::TESTS, readme::TESTS]);
+    tests.extend(keep::TESTS);
+    tests.push(mount::TESTS);
     Suite {
         tests,
         needed: NEEDED,

@@ -115,7 +115,8 @@ fn qemu(image: &Image, tests: &Path) -> Command {
     qemu.args(["-drive", &disk("system", &image.disk, ",snapshot=on")]);
     qemu.args(["-device", "nvme,drive=system,serial=system"]);
     qemu.args(["-drive", &disk("tests", tests, ",readonly=on")]);
-    qemu.args(["-device", "nvme,drive=tests,serial=tests"]);
+    // Not a second NVMe disk: newer kernels number those in the order of their answers.
+    qemu.args(["-device", "virtio-blk-pci,drive=tests,serial=tests"]);
     qemu.args(["-display", "none", "-serial", "stdio", "-monitor", "none"]);
     qemu.args(["-no-reboot", "-nic", "none"]);
     qemu

@@ -10,8 +10,10 @@ mod failure;
 #[cfg(test)]
 mod golden;
 mod json;
+mod keep;
 mod ls;
 mod map;
+mod mount;
 mod overview;
 mod pty;
 mod run;
@@ -49,6 +51,26 @@ const COMMANDS: &[Command] = &[
         name: "enter",
         about: "run a command where a process is, or in namespaces that are kept",
         run: enter::run,
+    },
+    Command {
+        name: "keep",
+        about: "keep namespaces under a name, without a process; list what is kept",
+        run: keep::run,
+    },
+    Command {
+        name: "rm",
+        about: "let kept namespaces go",
+        run: keep::remove,
+    },
+    Command {
+        name: "mount",
+        about: "mount a file or folder into a mount namespace that is in use",
+        run: mount::run,
+    },
+    Command {
+        name: "umount",
+        about: "unmount something there",
+        run: mount::unmount,
     },
     Command {
         name: "ls",

@@ -4,7 +4,7 @@
 //! `cargo run -p warren-namespaces --example list lsns`
 
 use std::error::Error;
-use std::io::{Write, stdout};
+use std::io::{BufWriter, Write, stdout};
 
 use warren_namespaces::{MountScope, ProcRoot, Scope, Snapshot};
 
@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "members" => Snapshot::take_with(&proc, Scope::MEMBERS)?,
         pid => Snapshot::of_process_with_members(&proc, pid.parse()?)?,
     };
-    let mut out = stdout().lock();
+    let mut out = BufWriter::new(stdout().lock());
     for namespace in &snapshot.namespaces {
         let process = namespace.pid.and_then(|pid| snapshot.process(pid));
         let (kind, inode) = (namespace.kind, namespace.id.inode);

@@ -121,6 +121,8 @@ impl<'p> Scan<'p> {
         }
         if is_first {
             let (stat, uid) = (folder.stat()?, folder.uid()?);
+            // The process asked for may have the same, and its command is read as well.
+            self.sets.remove(&namespaces);
             self.add_details(pid, uid, stat, &folder, namespaces);
         }
         Ok(())

@@ -53,7 +53,7 @@ pub const MARK: &str = "warren-vm:";
 /// Files of every guest: path, mode, text.
 const FILES: &[(&str, u32, &str)] = &[
     ("etc/hostname", 0o644, "burrow\n"),
-    ("etc/fstab", 0o644, "/dev/nvme1n1 /mnt ext4 ro 0 0\n"),
+    ("etc/fstab", 0o644, "/dev/vda /mnt ext4 ro 0 0\n"),
     ("etc/systemd/system/warren-vm.service", 0o644, SERVICE),
 ];
 

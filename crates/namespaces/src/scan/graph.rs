@@ -99,10 +99,9 @@ impl Graph {
     /// Fills in one namespace; gives those of its relatives that are new.
     fn tell(&mut self, at: usize, fd: &NsFd) -> Result<Vec<(usize, NsFd)>, Errno> {
         // The process may have moved since its link was read.
-        if fd.id()? != self.namespaces[at].id {
+        if self.tell_id(at, fd)? != self.namespaces[at].id.inode {
             return Err(Errno::NOENT);
         }
-        self.tell_id(at, fd)?;
         if fd.kind() == Kind::Mnt && self.scope.mounts == MountScope::All {
             self.tell_mounts(at, fd)?;
         }
@@ -112,27 +111,27 @@ impl Graph {
         Ok(Vec::new())
     }
 
-    fn tell_id(&mut self, at: usize, fd: &NsFd) -> Result<(), Errno> {
-        if !self.has_ids {
-            return Ok(());
-        }
-        let id = match fd.unique_id() {
-            // An older kernel.
-            Err(Errno::NOTTY) => {
-                self.has_ids = false;
-                return Ok(());
+    /// Notes the number and the handle of what is open; gives its inode.
+    fn tell_id(&mut self, at: usize, fd: &NsFd) -> Result<u64, Errno> {
+        if self.has_ids {
+            // One call for all three.
+            match fd.handle() {
+                // KERNEL(6.18): namespaces have neither before.
+                Err(Errno::OPNOTSUPP) => self.has_ids = false,
+                handle => return Ok(self.note_handle(at, handle?)),
             }
-            id => id?,
-        };
+        }
+        fd.id().map(|id| id.inode)
+    }
+
+    fn note_handle(&mut self, at: usize, handle: NsHandle) -> u64 {
         let namespace = &mut self.namespaces[at];
-        namespace.unique_id = Some(id);
-        // As name_to_handle_at(2) would make it, one call less.
-        namespace.handle = Some(NsHandle {
-            kind: namespace.kind,
-            inode: namespace.id.inode as u32,
-            id,
-        });
-        Ok(())
+        let inode = u64::from(handle.inode);
+        if namespace.id.inode == inode {
+            namespace.unique_id = Some(handle.id);
+            namespace.handle = Some(handle);
+        }
+        inode
     }
 
     fn tell_mounts(&mut self, at: usize, fd: &NsFd) -> Result<(), Errno> {
@@ -185,6 +184,11 @@ impl Graph {
             new.push((at, fd));
         }
         Ok(Some(id))
+    }
+
+    /// Why a namespace could not be asked.
+    pub fn why_untold(&self, inode: u64) -> Option<Errno> {
+        self.index.get(&inode).and_then(|at| self.untold[*at])
     }
 
     /// The namespaces that were seen and could not be asked, and why.

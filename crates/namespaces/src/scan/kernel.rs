@@ -69,9 +69,10 @@ impl Scan<'_> {
     fn take_mounts_of(&mut self, id: NsId) {
         let seen = self.mounts.seen(id.inode);
         let Some(info) = self.graph.mounts.get(&id.inode) else {
-            // KERNEL(6.12), or a namespace that could not be opened.
             if seen.is_none() && self.is_there(id) {
-                self.cannot(Part::MountsOf { id }, Errno::NOSYS);
+                // KERNEL(6.12), unless it could not even be opened.
+                let errno = self.graph.why_untold(id.inode).unwrap_or(Errno::NOSYS);
+                self.cannot(Part::MountsOf { id }, errno);
             }
             return;
         };
