@@ -198,10 +198,10 @@ fn quitting_and_signals_give_the_terminal_back() {
         ("code 0", |terminal, _| terminal.type_keys(&["q"])),
         ("code 0", |terminal, _| terminal.type_keys(&["C-c"])),
         ("code 143", |_, pid| {
-            kill_process(pid, Signal::TERM).expect("kill")
+            kill_process(pid, Signal::TERM).expect("kill");
         }),
         ("code 130", |_, pid| {
-            kill_process(pid, Signal::INT).expect("kill")
+            kill_process(pid, Signal::INT).expect("kill");
         }),
     ];
     for (code, end) in endings {

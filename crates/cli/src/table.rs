@@ -29,7 +29,11 @@ pub enum Align {
 /// All rows side by side, the heading first.
 pub fn side_by_side(rows: &[Row], align: &[Align], width: Option<usize>) -> String {
     let short: Vec<usize> = (0..align.len())
-        .map(|column| widest(rows, |row| row.short.get(column).map_or(0, length)))
+        .map(|column| {
+            widest(rows, |row| {
+                row.short.get(column).map_or(0, |cell| length(cell))
+            })
+        })
         .collect();
     let before: usize = short.iter().map(|width| width + GAP.len()).sum();
     let longest = widest(rows, |row| length(&row.words.join(" ")));
@@ -39,7 +43,7 @@ pub fn side_by_side(rows: &[Row], align: &[Align], width: Option<usize>) -> Stri
     };
     let wrapped = |row: &Row| terminal::wrap(&row.words, " ", words);
     // A single word can be wider than what was left for it.
-    let words = widest(rows, |row| widest(&wrapped(row), length));
+    let words = widest(rows, |row| widest(&wrapped(row), |line| length(line)));
     let mut text = String::new();
     for row in rows {
         let lines = wrapped(row);
@@ -75,7 +79,7 @@ pub fn push_line(text: &mut String, line: &str) {
     text.push('\n');
 }
 
-fn length(text: &String) -> usize {
+fn length(text: &str) -> usize {
     text.chars().count()
 }
 

@@ -103,7 +103,7 @@ impl App {
         self.lay_out(anchor);
         // What is searched for may have come just now.
         if self.mode == Mode::Search {
-            self.to_match();
+            self.go_to_match();
         }
     }
 
@@ -166,7 +166,7 @@ impl App {
             _ => return,
         }
         self.wish();
-        self.to_match();
+        self.go_to_match();
     }
 
     fn tree(&mut self, key: Key) -> Action {
@@ -210,7 +210,7 @@ impl App {
     }
 
     /// Selects the first row that is there for itself, unless such a one is selected.
-    fn to_match(&mut self) {
+    fn go_to_match(&mut self) {
         let is_match = |row: &Row| row.is_match;
         if !self.rows.get(self.selected).is_some_and(is_match)
             && let Some(first) = self.rows.iter().position(is_match)
@@ -223,7 +223,7 @@ impl App {
     fn with_kinds(&mut self, kinds: NamespaceSet) {
         self.wishes.kinds = kinds;
         self.wish();
-        self.to_match();
+        self.go_to_match();
     }
 
     /// The first kind of all is alone; further ones join it.

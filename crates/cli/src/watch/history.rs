@@ -97,7 +97,7 @@ impl History {
             });
         }
         self.has_looked = true;
-        self.last = seen(&overview);
+        self.last = seen(overview);
         self.items(now)
     }
 

@@ -45,10 +45,8 @@ pub fn run(mut looks: Looks, kinds: NamespaceSet) -> Result<u8, Failure> {
     // The first look fails before the screen is taken.
     let first = looks.look()?;
     let before = signal::set_blocked(TAKEN);
-    let session = Session::start(looks, kinds, before);
-    let code = session.map_err(no_terminal)?.run(&first);
-    // The screen is the shell's again.
-    code
+    let session = Session::start(looks, kinds, before).map_err(no_terminal)?;
+    session.run(&first)
 }
 
 fn no_terminal(error: io::Error) -> Failure {
