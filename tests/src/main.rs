@@ -14,6 +14,7 @@ mod keep;
 mod library;
 mod ls;
 mod lsns;
+mod map;
 mod mount;
 mod nsenter;
 mod readme;
@@ -21,6 +22,7 @@ mod run;
 mod show;
 mod unshare;
 mod util_linux;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
     }
     let mut tests = run::TESTS.to_vec();
     tests.extend(enter::TESTS);
+    tests.extend([watch::TESTS, map::TESTS]);
     tests.extend(keep::TESTS);
     tests.extend(lsns::TESTS);
     tests.extend([mount::TESTS, nsenter::TESTS, unshare::TESTS, ls::TESTS]);

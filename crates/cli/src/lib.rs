@@ -11,19 +11,26 @@ mod enter;
 mod explain;
 mod failure;
 mod getopt;
+#[cfg(test)]
+mod golden;
 mod json;
 mod keep;
 mod ls;
 mod lsns;
+mod map;
 mod mount;
 mod nsenter;
+mod overview;
 mod pty;
 mod run;
 mod show;
 mod supervise;
+mod table;
 mod terminal;
 mod unshare;
 mod util_linux;
+mod watch;
+mod words;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -118,6 +125,18 @@ const COMMANDS: &[Command] = &[
         name: "explain",
         about: "say what a kind of namespace isolates, with this machine's facts",
         run: explain::run,
+        personality: false,
+    },
+    Command {
+        name: "watch",
+        about: "show namespaces and processes as they come and go",
+        run: watch::run,
+        personality: false,
+    },
+    Command {
+        name: "map",
+        about: "draw what isolates what: text, SVG, HTML, DOT",
+        run: map::run,
         personality: false,
     },
     Command {

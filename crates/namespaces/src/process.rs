@@ -70,6 +70,18 @@ impl NamespaceIds {
     }
 }
 
+impl FromIterator<(Kind, NsId)> for NamespaceIds {
+    /// The last of a kind counts, and the last's device, since there is one for all.
+    fn from_iter<I: IntoIterator<Item = (Kind, NsId)>>(ids: I) -> Self {
+        let mut set = Self::empty(0);
+        for (kind, id) in ids {
+            set.device = id.device;
+            set.set(kind, id.inode);
+        }
+        set
+    }
+}
+
 /// The namespaces of the process `pid`.
 ///
 /// # Errors

@@ -1,11 +1,15 @@
 //! `--json`: the types whose fields docs/json.md describes.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use warren_namespaces::{
-    Holder, Kind, Label, Namespace, NamespaceSet, Part, Snapshot, Unreadable, View,
+    Holder, Kind, Label, Namespace, NamespaceSet, Part, Process, Snapshot, Unreadable,
+    View,
 };
 
 use crate::failure::Failure;
+use crate::overview;
 
 /// Raised when a field changes its meaning or goes away; new fields do not raise it.
 const VERSION: u32 = 1;
@@ -18,7 +22,20 @@ struct List {
     reference: Option<u32>,
     kernel_list: bool,
     namespaces: Vec<Item>,
+    members: Vec<Member>,
     unreadable: Vec<Hole>,
+}
+
+#[derive(Serialize)]
+struct Member {
+    pid: u32,
+    parent: u32,
+    uid: u32,
+    comm: String,
+    command: Option<String>,
+    label: Option<Name>,
+    zombie: bool,
+    namespaces: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Serialize)]
@@ -35,6 +52,7 @@ struct Item {
     processes: usize,
     pid: Option<u32>,
     command: Option<String>,
+    name: Option<String>,
     label: Option<Name>,
     held_by: Vec<By>,
 }
@@ -122,6 +140,11 @@ pub fn render(snapshot: &Snapshot, kinds: NamespaceSet) -> Result<String, Failur
             .filter(|namespace| kinds.contains(namespace.kind))
             .map(|namespace| item(snapshot, namespace))
             .collect(),
+        members: snapshot
+            .processes
+            .iter()
+            .map(|process| member(process, kinds))
+            .collect(),
         unreadable: snapshot.unreadable.iter().map(hole).collect(),
     };
     crate::json::text(&list)
@@ -145,6 +168,7 @@ fn item(snapshot: &Snapshot, namespace: &Namespace) -> Item {
             Some(command) if !command.is_empty() => command.to_owned(),
             _ => process.comm.clone(),
         }),
+        name: process.map(overview::name_of),
         label: process.and_then(|process| process.label.as_ref()).map(name),
         held_by: namespace.held_by.iter().map(by).collect(),
     }
@@ -159,6 +183,23 @@ fn name(label: &Label) -> Name {
         pod: label.pod.clone(),
         unit: label.unit.clone(),
         user: label.user,
+    }
+}
+
+fn member(process: &Process, kinds: NamespaceSet) -> Member {
+    let namespaces = process.namespaces.iter();
+    Member {
+        pid: process.pid,
+        parent: process.parent,
+        uid: process.uid,
+        comm: process.comm.clone(),
+        command: process.command.clone(),
+        label: process.label.as_ref().map(name),
+        zombie: process.zombie,
+        namespaces: namespaces
+            .filter(|(kind, _)| kinds.contains(*kind))
+            .map(|(kind, id)| (kind.name(), id.inode))
+            .collect(),
     }
 }
 
@@ -204,5 +245,18 @@ fn hole(unreadable: &Unreadable) -> Hole {
         part,
         errno: unreadable.errno.raw_os_error(),
         reason: unreadable.errno.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden;
+    use crate::overview::sample::Sample;
+
+    #[test]
+    fn every_field_of_a_snapshot_is_there() {
+        let text = render(&Sample::labelled().snapshot(), NamespaceSet::ALL);
+        golden::is_as_kept("ls.json", &text.expect("JSON"));
     }
 }

@@ -1,99 +1,175 @@
-//! `--tree`: each user namespace with what it owns.
+//! `--tree`: what stands in what, each with its namespaces and processes.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
-use warren_namespaces::{Kind, Namespace, NamespaceSet, NsId, Snapshot};
+use warren_namespaces::{Process, Snapshot};
 
-use super::{command, count, kept_by, label};
-use crate::terminal;
+use crate::overview::{Key, Node, Overview};
+use crate::terminal::{self, printable};
+use crate::words;
 
-type Children<'a> = HashMap<Option<NsId>, Vec<&'a Namespace>>;
+/// Of more processes with one name than this, the rest is counted.
+const PIDS: usize = 12;
 
 /// The whole tree, without the line on its completeness.
-pub fn render(snapshot: &Snapshot, kinds: NamespaceSet, width: Option<usize>) -> String {
-    let children = if kinds == NamespaceSet::EMPTY.with(Kind::Pid) {
-        let all = |namespace: &&Namespace| namespace.kind == Kind::Pid;
-        children(snapshot, all, |namespace| namespace.parent)
-    } else {
-        // User namespaces are the branches, whatever else is asked for.
-        let kinds = kinds.with(Kind::User);
-        let asked = move |namespace: &&Namespace| kinds.contains(namespace.kind);
-        children(snapshot, asked, |namespace| namespace.owner)
+pub fn render(snapshot: &Snapshot, overview: &Overview, width: Option<usize>) -> String {
+    let mut tree = Tree {
+        overview,
+        processes: processes(snapshot, overview),
+        width: width.unwrap_or(usize::MAX),
+        text: String::new(),
     };
-    let mut text = String::new();
-    for root in children.get(&None).into_iter().flatten() {
-        let mut line = |line: String| {
-            text.push_str(
-                &width.map_or(line.clone(), |width| terminal::cut(&line, width)),
-            );
-            text.push('\n');
-        };
-        line(describe(snapshot, root));
-        branches(snapshot, &children, root.id, "", &mut line);
+    for root in overview.roots() {
+        tree.node(root, "", "");
     }
-    text
+    tree.text
 }
 
-/// By parent; below `None` are those whose parent is out of sight.
-fn children<'a>(
+/// The running processes of each group but the host's, whose are too many.
+fn processes<'a>(
     snapshot: &'a Snapshot,
-    wanted: impl Fn(&&Namespace) -> bool,
-    parent: impl Fn(&Namespace) -> Option<NsId>,
-) -> Children<'a> {
-    let mut children = Children::new();
-    for namespace in snapshot
-        .namespaces
-        .iter()
-        .filter(|namespace| wanted(namespace))
-    {
-        let parent = parent(namespace).filter(|id| snapshot.namespace(*id).is_some());
-        children.entry(parent).or_default().push(namespace);
+    overview: &Overview,
+) -> BTreeMap<usize, Vec<&'a Process>> {
+    let groups = overview.group_of_processes(snapshot);
+    let mut of_node: BTreeMap<usize, Vec<&Process>> = BTreeMap::new();
+    for (process, at) in groups {
+        if !overview.nodes[at].is_host {
+            of_node.entry(at).or_default().push(process);
+        }
     }
-    for list in children.values_mut() {
-        // What is owned comes before the branches that go deeper.
-        list.sort_by_key(|namespace| namespace.kind == Kind::User);
-    }
-    children
+    of_node
 }
 
-/// The kernel nests user and pid namespaces 32 deep at most, so this ends.
-fn branches(
-    snapshot: &Snapshot,
-    children: &Children<'_>,
-    parent: NsId,
-    indent: &str,
-    line: &mut impl FnMut(String),
-) {
-    let list = children.get(&Some(parent)).map_or(&[][..], Vec::as_slice);
-    for (position, namespace) in list.iter().enumerate() {
-        let last = position + 1 == list.len();
-        let (fork, below) = if last {
-            ("└─ ", "   ")
+struct Tree<'a> {
+    overview: &'a Overview,
+    processes: BTreeMap<usize, Vec<&'a Process>>,
+    width: usize,
+    text: String,
+}
+
+impl Tree<'_> {
+    /// `first` leads to the node, `below` to what hangs from it.
+    ///
+    /// The kernel nests user and pid namespaces 32 deep at most, so this ends.
+    fn node(&mut self, at: usize, first: &str, below: &str) {
+        let overview = self.overview;
+        let node = &overview.nodes[at];
+        self.line(&format!("{first}{}", heading(node)));
+        let stem = if node.children.is_empty() {
+            "   "
         } else {
-            ("├─ ", "│  ")
+            "│  "
         };
-        line(format!("{indent}{fork}{}", describe(snapshot, namespace)));
-        let indent = format!("{indent}{below}");
-        branches(snapshot, children, namespace.id, &indent, line);
+        for line in self.details(at) {
+            self.wrapped(&format!("{below}{stem}"), &line);
+        }
+        for (position, child) in node.children.iter().enumerate() {
+            let is_last = position + 1 == node.children.len();
+            let (fork, further) = if is_last {
+                ("└─ ", "   ")
+            } else {
+                ("├─ ", "│  ")
+            };
+            let (first, below) = (format!("{below}{fork}"), format!("{below}{further}"));
+            self.node(*child, &first, &below);
+        }
+    }
+
+    /// Lines of words: ids of the namespaces, then the processes.
+    fn details(&self, at: usize) -> Vec<Vec<String>> {
+        let node = &self.overview.nodes[at];
+        let mut lines = Vec::new();
+        if !node.own.is_empty() {
+            let ids = node.own.iter().map(|(kind, id)| words::id(*kind, *id));
+            lines.push(ids.collect());
+        }
+        for share in self.overview.cross(at) {
+            let with = &self.overview.nodes[share.with];
+            let mut line: Vec<String> = share
+                .kinds
+                .iter()
+                .map(|kind| kind.name().to_owned())
+                .collect();
+            let pid = with.pid.map_or(String::new(), |pid| format!(" ({pid})"));
+            line.push(format!("of {}{pid}", with.name));
+            lines.push(line);
+        }
+        lines.extend(self.process_lines(at));
+        lines
+    }
+
+    /// Those with one name in one line: `nginx 4243 4244`.
+    fn process_lines(&self, at: usize) -> Vec<Vec<String>> {
+        let processes = self.processes.get(&at).map_or(&[][..], Vec::as_slice);
+        let mut of_name: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+        for process in processes {
+            of_name.entry(&process.comm).or_default().push(process.pid);
+        }
+        let mut names: Vec<_> = of_name.into_iter().collect();
+        names.sort_by_key(|(_, pids)| pids.first().copied());
+        let line = |(name, pids): (&str, Vec<u32>)| {
+            let mut line = vec![printable(name)];
+            line.extend(pids.iter().take(PIDS).map(u32::to_string));
+            if pids.len() > PIDS {
+                line.push(format!("and {} more", pids.len() - PIDS));
+            }
+            line
+        };
+        // A single process stands in the heading already.
+        let alone = processes.len() < 2;
+        names.into_iter().filter(|_| !alone).map(line).collect()
+    }
+
+    fn wrapped(&mut self, indent: &str, words: &[String]) {
+        let room = self.width.saturating_sub(indent.chars().count());
+        for line in terminal::wrap(words, " ", room) {
+            self.line(&format!("{indent}{line}"));
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text
+            .push_str(terminal::cut(line, self.width).trim_end());
+        self.text.push('\n');
     }
 }
 
-/// `net:4026532251  3 processes, lowest 4242 sleep 1000`.
-fn describe(snapshot: &Snapshot, namespace: &Namespace) -> String {
-    let label = label(namespace);
-    let maker = match namespace.owner_uid {
-        Some(uid) => format!(" of uid {uid}"),
-        None => String::new(),
-    };
-    let process = namespace.pid.and_then(|pid| snapshot.process(pid));
-    let Some(process) = process.filter(|process| !process.zombie) else {
-        return format!("{label}{maker}  {}", kept_by(snapshot, namespace));
-    };
-    let number = count(namespace.processes, "process", "processes");
-    // The command is known for the lowest pid of every namespace.
-    format!(
-        "{label}{maker}  {number}, lowest {} {}",
-        process.pid,
-        command(process)
-    )
+/// `4242 docker 3f2a, 3 processes of root: nginx`.
+fn heading(node: &Node) -> String {
+    let user = node.user.as_deref().unwrap_or("-");
+    match (node.key, node.pid) {
+        (Key::Group(_), Some(pid)) => {
+            let processes = words::processes(node.processes);
+            let Node { name, command, .. } = node;
+            format!("{pid} {name}, {processes} of {user}: {command}")
+        }
+        _ => format!("{}: {}", node.name, node.command),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use warren_namespaces::NamespaceSet;
+
+    use super::*;
+    use crate::golden;
+    use crate::overview::sample::Sample;
+    use crate::words::Users;
+
+    fn is_as_kept(name: &str, sample: Sample, width: usize) {
+        let snapshot = sample.snapshot();
+        let overview = Overview::new(&snapshot, NamespaceSet::ALL, &Users::default());
+        golden::is_as_kept(name, &render(&snapshot, &overview, Some(width)));
+    }
+
+    #[test]
+    fn a_container_opens_with_its_namespaces_and_processes() {
+        is_as_kept("ls_tree_80.txt", Sample::labelled(), 80);
+        is_as_kept("ls_tree_40.txt", Sample::labelled(), 40);
+    }
+
+    #[test]
+    fn user_and_pid_namespaces_nest() {
+        is_as_kept("ls_tree_nested.txt", Sample::nested(), 60);
+    }
 }

@@ -9,8 +9,8 @@ use warren_namespaces::{
     Target, namespaces_of,
 };
 
-use crate::keep::stores;
 use crate::failure::Failure;
+use crate::keep::stores;
 
 /// The namespaces that are looked at.
 pub struct Subject {
