@@ -201,6 +201,7 @@ impl Folder {
     pub fn root(&self) -> Result<OwnedFd, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::openat(&self.0, c"root", flags, Mode::empty())
+            .map_err(|errno| self.reason(errno))
     }
 
     /// The namespaces of some kinds, and the stat line.
@@ -264,17 +265,24 @@ impl Folder {
             (Kind::Time, true) => c"ns/time_for_children",
             _ => LINKS[kind as usize],
         };
-        match self.open_below(path, OFlags::NONBLOCK) {
-            // What a process that dies at this moment says, too.
-            Err(Errno::ACCESS) => self.stat().and(Err(Errno::ACCESS)),
-            result => result,
+        let opened = self.open_below(path, OFlags::NONBLOCK);
+        opened.map_err(|errno| self.reason(errno))
+    }
+
+    /// Why its links cannot be read: those of a process that dies meanwhile say `EACCES`
+    /// too, and only stat tells which it was.
+    pub fn reason(&self, errno: Errno) -> Errno {
+        match errno {
+            Errno::ACCESS => self.stat().err().unwrap_or(Errno::ACCESS),
+            errno => errno,
         }
     }
 
     /// A folder below: `fd` or `task`.
     pub fn list(&self, name: &CStr) -> Result<Numbered, Errno> {
-        let fd = self.open_below(name, OFlags::DIRECTORY | OFlags::NOFOLLOW)?;
-        Numbered::read(fd)
+        self.open_below(name, OFlags::DIRECTORY | OFlags::NOFOLLOW)
+            .and_then(Numbered::read)
+            .map_err(|errno| self.reason(errno))
     }
 
     fn open_below(&self, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {

@@ -102,11 +102,9 @@ impl<'p> Scan<'p> {
     /// reads the rest of it where it is the first of one.
     fn member(&mut self, pid: u32) -> Result<(), Errno> {
         let folder = Folder::open(self.proc.as_fd(), pid)?;
-        let namespaces = match folder.namespaces(self.graph.device, self.kinds) {
-            // As anywhere: it may just have ended.
-            Err(Errno::ACCESS) => return folder.stat().and(Err(Errno::ACCESS)),
-            result => result?,
-        };
+        let namespaces = folder
+            .namespaces(self.graph.device, self.kinds)
+            .map_err(|errno| folder.reason(errno))?;
         let mut is_first = false;
         for (_, id) in namespaces.iter() {
             let Some(namespace) = self.graph.get_mut(id.inode) else {
@@ -280,7 +278,8 @@ impl<'p> Scan<'p> {
             match list.link(fd) {
                 Ok(Target::Namespace(kind, inode)) if self.kinds.contains(kind) => {
                     let holder = Holder::Descriptor { pid, fd };
-                    self.meet_handle(kind, inode, holder, || list.handle(fd));
+                    let handle = || list.handle(fd).map_err(|errno| folder.reason(errno));
+                    self.meet_handle(kind, inode, holder, handle);
                 }
                 Ok(Target::Socket(inode)) => {
                     if let Some(asked) = &mut owner
@@ -354,11 +353,9 @@ impl<'p> Scan<'p> {
     ) -> Result<(), Errno> {
         let folder = Folder::open(list.fd.as_fd(), tid)?;
         let kinds = self.kinds.both(OF_THREADS);
-        let namespaces = match folder.namespaces(self.graph.device, kinds) {
-            // As for processes: it may just have ended.
-            Err(Errno::ACCESS) => return folder.stat().and(Err(Errno::ACCESS)),
-            result => result?,
-        };
+        let namespaces = folder
+            .namespaces(self.graph.device, kinds)
+            .map_err(|errno| folder.reason(errno))?;
         for (kind, id) in namespaces.different_from(leader) {
             let open = || folder.open_namespace(kind, false);
             let holder = Holder::Thread { pid, tid };
