@@ -114,7 +114,7 @@ impl Files {
             });
         }
         if !self.has("bin") {
-            mounts.push(guest::programs_as("/bin"));
+            mounts.push(guest::bin());
         }
         mounts
     }
