@@ -37,6 +37,7 @@ const OWN_TESTS: &[Test] = tests! {
     Root:
         a_name_of_ip_netns_is_a_target,
         the_targets_control_groups_are_joined,
+        a_container_is_found_by_the_start_of_its_id_and_two_are_told_apart,
         a_mount_namespace_whose_root_is_covered_is_entered_below;
 };
 
@@ -374,8 +375,7 @@ fn a_name_of_ip_netns_is_a_target() {
 struct Groups(Vec<String>);
 
 impl Groups {
-    fn make() -> Self {
-        let name = format!("warren-test-{}", std::process::id());
+    fn make(name: &str) -> Self {
         let places = [
             "/sys/fs/cgroup",
             "/sys/fs/cgroup/unified",
@@ -385,7 +385,7 @@ impl Groups {
         let folders: Vec<String> = places
             .iter()
             .filter(is_group)
-            .map(|place| format!("{place}/{name}:a"))
+            .map(|place| format!("{place}/{name}"))
             .collect();
         for folder in &folders {
             fs::create_dir(folder).expect("make a control group");
@@ -410,7 +410,8 @@ impl Drop for Groups {
 }
 
 fn the_targets_control_groups_are_joined() {
-    let groups = Groups::make();
+    // Only the first two colons of a line of /proc/PID/cgroup divide.
+    let groups = Groups::make(&format!("warren-test-{}:a", std::process::id()));
     let target = unshared(&["--uts"], WAITS);
     groups.add(&target.pid);
     let of = |path: &str| fs::read_to_string(path).expect("control groups");
@@ -423,6 +424,34 @@ fn the_targets_control_groups_are_joined() {
     with("--no-cgroup").says(of("/proc/self/cgroup").trim_end());
     with("--kinds=uts").says(of("/proc/self/cgroup").trim_end());
     drop(target);
+    drop(groups);
+}
+
+fn a_container_is_found_by_the_start_of_its_id_and_two_are_told_apart() {
+    let id = |last: char| format!("{:08x}{}{last}", std::process::id(), "e".repeat(55));
+    let [one, other] = ['1', '2'].map(id);
+    let group = |id: &str| Groups::make(&format!("docker-{id}.scope"));
+    let groups = [group(&one), group(&other)];
+    let targets = ["one", "other"]
+        .map(|name| unshared(&["--uts"], &format!("hostname {name}; {WAITS}")));
+    groups
+        .iter()
+        .zip(&targets)
+        .for_each(|(group, target)| group.add(&target.pid));
+    let enter = |name: &str| run(&mut warren(["enter", name, "--", "uname", "-n"]));
+    enter(&one).says("one");
+    enter(&other).says("other");
+    enter(&one[..12])
+        .is_refused("2 things are called so")
+        .complains(&format!(
+            "it may be docker {one} (process {})",
+            targets[0].pid
+        ))
+        .complains(&format!(
+            "it may be docker {other} (process {})",
+            targets[1].pid
+        ));
+    drop(targets);
     drop(groups);
 }
 

@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = tests! {
         a_root_that_is_read_only_gets_one_too,
         a_root_like_distroless_keeps_its_own_files,
         one_static_program_is_executed_as_it_is,
+        the_working_directory_of_a_visit_can_be_the_targets,
         a_program_that_needs_a_loader_is_refused;
     Root:
         kdevtmpfs_gets_a_shell;
@@ -25,6 +26,24 @@ fn root() -> PathBuf {
     fs::create_dir(&root).expect("make the root");
     fs::copy(staged("warren-tests"), root.join("wait")).expect("copy the program");
     root
+}
+
+fn the_working_directory_of_a_visit_can_be_the_targets() {
+    let target = super::target();
+    let shell = target.enter(&["--shell", "--cwd", "--", "sh", "-c", "pwd; id -u"]);
+    shell.says("/usr/bin\n0");
+    let other = [
+        "--shell",
+        "--user",
+        "0:0",
+        "--workdir",
+        "/etc",
+        "--",
+        "sh",
+        "-c",
+        "pwd",
+    ];
+    target.enter(&other).says("/etc");
 }
 
 /// The program waits in the folder, in namespaces of its own; `mounts` is done before.

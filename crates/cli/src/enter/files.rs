@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
@@ -22,6 +23,8 @@ pub struct Files {
     is_other_root: bool,
     /// The target's working directory, if it is wanted.
     cwd: Option<OwnedFd>,
+    /// Or its path in the root.
+    cwd_path: Option<PathBuf>,
     cwd_name: String,
 }
 
@@ -37,11 +40,15 @@ impl Files {
             Some(pid) => Some(open(entered, proc, pid, "root")?),
             None => None,
         };
-        let cwd = match entered.pid() {
-            _ if !arguments.cwd => None,
-            Some(pid) => Some(open(entered, proc, pid, "cwd")?),
+        let visits = arguments.brings_tools() || arguments.mount_proc;
+        let (mut cwd, mut cwd_path) = (None, None);
+        match entered.pid() {
+            _ if !arguments.cwd => {}
+            // What is open there is no part of a root that is made anew.
+            Some(pid) if visits => cwd_path = Some(path_inside(proc, pid)),
+            Some(pid) => cwd = Some(open(entered, proc, pid, "cwd")?),
             None => return Err(entered.needs_process("--cwd")),
-        };
+        }
         entered.is_alive()?;
         Ok(Self {
             root,
@@ -51,6 +58,7 @@ impl Files {
             is_other_root: entered.enters(Kind::Mnt)
                 || entered_files && has_other_root(entered, proc),
             cwd,
+            cwd_path,
             cwd_name: format!("the working directory of {}", entered.name),
         })
     }
@@ -66,7 +74,8 @@ impl Files {
         if let Some(path) = &arguments.root {
             spec.chroot.push(Folder::Path(path.clone()));
         }
-        spec.cwd.clone_from(&arguments.workdir);
+        let workdir = arguments.workdir.as_ref().or(self.cwd_path.as_ref());
+        spec.cwd = workdir.cloned();
         if let Some(cwd) = &self.cwd {
             spec.cwd_open = Some(Open {
                 fd: cwd.as_raw_fd(),
@@ -105,7 +114,7 @@ impl Files {
             });
         }
         if !self.has("bin") {
-            mounts.push(guest::programs_as("/bin"));
+            mounts.push(guest::bin());
         }
         mounts
     }
@@ -163,14 +172,22 @@ fn open(
     })
 }
 
-/// Whether the target's root is another folder than the root of its mount namespace, as
-/// the kernel names it to the caller.
+/// The working directory of a process as a path in its root; / where it lies outside.
+fn path_inside(proc: &ProcRoot, pid: u32) -> PathBuf {
+    let root = link(proc, pid, "root").unwrap_or_else(|| "/".into());
+    let cwd = link(proc, pid, "cwd");
+    let below = cwd.and_then(|cwd| Some(cwd.strip_prefix(&root).ok()?.to_owned()));
+    Path::new("/").join(below.unwrap_or_default())
+}
+
+/// What a link of a process says, as the kernel names the folder to the caller.
+fn link(proc: &ProcRoot, pid: u32, name: &str) -> Option<PathBuf> {
+    let link = rustix::fs::readlinkat(proc, format!("{pid}/{name}"), Vec::new()).ok()?;
+    Some(OsString::from_vec(link.into_bytes()).into())
+}
+
+/// Whether the target's root is another folder than the root of its mount namespace.
 pub fn has_other_root(entered: &Entered, proc: &ProcRoot) -> bool {
-    let link = |pid: u32| {
-        let link = rustix::fs::readlinkat(proc, format!("{pid}/root"), Vec::new());
-        link.ok()
-            .map(|link| PathBuf::from(link.to_string_lossy().into_owned()))
-    };
-    let theirs = entered.pid().and_then(link);
+    let theirs = entered.pid().and_then(|pid| link(proc, pid, "root"));
     theirs.is_some_and(|theirs| theirs != Path::new("/"))
 }

@@ -61,7 +61,7 @@ pub fn mounts() -> Result<Vec<Mount>, Failure> {
         target: LAUNCHER.into(),
         access: Access::ReadOnly,
     });
-    mounts.push(programs_as(PROGRAMS));
+    mounts.push(programs());
     mounts.push(Mount::Tmpfs {
         target: ALIASES.into(),
         mode: 0o755,
@@ -87,13 +87,22 @@ fn tree(name: &str) -> Option<Mount> {
     })
 }
 
-/// A folder of programs.
-pub fn programs_as(target: &str) -> Mount {
-    let folders = PROGRAM_FOLDERS.map(|name| Path::new(HOST).join(name));
+/// The folder of links. Where /bin is a link itself, its programs are in another folder.
+fn programs() -> Mount {
+    let own = |name: &&&str| !Path::new("/").join(name).is_symlink();
+    let folders = PROGRAM_FOLDERS.iter().filter(own);
     Mount::Programs {
-        target: target.into(),
+        target: PROGRAMS.into(),
         content: LAUNCHER.into(),
-        folders: folders.into(),
+        folders: folders.map(|name| Path::new(HOST).join(name)).collect(),
+    }
+}
+
+/// A /bin for scripts, which name their interpreter by its whole path.
+pub fn bin() -> Mount {
+    Mount::Symlink {
+        content: PROGRAMS.into(),
+        target: "/bin".into(),
     }
 }
 
