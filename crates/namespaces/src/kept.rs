@@ -123,6 +123,7 @@ impl Store {
     /// # Errors
     /// As [`list`](Self::list).
     pub fn find(&self, proc: &ProcRoot, name: &str) -> Result<Option<Kept>, Error> {
+        // Not for a user whom root's store does not let in.
         let there = check_name(name).is_ok()
             && self.exists()?
             && self.folder.join(name).symlink_metadata().is_ok();
@@ -131,7 +132,7 @@ impl Store {
 
     /// Whether the store is there.
     fn exists(&self) -> Result<bool, Error> {
-        if self.folder.symlink_metadata().is_err() {
+        if !folder::is_there(&self.folder)? {
             return Ok(false);
         }
         folder::check(&self.folder, folder::Sticky::Refused).map(|()| true)

@@ -37,7 +37,7 @@ impl Lock {
     /// The same for a store whose parent is there; `None` where it is not.
     pub fn of_existing(folder: &Path) -> Result<Option<Self>, Error> {
         let parent = folder.parent().unwrap_or(folder);
-        if parent.symlink_metadata().is_err() {
+        if !is_there(parent)? {
             return Ok(None);
         }
         Self::take(folder).map(Some)
@@ -90,6 +90,19 @@ pub fn check(folder: &Path, sticky: Sticky) -> Result<(), Error> {
         Err(refused(Errno::PERM, "others than its owner can write it"))
     } else {
         Ok(())
+    }
+}
+
+/// Whether something is there. What cannot be looked at is not taken for missing: who
+/// makes what is missing undoes it later.
+pub fn is_there(path: &Path) -> Result<bool, Error> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => {
+            let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+            Err(Error::new("look at", shown(path), errno))
+        }
     }
 }
 
@@ -155,6 +168,14 @@ mod tests {
         assert_eq!(check(&path, Sticky::Allowed), Ok(()));
         assert!(check(&path, Sticky::Refused).is_err());
         fs::remove_dir(path).expect("empty");
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_not_missing() {
+        assert_eq!(is_there(Path::new("/no/such")), Ok(false));
+        assert_eq!(is_there(Path::new("/proc")), Ok(true));
+        let error = is_there(Path::new("/dev/null/x")).expect_err("below a file");
+        assert_eq!(error.errno(), Errno::NOTDIR);
     }
 
     #[test]

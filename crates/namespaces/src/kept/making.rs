@@ -47,7 +47,7 @@ impl Store {
     ) -> Result<(), Error> {
         check_name(name)
             .map_err(|error| Error::words(KEEP, name, Errno::INVAL, error.to_string()))?;
-        if self.folder.join(name).symlink_metadata().is_ok() {
+        if folder::is_there(&self.folder.join(name))? {
             let words = "namespaces of that name are kept already";
             return Err(Error::words(KEEP, name, Errno::EXIST, words)
                 .hint(format!("`warren rm {name}` lets them go")));

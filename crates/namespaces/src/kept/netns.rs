@@ -23,7 +23,7 @@ pub fn path(name: &str) -> PathBuf {
 
 /// Refuses a name that `ip netns` has.
 pub fn check_free(name: &str) -> Result<(), Error> {
-    if path(name).symlink_metadata().is_err() {
+    if !folder::is_there(&path(name))? {
         return Ok(());
     }
     let words = "a net namespace of that name is there";
@@ -68,7 +68,7 @@ fn is_empty_file(path: &Path) -> bool {
 
 /// Makes the folder if it is missing, and notes what there was before.
 fn prepare(proc: &ProcRoot, store: &Path, folder: &Path) -> Result<(), Error> {
-    let made = if folder.symlink_metadata().is_err() {
+    let made = if !folder::is_there(folder)? {
         "folder"
     } else if !pin::is_mount_point(proc, folder)? {
         "mount"

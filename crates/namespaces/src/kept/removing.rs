@@ -30,7 +30,7 @@ impl Store {
         super::check_name(name).map_err(|_| nothing())?;
         let _lock = Lock::of_existing(&self.folder)?.ok_or_else(nothing)?;
         let folder = self.folder.join(name);
-        if !self.exists()? || folder.symlink_metadata().is_err() {
+        if !self.exists()? || !folder::is_there(&folder)? {
             // Who was killed before it made the name's folder may have made the others.
             remove_store_if_empty(self);
             return Err(nothing());
@@ -77,7 +77,7 @@ fn await_end(pidfd: &OwnedFd) -> Result<(), Errno> {
 pub fn remove_folder(store: &Store, name: &str) -> Result<(), Error> {
     let folder = store.folder.join(name);
     let net = folder.join(Kind::Net.name());
-    if net.symlink_metadata().is_ok() {
+    if folder::is_there(&net)? {
         netns::remove(&net, name)?;
     }
     for kind in Kind::ALL {
