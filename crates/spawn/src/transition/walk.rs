@@ -123,7 +123,8 @@ impl<'a> Walk<'a> {
         }
         let proc = ProcRoot::open().map_err(|error| match error {
             NotProcfs::Open(errno) => errno,
-            NotProcfs::Other => Errno::XDEV,
+            // As its files are not there.
+            NotProcfs::Other => Errno::NOENT,
         })?;
         Ok(self.proc.get_or_init(|| proc))
     }
