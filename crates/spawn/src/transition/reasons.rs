@@ -14,9 +14,12 @@ use crate::reasons::{closed_gates, limit_reached, no_namespace_allowed, proc_cov
 pub fn of(step: &Step, errno: Errno, plan: &Plan) -> Vec<String> {
     match (step, errno) {
         (_, Errno::MFILE) => one("too few descriptors are allowed: raise ulimit -n"),
-        (_, Errno::XDEV) if !matches!(step, Step::OpenCgroups(_)) => {
-            one("what is mounted at /proc is no procfs")
-        }
+        (
+            Step::WriteOwnMap { .. }
+            | Step::WriteOwnSetGroups(_)
+            | Step::ShiftClock { .. },
+            Errno::NOENT,
+        ) => one("there is no procfs at /proc: mount -t proc proc /proc"),
         (Step::Fork | Step::ForkHelper, Errno::DEADLK) => one(
             "a program with threads cannot fork itself: one might hold a lock for ever",
         ),

@@ -1,22 +1,24 @@
 //! The caller, and after a fork the program's process, walk a plan.
 
+mod enter;
+
 use std::cell::OnceCell;
 use std::ffi::{CStr, CString, OsString};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, MountPropagationFlags};
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::Signal;
 use rustix::thread::{Gid, Uid};
-use warren_cgroups::{Cgroup, Hierarchies};
+use warren_cgroups::Cgroup;
 use warren_confine::{CapabilitySet, caps};
 use warren_namespaces::{IdMap, Kind, NamespaceSet, NotProcfs, ProcRoot};
 use warren_sys::Errno;
 
 use super::helper::{self, Helper};
-use super::spec::{Clock, Environment, Identity, Propagation, SetGroups, Source, Target};
+use super::spec::{Clock, Environment, Identity, Propagation, SetGroups};
 use super::step::{MapFile, Side, Step};
 use super::{Failed, Outcome, Plan, wait};
 
@@ -123,7 +125,8 @@ impl<'a> Walk<'a> {
         }
         let proc = ProcRoot::open().map_err(|error| match error {
             NotProcfs::Open(errno) => errno,
-            NotProcfs::Other => Errno::XDEV,
+            // As its files are not there.
+            NotProcfs::Other => Errno::NOENT,
         })?;
         Ok(self.proc.get_or_init(|| proc))
     }
@@ -271,230 +274,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    // The namespaces of others.
-
-    fn open_namespace(&mut self, kind: Kind, from: &Source) -> Walked {
-        let fd = match from {
-            Source::Path(path) => open_file(path)?,
-            Source::Id(id) => super::by_id::open(self.proc()?, kind, *id)?,
-            Source::Socket(number) => self.socket_namespace(*number)?,
-            Source::Owner => self.owner()?,
-        };
-        self.others.push(fd);
-        Ok(())
-    }
-
-    /// Without a pidfd there is a chance that another process has the number by now.
-    fn open_target(&mut self, target: &Target) -> Walked {
-        let pid = i32::try_from(target.pid).ok().and_then(Pid::from_raw);
-        let opened = pid
-            .ok_or(Errno::SRCH)
-            .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()));
-        let kinds = self.plan.wanted.enter.kinds.clone();
-        let pidfd = match opened {
-            Ok(pidfd) => pidfd,
-            // A thread, of which there is no pidfd: EINVAL, and since Linux 6.9 ENOENT.
-            Err(Errno::NOSYS | Errno::INVAL | Errno::NOENT)
-                if target.pidfd_inode.is_none() =>
-            {
-                return self.open_kinds(target.pid, &kinds);
-            }
-            Err(errno) => return Err(errno.into()),
-        };
-        if let Some(inode) = target.pidfd_inode
-            && rustix::fs::fstat(&pidfd)?.st_ino != inode
-        {
-            return Err(Errno::SRCH.into());
-        }
-        if !takes_pidfd() {
-            self.open_kinds(target.pid, &kinds)?;
-            warren_sys::is_alive(pidfd.as_fd())?;
-        }
-        self.target = Some(pidfd);
-        Ok(())
-    }
-
-    fn open_kinds(&mut self, pid: u32, kinds: &[Kind]) -> Walked {
-        for kind in kinds.iter().copied() {
-            let fd = self
-                .open_of_process(&pid.to_string(), kind)
-                .map_err(|errno| {
-                    Stop::Instead(Step::OpenOfTarget { pid, kind }, errno)
-                })?;
-            self.target_kinds.push((kind, fd));
-        }
-        Ok(())
-    }
-
-    fn open_of_process(&self, process: &str, kind: Kind) -> Result<OwnedFd, Errno> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let path = format!("{process}/ns/{kind}");
-        rustix::fs::openat(self.proc()?, path, flags, Mode::empty())
-    }
-
-    fn socket_namespace(&self, number: i32) -> Result<OwnedFd, Errno> {
-        let target = self.target.as_ref().ok_or(Errno::SRCH)?;
-        let flags = rustix::process::PidfdGetfdFlags::empty();
-        let socket = rustix::process::pidfd_getfd(target, number, flags)?;
-        warren_sys::socket_namespace(socket.as_fd())
-    }
-
-    /// The owner of the first namespace that is entered and is no user namespace.
-    fn owner(&self) -> Result<OwnedFd, Errno> {
-        let enter = &self.plan.wanted.enter;
-        let process = enter
-            .target
-            .map_or("self".to_owned(), |target| target.pid.to_string());
-        let no_user = |kind: &&Kind| **kind != Kind::User;
-        let of = match (enter.kinds.iter().find(no_user), self.others.first()) {
-            (Some(kind), _) => self.open_of_process(&process, *kind)?,
-            (None, Some(other)) => other.try_clone().map_err(|_| Errno::MFILE)?,
-            (None, None) => self.open_of_process(&process, Kind::User)?,
-        };
-        warren_sys::namespace_user(of.as_fd())
-    }
-
-    fn enter_target(&mut self, kinds: NamespaceSet, attempt: bool) -> Walked {
-        let entered = self.entered;
-        let left: NamespaceSet = kinds
-            .iter()
-            .filter(|kind| !entered.contains(*kind))
-            .collect();
-        if left.is_empty() {
-            return Ok(());
-        }
-        if !self.target_kinds.is_empty() {
-            return self.enter_one_by_one(left, attempt);
-        }
-        let target = self.target.as_ref().ok_or(Errno::SRCH)?;
-        let enter =
-            |kinds: NamespaceSet| warren_sys::setns(target.as_fd(), kinds.clone_flags());
-        let entered = match enter(left) {
-            Err(Errno::PERM) if !attempt => enter(self.elsewhere(left)?),
-            entered => entered,
-        };
-        match entered {
-            Ok(()) => self.entered = kinds,
-            Err(_) if attempt => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        Ok(())
-    }
-
-    /// Those kinds in which the target is not where the caller is: who has no right to a
-    /// namespace need not enter it if it is in there.
-    fn elsewhere(&self, kinds: NamespaceSet) -> Result<NamespaceSet, Errno> {
-        let target = self.plan.wanted.enter.target.ok_or(Errno::PERM)?;
-        let inode = |process: &str, kind: Kind| {
-            let path = format!("{process}/ns/{kind}");
-            rustix::fs::statat(self.proc()?, path, AtFlags::empty())
-                .map(|stat| stat.st_ino)
-        };
-        let pid = target.pid.to_string();
-        let elsewhere = |kind: &Kind| match (inode("self", *kind), inode(&pid, *kind)) {
-            (Ok(own), Ok(theirs)) => own != theirs,
-            _ => true,
-        };
-        let left: NamespaceSet = kinds.iter().filter(elsewhere).collect();
-        if left.is_empty() {
-            Err(Errno::PERM)
-        } else {
-            Ok(left)
-        }
-    }
-
-    fn enter_one_by_one(&mut self, left: NamespaceSet, attempt: bool) -> Walked {
-        for kind in super::plan::in_order(left) {
-            let number = self
-                .target_kinds
-                .iter()
-                .position(|(other, _)| *other == kind);
-            let (_, fd) = &self.target_kinds[number.ok_or(Errno::BADF)?];
-            match warren_sys::setns(fd.as_fd(), kind.clone_flag()) {
-                Ok(()) => self.entered = self.entered.with(kind),
-                Err(_) if attempt => {}
-                Err(errno) => {
-                    let step = Step::EnterOther {
-                        kind,
-                        number: number.unwrap_or_default(),
-                        attempt,
-                    };
-                    return Err(Stop::Instead(step, errno));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn enter_other(&mut self, kind: Kind, number: usize, attempt: bool) -> Walked {
-        if self.entered_others.contains(&number) {
-            return Ok(());
-        }
-        let fd = self.others.get(number).ok_or(Errno::BADF)?;
-        match warren_sys::setns(fd.as_fd(), kind.clone_flag()) {
-            Ok(()) => {
-                self.entered_others.push(number);
-                Ok(())
-            }
-            Err(_) if attempt => Ok(()),
-            // The owner of the others may be the caller's own.
-            Err(Errno::INVAL) if self.is_own_user_namespace(kind, fd) => Ok(()),
-            Err(errno) => Err(errno.into()),
-        }
-    }
-
-    fn is_own_user_namespace(&self, kind: Kind, fd: &OwnedFd) -> bool {
-        let enter = &self.plan.wanted.enter;
-        let by_owner = enter.others.iter().any(|(_, from)| *from == Source::Owner);
-        let own = self.proc().and_then(|proc| {
-            let stat = rustix::fs::statat(proc, c"self/ns/user", AtFlags::empty())?;
-            Ok(stat.st_ino)
-        });
-        let inode = rustix::fs::fstat(fd).map(|stat| stat.st_ino);
-        kind == Kind::User && by_owner && own == inode
-    }
-
-    // What else is the target's.
-
-    fn read_environment(&mut self, pid: u32) -> Walked {
-        let text = self
-            .proc()?
-            .read(&format!("{pid}/environ"))
-            .map_err(|error| error.errno())?;
-        let variables = text.split(|byte| *byte == 0);
-        // What is no variable would be none to the program either.
-        let variables = variables
-            .filter(|text| text.iter().skip(1).any(|byte| *byte == b'='))
-            .map(|text| OsString::from_vec(text.to_vec()));
-        self.environment = Some(variables.collect());
-        Ok(())
-    }
-
-    fn open_cgroups(&mut self, pid: u32) -> Walked {
-        let proc = self.proc()?;
-        let cgroups = Hierarchies::detect(proc)
-            .and_then(|hierarchies| Cgroup::of_process(&hierarchies, proc, pid));
-        self.cgroups = Some(cgroups.map_err(|error| error.errno())?);
-        Ok(())
-    }
-
-    /// By 0 the kernel means the writer, whatever pid namespaces call it.
-    fn join_cgroups(&self) -> Walked {
-        const SELF: u32 = 0;
-        let cgroups = self.cgroups.as_ref().ok_or(Errno::BADF)?;
-        cgroups.join(SELF).map_err(|error| error.errno().into())
-    }
-
-    fn follow_context(&self, pid: u32) -> Walked {
-        if !Path::new("/sys/fs/selinux/enforce").exists() {
-            return Ok(());
-        }
-        let label = self
-            .proc()?
-            .read(&format!("{pid}/attr/current"))
-            .map_err(|error| error.errno())?;
-        Ok(self.write(c"thread-self/attr/exec", &label)?)
-    }
+    // The caller itself.
 
     fn id(&self, id: Identity, field: &str) -> Result<u32, Errno> {
         match id {
@@ -505,8 +285,6 @@ impl<'a> Walk<'a> {
             }
         }
     }
-
-    // The caller itself.
 
     /// Groups can be given up before a user namespace is entered by who is privileged
     /// here, or in it by who is privileged there.
@@ -635,16 +413,4 @@ fn valid(id: u32) -> Result<u32, Errno> {
         return Err(Errno::INVAL);
     }
     Ok(id)
-}
-
-/// Whether setns(2) takes a pidfd: KERNEL(5.8). Not to be told from its errno, which
-/// before was that of any wrong descriptor.
-fn takes_pidfd() -> bool {
-    let name = rustix::system::uname();
-    let release = name.release().to_string_lossy();
-    let mut numbers = release
-        .split(['.', '-'])
-        .map(|text| text.parse().unwrap_or(0_u32));
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    version >= (5, 8)
 }
