@@ -8,12 +8,16 @@ mod discovery;
 mod doctor;
 mod enter;
 mod gates;
+mod keep;
 mod library;
 mod ls;
 mod lsns;
+mod mount;
+mod nsenter;
 mod readme;
 mod run;
 mod unshare;
+mod util_linux;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -53,16 +57,21 @@ const NEEDED: &[Needed] = &[
 ];
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some(enter::WAIT) {
+        return enter::wait();
+    }
     let mut tests = run::TESTS.to_vec();
-    tests.extend([
-        unshare::TESTS,
-        enter::TESTS,
-        ls::TESTS,
-        doctor::TESTS,
-        discovery::TESTS,
-    ]);
+    tests.extend(enter::TESTS);
+    tests.extend(keep::TESTS);
     tests.extend(lsns::TESTS);
-    tests.extend([gates::TESTS, library::TESTS, binary::TESTS, readme::TESTS]);
+    tests.extend([mount::TESTS, nsenter::TESTS, unshare::TESTS, ls::TESTS]);
+    tests.extend([
+        discovery::TESTS,
+        doctor::TESTS,
+        gates::TESTS,
+        library::TESTS,
+    ]);
+    tests.extend([binary::TESTS, readme::TESTS]);
     Suite {
         tests,
         needed: NEEDED,

@@ -12,7 +12,7 @@ pub const TESTS: &[Test] = tests! {
     User:
         every_command_shown_does_what_is_shown,
         no_command_of_warren_is_shown_that_is_not_run,
-        every_option_of_run_is_told_of_and_no_other;
+        every_option_of_run_and_enter_is_told_of_and_no_other;
 };
 
 /// Name and text of each.
@@ -28,17 +28,21 @@ const CARGO_RUN: &str = "cargo run --release -- ";
 struct Place {
     folder: PathBuf,
     path: String,
+    /// What XDG_RUNTIME_DIR names, as after a login.
+    own: PathBuf,
 }
 
 impl Place {
     fn new(document: &str) -> Self {
         let name = document.replace('/', "-");
+        let own = scratch().join(format!("{name}.run"));
         let (folder, bin) = (scratch().join(&name), scratch().join(name + ".bin"));
+        fs::create_dir(&own).expect("make a folder");
         fs::create_dir(&folder).expect("make a folder");
         fs::create_dir(&bin).expect("make a folder");
         make_warren(&bin.join("warren"));
         let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", bin.display());
-        Self { folder, path }
+        Self { folder, path, own }
     }
 
     /// What a command says on both streams, as a terminal would show it.
@@ -48,6 +52,7 @@ impl Place {
         shell
             .args(["-c", &script])
             .env("PATH", &self.path)
+            .env("XDG_RUNTIME_DIR", &self.own)
             .current_dir(&self.folder);
         run(&mut shell).stdout
     }
@@ -65,6 +70,7 @@ fn make_warren(path: &Path) {
         "case \"$* \" in
             *--map*|*'--share user'*) ;;
             'run '*) shift; set -- run --map single \"$@\" ;;
+            'keep '[!-]*) set -- \"$@\" --map single ;;
         esac"
     };
     let script = format!("#!/bin/sh\n{single}\nexec {warren} \"$@\"\n");
@@ -140,20 +146,26 @@ fn no_command_of_warren_is_shown_that_is_not_run() {
     }
 }
 
-fn every_option_of_run_is_told_of_and_no_other() {
-    let help = run(&mut warren(["run", "--help"])).succeeds().to_owned();
+fn every_option_of_run_and_enter_is_told_of_and_no_other() {
+    for command in ["run", "enter"] {
+        every_option_is_told_of(command, &format!("docs/{command}.md"));
+    }
+}
+
+fn every_option_is_told_of(command: &str, name: &str) {
+    let help = run(&mut warren([command, "--help"])).succeeds().to_owned();
     let options: Vec<&str> = help.lines().filter_map(option_of).collect();
-    assert!(options.len() > 20, "few options in\n{help}");
-    let document = DOCUMENTS.iter().find(|(name, _)| *name == "docs/run.md");
-    let (_, document) = document.expect("docs/run.md");
+    assert!(options.len() > 15, "few options in\n{help}");
+    let document = DOCUMENTS.iter().find(|(found, _)| *found == name);
+    let (_, document) = document.expect("its document");
     // What stands between backticks, in rows and in words.
     let told: Vec<&str> = document.split('`').skip(1).step_by(2).collect();
     let told: Vec<&str> = told.into_iter().filter_map(option_of).collect();
     for option in options.iter().filter(|option| **option != "--help") {
-        assert!(told.contains(option), "docs/run.md has nothing of {option}");
+        assert!(told.contains(option), "{name} has nothing of {option}");
     }
     for option in told {
-        assert!(options.contains(&option), "docs/run.md has {option}");
+        assert!(options.contains(&option), "{name} has {option}");
     }
 }
 

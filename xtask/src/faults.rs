@@ -50,27 +50,45 @@ struct Job {
     has_ranges: bool,
     /// The arguments of `warren`, with `STAGE` for a folder that the user owns.
     arguments: &'static str,
+    /// For what is there to stay, how it is undone.
+    undo: Option<Undo>,
 }
 
-/// All run `true`: what the contained program does is not ours.
+/// What clears away after a job, however far that came.
+struct Undo {
+    /// The arguments of `warren`.
+    arguments: &'static str,
+    /// The process that the job leaves.
+    process: &'static str,
+}
+
+const RM: Option<Undo> = Some(Undo {
+    arguments: "rm faults",
+    process: "warren-keep",
+});
+
+/// Those that run something run `true`: what the contained program does is not ours.
 const JOBS: &[Job] = &[
     Job {
         name: "user",
         as_root: false,
         has_ranges: false,
         arguments: "run --map single -- true",
+        undo: None,
     },
     Job {
         name: "user-host-root",
         as_root: false,
         has_ranges: false,
         arguments: "run --map single --host-root -- true",
+        undo: None,
     },
     Job {
         name: "root",
         as_root: true,
         has_ranges: false,
         arguments: "run -- true",
+        undo: None,
     },
     Job {
         name: "root-overlay",
@@ -78,36 +96,63 @@ const JOBS: &[Job] = &[
         has_ranges: false,
         arguments: "run --host-root=overlay --hostname burrow --tmpfs /mnt \
                     --ro-bind STAGE /srv -- true",
+        undo: None,
     },
     Job {
         name: "user-ranges",
         as_root: false,
         has_ranges: true,
         arguments: "run --host-root -- true",
+        undo: None,
     },
     Job {
         name: "user-terminal",
         as_root: false,
         has_ranges: false,
         arguments: "run --map single --host-root -t -- true",
+        undo: None,
     },
     Job {
         name: "root-user",
         as_root: true,
         has_ranges: false,
         arguments: "run --host-root --user 1:1 --cap-add net_raw -- true",
+        undo: None,
     },
     Job {
         name: "user-bare",
         as_root: false,
         has_ranges: false,
         arguments: "run --map single --host-root --no-init --share net,uts -- true",
+        undo: None,
     },
     Job {
         name: "user-unshare",
         as_root: false,
         has_ranges: false,
         arguments: "unshare --all --map-root-user --mount-proc -- true",
+        undo: None,
+    },
+    Job {
+        name: "user-keep",
+        as_root: false,
+        has_ranges: false,
+        arguments: "keep faults --map single",
+        undo: RM,
+    },
+    Job {
+        name: "root-keep",
+        as_root: true,
+        has_ranges: false,
+        arguments: "keep faults",
+        undo: RM,
+    },
+    Job {
+        name: "root-keep-user",
+        as_root: true,
+        has_ranges: false,
+        arguments: "keep faults --kinds user,uts",
+        undo: RM,
     },
 ];
 
@@ -246,7 +291,9 @@ impl Breaker {
     fn targets(&self, job: &Job) -> Result<Vec<Target>> {
         // The first run may make what lasts, /run/warren for one; it is not the fault's.
         self.trace(job, job.arguments, None)?;
+        self.undo(job)?;
         let whole = self.trace(job, job.arguments, None)?;
+        self.undo(job)?;
         if whole.exit_code() != Some(0) {
             return Err(
                 format!("{} does not work without faults: {whole}", job.name).into(),
@@ -274,7 +321,12 @@ impl Breaker {
         before: &mut Machine,
     ) -> Result<std::result::Result<&'static str, String>> {
         let trace = self.trace(job, job.arguments, Some((target, fault)))?;
-        let verdict = Outcome::of(&trace, target, fault).verdict();
+        let leaves = job.undo.as_ref().map(|undo| undo.process);
+        let outcome = Outcome::of(&trace, target, fault).leaving(leaves);
+        let verdict = outcome.verdict().and_then(|kind| {
+            let undone = self.undo(job).map_err(|error| error.to_string());
+            undone.map(|()| kind)
+        });
         let after = Machine::settled(&self.own(), before);
         let changes = after.changes_since(before);
         *before = after;
@@ -282,6 +334,16 @@ impl Breaker {
             return Ok(Err(format!("the machine changed: {}", changes.join("; "))));
         }
         Ok(verdict)
+    }
+
+    /// Clears away what a job has left; there may be nothing.
+    fn undo(&self, job: &Job) -> Result<()> {
+        let Some(undo) = &job.undo else { return Ok(()) };
+        let trace = self.trace(job, undo.arguments, None)?;
+        if trace.exit_code() == Some(0) || trace.says("nothing of that name is kept") {
+            return Ok(());
+        }
+        Err(format!("warren {}: {trace}", undo.arguments).into())
     }
 
     /// Runs `warren` under the tracer.

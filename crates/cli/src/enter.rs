@@ -6,6 +6,8 @@ mod files;
 pub mod guest;
 mod target;
 
+pub use credentials::root_of_process;
+
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
@@ -93,10 +95,9 @@ struct Arguments {
         value_name = "FILE",
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = "",
         help_heading = "Files"
     )]
-    shell: Option<PathBuf>,
+    shell: Option<Option<PathBuf>>,
 
     /// What is entered
     #[arg(value_name = "TARGET")]
@@ -109,16 +110,12 @@ struct Arguments {
 impl Arguments {
     /// Whether the host's programs are brought along.
     fn brings_tools(&self) -> bool {
-        self.shell
-            .as_ref()
-            .is_some_and(|file| file.as_os_str().is_empty())
+        matches!(self.shell, Some(None))
     }
 
     /// The file that is executed as it is.
     fn program(&self) -> Option<&PathBuf> {
-        self.shell
-            .as_ref()
-            .filter(|file| !file.as_os_str().is_empty())
+        self.shell.as_ref()?.as_ref()
     }
 }
 
@@ -235,31 +232,39 @@ fn cgroup(
     entered: &Entered,
     proc: &ProcRoot,
 ) -> Result<Option<Cgroup>, Failure> {
-    let asked = arguments.cgroup || (arguments.kinds.is_empty() && !arguments.no_cgroup);
-    let Some(pid) = entered.pid().filter(|_| asked) else {
-        if arguments.cgroup {
-            return Err(wrap(&entered.name, "a control group takes a process")
-                .hint("name a process that is in it"));
-        }
-        return Ok(None);
+    let opened = match open_cgroup(arguments, entered, proc) {
+        None if arguments.cgroup => return Err(entered.needs_process("--cgroup")),
+        None => return Ok(None),
+        Some(opened) => opened,
     };
-    let opened = Hierarchies::detect(proc).and_then(|mounted| {
-        // What is in no group has none to share; to join the first would only free the
-        // command from the limits of the caller's.
-        if !arguments.cgroup && warren_cgroups::is_in_none(&mounted, proc, pid)? {
-            return Ok(None);
-        }
-        let cgroup = Cgroup::of_process(&mounted, proc, pid)?;
-        Ok((!cgroup.is_own()).then_some(cgroup))
-    });
     match opened {
         Err(error) if !arguments.cgroup => {
             note_cgroup(&error)?;
             Ok(None)
         }
         Err(error) => Err(wrap(&entered.name, error)),
-        Ok(cgroup) => Ok(cgroup),
+        Ok(cgroup) => Ok((!cgroup.is_own()).then_some(cgroup)),
     }
+}
+
+/// Opens the target's control groups, if they are to be joined at all.
+fn open_cgroup(
+    arguments: &Arguments,
+    entered: &Entered,
+    proc: &ProcRoot,
+) -> Option<Result<Cgroup, warren_cgroups::Error>> {
+    let asked = arguments.cgroup || (entered.whole && !arguments.no_cgroup);
+    let pid = entered.pid().filter(|_| asked)?;
+    let open = || {
+        let mounted = Hierarchies::detect(proc)?;
+        // What is in no group has none to share; to join the first would only free the
+        // command from the limits of the caller's.
+        if !arguments.cgroup && warren_cgroups::is_in_none(&mounted, proc, pid)? {
+            return Ok(None);
+        }
+        Cgroup::of_process(&mounted, proc, pid).map(Some)
+    };
+    open().transpose()
 }
 
 /// Without --cgroup the command matters more than whose limits hold for it.

@@ -83,6 +83,13 @@ impl From<warren_namespaces::Error> for Failure {
     }
 }
 
+/// What it says, without its program and hints.
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 impl From<clap::Error> for Failure {
     /// clap's own text already has usage and suggestions; `--help` goes to standard
     /// output with code 0.

@@ -9,13 +9,17 @@ mod enter;
 mod failure;
 mod getopt;
 mod json;
+mod keep;
 mod ls;
 mod lsns;
+mod mount;
+mod nsenter;
 mod pty;
 mod run;
 mod supervise;
 mod terminal;
 mod unshare;
+mod util_linux;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -42,14 +46,44 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "unshare",
-        about: "run a command in new namespaces of some kinds",
+        about: "run a program in new namespaces of some kinds, as unshare(1)",
         run: unshare::run,
-        personality: false,
+        personality: true,
+    },
+    Command {
+        name: "nsenter",
+        about: "run a program in namespaces of a process or file, as nsenter(1)",
+        run: nsenter::run,
+        personality: true,
     },
     Command {
         name: "enter",
         about: "run a command where a process is, or in namespaces that are kept",
         run: enter::run,
+        personality: false,
+    },
+    Command {
+        name: "keep",
+        about: "keep namespaces under a name, without a process; list what is kept",
+        run: keep::run,
+        personality: false,
+    },
+    Command {
+        name: "rm",
+        about: "let kept namespaces go",
+        run: keep::remove,
+        personality: false,
+    },
+    Command {
+        name: "mount",
+        about: "mount a file or folder into a mount namespace that is in use",
+        run: mount::run,
+        personality: false,
+    },
+    Command {
+        name: "umount",
+        about: "unmount something there",
+        run: mount::unmount,
         personality: false,
     },
     Command {

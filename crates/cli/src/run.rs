@@ -364,7 +364,7 @@ fn ordered_mounts(
     Ok(mounts)
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+pub fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path).map_err(|error| {
         Failure::usage(format!(
             "the path '{}': {}",

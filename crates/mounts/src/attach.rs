@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, Mode, OFlags};
-use rustix::mount::{MountFlags, MoveMountFlags};
+use rustix::mount::{MountFlags, MoveMountFlags, UnmountFlags};
 
 use crate::{Errno, Result, Target, open_in_root};
 
@@ -49,6 +49,57 @@ pub fn attach(
         (Node::File, true) => Err(Errno::ISDIR),
         _ => attach_over(mount, place.as_fd()),
     }
+}
+
+/// Attaches `mount` at `target` below `root` and nowhere else: a symlink there is not
+/// followed. Only with `make` is the target made where it is missing.
+///
+/// # Errors
+/// `ENOENT` where it is missing, `ELOOP` for a symlink; else as [`attach`].
+pub fn attach_exactly(
+    mount: BorrowedFd<'_>,
+    root: BorrowedFd<'_>,
+    target: &Target,
+    node: Node,
+    make_it: bool,
+) -> Result<()> {
+    let place = match open_exactly(root, target) {
+        Err(Errno::NOENT) if make_it => {
+            let parent = ensure_parent(root, target)?;
+            let dir = parent.as_ref().map_or(root, OwnedFd::as_fd);
+            match make(dir, target.name(), node) {
+                Ok(()) | Err(Errno::EXIST) => open_exactly(root, target)?,
+                Err(errno) => return Err(errno),
+            }
+        }
+        other => other?,
+    };
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(&place)?.st_mode);
+    match (node, kind) {
+        (_, FileType::Symlink) => Err(Errno::LOOP),
+        (Node::File, FileType::Directory) => Err(Errno::ISDIR),
+        (Node::Folder, kind) if kind != FileType::Directory => Err(Errno::NOTDIR),
+        _ => attach_over(mount, place.as_fd()),
+    }
+}
+
+fn open_exactly(root: BorrowedFd<'_>, target: &Target) -> Result<OwnedFd> {
+    open_in_root(root, target.path(), OFlags::PATH | OFlags::NOFOLLOW)
+}
+
+/// Unmounts what is mounted at `target` below `root`, which must be neither a symlink nor
+/// in use. The working directory of the process is the target's folder afterwards.
+///
+/// # Errors
+/// `EINVAL` where it is no mount point, `EBUSY` where it is in use.
+pub fn detach_exactly(root: BorrowedFd<'_>, target: &Target) -> Result<()> {
+    let parent = match target.parent() {
+        None => None,
+        Some(path) => Some(open_in_root(root, path, OFlags::PATH | OFlags::DIRECTORY)?),
+    };
+    // umount2(2) takes no descriptor of a folder.
+    rustix::process::fchdir(parent.as_ref().map_or(root, OwnedFd::as_fd))?;
+    rustix::mount::unmount(target.name(), UnmountFlags::NOFOLLOW)
 }
 
 fn is_folder(place: &OwnedFd) -> Result<bool> {

@@ -18,7 +18,8 @@ mod resolve;
 mod target;
 
 pub use attach::{
-    Node, attach, attach_at, attach_over, bind_here, ensure, ensure_parent, mount_here,
+    Node, attach, attach_at, attach_exactly, attach_over, bind_here, detach_exactly,
+    ensure, ensure_parent, mount_here,
 };
 pub use detached::{
     Attributes, Filesystem, add_attributes, clone_tree, make_all_private,

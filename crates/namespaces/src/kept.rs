@@ -6,12 +6,16 @@
 //! process, and who may not mount has nothing but a process. The record is written last
 //! and by rename, so a folder without one was left half-made.
 
+mod folder;
 mod holder;
+mod making;
 mod name;
+mod netns;
+mod pin;
 mod record;
+mod removing;
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -19,6 +23,7 @@ use rustix::io::Errno;
 use crate::{Error, Kind, NamespaceSet, NsFd, ProcRoot};
 
 pub use holder::HolderId;
+pub use making::{By, Claim};
 pub use name::{BadName, check_name};
 use record::Record;
 
@@ -124,33 +129,12 @@ impl Store {
         Ok(there.then(|| self.read(proc, name)))
     }
 
-    /// Whether the store is there. Another user's would have the caller enter what that
-    /// user likes.
+    /// Whether the store is there.
     fn exists(&self) -> Result<bool, Error> {
-        let refused = |errno, words: &str| {
-            let folder = self.folder.display().to_string();
-            Error::words("use the store", folder, errno, words)
-        };
-        let found = match self.folder.symlink_metadata() {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(false);
-            }
-            Err(error) => {
-                let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-                return Err(refused(errno, &crate::errno_text(errno)));
-            }
-            Ok(found) => found,
-        };
-        let own = rustix::process::geteuid().as_raw();
-        if !found.is_dir() {
-            Err(refused(Errno::NOTDIR, "it is no folder"))
-        } else if found.uid() != own && found.uid() != 0 {
-            Err(refused(Errno::PERM, "it belongs to another user"))
-        } else if found.mode() & 0o022 != 0 {
-            Err(refused(Errno::PERM, "others than its owner can write it"))
-        } else {
-            Ok(true)
+        if self.folder.symlink_metadata().is_err() {
+            return Ok(false);
         }
+        folder::check(&self.folder, folder::Sticky::Refused).map(|()| true)
     }
 
     /// Reads the folder of one name.
@@ -206,14 +190,14 @@ fn lost(proc: &ProcRoot, kept: &Kept) -> Result<NamespaceSet, Error> {
         .iter()
         .filter(|kind| match (kept.held.contains(*kind), kind) {
             (true, _) => !holder_lives,
-            (false, Kind::Pid) => !holder_lives || pin(kept, *kind).is_err(),
-            (false, _) => pin(kept, *kind).is_err(),
+            (false, Kind::Pid) if kept.holder.is_some() && !holder_lives => true,
+            (false, _) => pinned(kept, *kind).is_err(),
         })
         .collect())
 }
 
 /// Opens the namespace that is mounted for `kind`.
-fn pin(kept: &Kept, kind: Kind) -> Result<NsFd, Errno> {
+fn pinned(kept: &Kept, kind: Kind) -> Result<NsFd, Errno> {
     let namespace = NsFd::open(&kept.folder.join(kind.name()))?;
     if namespace.kind() == kind {
         Ok(namespace)
@@ -269,7 +253,7 @@ impl Kept {
         holder: Option<&(u32, OwnedFd)>,
     ) -> Result<NsFd, Errno> {
         if !self.held.contains(kind) {
-            return pin(self, kind);
+            return pinned(self, kind);
         }
         let (pid, _) = holder.ok_or(Errno::SRCH)?;
         NsFd::open(Path::new(&format!("/proc/{pid}/ns/{kind}")))

@@ -2,8 +2,9 @@
 //!
 //! Nothing here changes the calling process. The crate names what the kernel has
 //! ([`Kind`], [`NamespaceSet`]), opens it ([`NsFd`]), reads it from /proc
-//! ([`ProcRoot`]), finds all that there are and who keeps them ([`Snapshot`]), and
-//! works out id maps ([`IdMap`]), and keeps namespaces by name ([`kept`]). `warren-spawn` builds processes from these values.
+//! ([`ProcRoot`]), finds all that there are and who keeps them ([`Snapshot`]), works out
+//! id maps ([`IdMap`]), and keeps namespaces by name ([`kept`], which alone mounts).
+//! `warren-spawn` builds processes from these values.
 
 pub mod accounts;
 mod error;

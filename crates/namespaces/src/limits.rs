@@ -150,6 +150,18 @@ pub fn proc_masks(mounts: &[MountInfo]) -> Vec<PathBuf> {
     masks.unwrap_or_default()
 }
 
+/// Whether the process whose mounts these are lives in a chroot(2), where the kernel
+/// refuses to make user namespaces (`EPERM`).
+///
+/// A process reads / for its own root whatever that is; but it sees a mount there only if
+/// the root is one. A chroot into a mount cannot be told this way.
+#[must_use]
+pub fn lives_in_chroot(mounts: &[MountInfo]) -> bool {
+    !mounts
+        .iter()
+        .any(|mount| mount.mount_point == Path::new("/"))
+}
+
 /// Whether procfs keeps the folder for another filesystem, so it is always empty.
 fn is_made_for_mounts(procfs: &MountInfo, mount: &MountInfo) -> bool {
     const FOLDERS: [&str; 3] = ["sys/fs/binfmt_misc", "fs/nfsd", "openprom"];
@@ -311,6 +323,14 @@ mod tests {
     fn a_folder_that_is_made_for_mounts_masks_nothing() {
         let binfmt = "30 20 0:9 / /proc/sys/fs/binfmt_misc rw - autofs systemd-1 rw";
         assert_eq!(masks(&[PROC, binfmt]), [] as [PathBuf; 0]);
+    }
+
+    #[test]
+    fn a_root_that_is_no_mount_is_a_chroot() {
+        let parse = |line: &str| crate::mountinfo::parse(line.as_bytes());
+        assert!(lives_in_chroot(&parse(PROC)));
+        let root = "1 0 0:7 / / rw - ext4 /dev/vda rw";
+        assert!(!lives_in_chroot(&parse(&format!("{root}\n{PROC}"))));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 mod enter;
 mod exec;
 mod kernel;
+mod role;
 mod terminal;
 mod tree;
 mod visit;
@@ -48,6 +49,8 @@ pub struct Inheritance<'a> {
     pub trees: &'a [OwnedFd],
     /// Namespaces that the parent opened.
     pub namespaces: &'a [OwnedFd],
+    /// What keeps a block of ids from others.
+    pub reservation: Option<BorrowedFd<'a>>,
     /// A checked procfs of the host.
     pub proc: BorrowedFd<'a>,
     /// What the program gets as descriptors 0, 1 and 2, where not the caller's.
@@ -234,6 +237,14 @@ impl Child<'_> {
             Step::LoadSeccomp(filter) => filter.load(),
             Step::HideInit => hide_init(),
             Step::ForkInit => self.fork_init(),
+            Step::Graft {
+                target, node, make, ..
+            } => self.graft(target, *node, *make),
+            Step::Unmount { target } => self.unmount(target),
+            Step::Hide => role::hide(),
+            Step::HideHolder { examinable } => role::hide_holder(*examinable),
+            Step::Hold => self.hold(),
+            Step::Finish => exit_now(0),
             Step::ControlTerminal { has_init } => self.control_terminal(*has_init),
             Step::DieWithInit => {
                 rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
@@ -245,6 +256,7 @@ impl Child<'_> {
             | Step::Clone { .. }
             | Step::WriteMaps { .. }
             | Step::ShiftIds { .. }
+            | Step::ShiftIdsTo { .. }
             | Step::Release
             | Step::Exec(_) => Ok(()),
         }

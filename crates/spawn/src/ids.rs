@@ -4,7 +4,7 @@
 //! first id: the kernel lets one process have the name, and frees it however that
 //! process dies, so no file can be left behind or grow stale.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -19,7 +19,7 @@ pub const BLOCK: u32 = 65_536;
 #[derive(Debug)]
 pub struct Reservation {
     first: u32,
-    _name: OwnedFd,
+    name: OwnedFd,
 }
 
 impl Reservation {
@@ -51,6 +51,13 @@ impl Reservation {
     }
 }
 
+impl AsFd for Reservation {
+    /// What holds the block: whoever has a copy goes on to hold it.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.name.as_fd()
+    }
+}
+
 /// The blocks within the ranges that are granted both as user and as group ids.
 fn granted_blocks(accounts: &Accounts, uid: u32) -> Vec<u32> {
     let gids = accounts.subordinate_gids(uid);
@@ -72,7 +79,7 @@ fn first_free(blocks: impl Iterator<Item = u32>) -> Result<Option<Reservation>, 
     const TRIES: usize = 4096;
     for first in blocks.take(TRIES) {
         match bind(first) {
-            Ok(name) => return Ok(Some(Reservation { first, _name: name })),
+            Ok(name) => return Ok(Some(Reservation { first, name })),
             Err(Errno::ADDRINUSE) => {}
             Err(errno) => return Err(errno),
         }

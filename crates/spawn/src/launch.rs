@@ -25,6 +25,7 @@ use crate::spec::Access;
 use crate::step::Step;
 use crate::{Plan, Side};
 use channel::{Channels, Started};
+pub use join::open as open_namespace;
 
 /// What the program gets as its standard streams, where not the caller's.
 #[derive(Debug, Default)]
@@ -55,8 +56,11 @@ impl Plan {
         if self.timed {
             report.take_times();
         }
-        if self.has_init {
+        if self.has_init || self.is_holder {
             warren_sys::arguments::find();
+        }
+        if self.is_holder {
+            warren_sys::arguments::find_environment();
         }
         let (clone, opened) = self.before_clone(&report)?;
         let channels = Channels::new(self.has_terminal)?;
@@ -117,6 +121,14 @@ impl Plan {
                     let tree = clone_tree(path, *access, *recursive).map_err(failed)?;
                     opened.trees.push(tree);
                 }
+                Step::ShiftIdsTo {
+                    tree, namespace, ..
+                } => {
+                    let (tree, user) =
+                        (&opened.trees[*tree], &opened.namespaces[*namespace]);
+                    warren_mounts::shift_ids(tree.as_fd(), user.as_fd())
+                        .map_err(failed)?;
+                }
                 Step::Clone { .. } => return Ok((number, opened)),
                 _ => {}
             }
@@ -168,6 +180,7 @@ impl Launch<'_> {
                     alive: channels.alive_writer.as_fd(),
                     trees: &self.opened.trees,
                     namespaces: &self.opened.namespaces,
+                    reservation: self.opened.reservation.as_ref().map(AsFd::as_fd),
                     proc: self.proc.as_fd(),
                     stdio: [stdin, stdout, stderr]
                         .map(|fd| fd.as_ref().map(OwnedFd::as_fd)),
@@ -245,7 +258,10 @@ impl Launch<'_> {
     }
 
     fn reached_exec(&self) -> bool {
-        matches!(self.plan.steps.get(self.report.step()), Some(Step::Exec(_)))
+        matches!(
+            self.plan.steps.get(self.report.step()),
+            Some(Step::Exec(_) | Step::Hold | Step::Finish)
+        )
     }
 
     fn child_died(&self, status: Option<i32>) -> Error {

@@ -11,6 +11,7 @@
 mod child;
 mod command;
 mod error;
+mod holder;
 mod host;
 mod ids;
 mod init;
@@ -19,9 +20,11 @@ mod plan;
 mod process;
 mod reasons;
 mod report;
+mod role;
 mod spec;
 mod step;
 pub mod system;
+pub mod transition;
 
 pub use command::{Command, Stdio};
 pub use error::{Error, ErrorKind};
@@ -29,6 +32,7 @@ pub use host::{Host, Ranges};
 pub use plan::Plan;
 pub use process::{Child, Event, Output, TerminalEnd};
 pub use report::Timing;
+pub use role::{Change, Graft, Role};
 pub use spec::{
     Access, Folder, Hop, IdMapping, Join, Mount, Namespace, Namespaces, Open, Root,
     Seccomp, Spec, Terminal, User,

@@ -4,6 +4,7 @@ mod enter;
 mod ids;
 mod mounts;
 mod program;
+mod role;
 
 use std::ffi::{CString, OsStr};
 use std::fmt;
@@ -14,6 +15,7 @@ use warren_namespaces::{IdMap, Kind};
 
 use crate::error::Error;
 use crate::host::Host;
+use crate::role::Role;
 use crate::spec::{IdMapping, Mount, Namespace, Root, Seccomp, Spec, Terminal, User};
 use crate::step::{MapLines, MapWriter, Maps, Step};
 pub use enter::MOST_KEPT;
@@ -26,6 +28,7 @@ use program::{c_string, own_text, program};
 pub struct Plan {
     pub(crate) steps: Vec<Step>,
     pub(crate) has_init: bool,
+    pub(crate) is_holder: bool,
     pub(crate) has_terminal: bool,
     pub(crate) timed: bool,
     pub(crate) hold_signals: bool,
@@ -52,6 +55,7 @@ impl Plan {
         Ok(Self {
             steps: planner.steps,
             has_init: spec.has_init(),
+            is_holder: matches!(spec.role, Role::Holder { .. }),
             has_terminal: spec.terminal != Terminal::Inherit,
             timed: false,
             hold_signals: false,
@@ -105,7 +109,24 @@ fn check(spec: &Spec) -> Result<(), Error> {
     let is_new = |kind| *spec.namespaces.get(kind) == Namespace::New;
     let own = |kind| *spec.namespaces.get(kind) != Namespace::Inherit;
     let rules = [
-        (spec.argv.is_empty(), "no program is given"),
+        (
+            spec.argv.is_empty() && spec.role == Role::Program,
+            "no program is given",
+        ),
+        (
+            matches!(spec.role, Role::Holder { .. })
+                && matches!(spec.namespaces.get(Kind::Pid), Namespace::Join(_)),
+            "a holder cannot join a pid namespace, which ends with its own init",
+        ),
+        (
+            matches!(spec.role, Role::Grafter(_))
+                && !matches!(spec.namespaces.get(Kind::Mnt), Namespace::Join(_)),
+            "a mount into a namespace needs that namespace",
+        ),
+        (
+            spec.role != Role::Program && spec.terminal != Terminal::Inherit,
+            "a terminal of its own needs a program",
+        ),
         (
             !is_new(Kind::Mnt)
                 && spec.root != Root::Visit
@@ -171,6 +192,9 @@ struct Planner<'a> {
 
 impl Planner<'_> {
     fn plan(&mut self) -> Result<(), Error> {
+        if let Role::Grafter(graft) = &self.spec.role {
+            return self.graft(graft);
+        }
         let maps = self.maps()?;
         let setup = self.setup_user(maps.as_ref());
         self.open_namespaces();
@@ -349,6 +373,10 @@ impl Planner<'_> {
 
     fn payload(&mut self) -> Result<(), Error> {
         let spec = self.spec;
+        if let Role::Holder { examinable } = spec.role {
+            self.hold(examinable);
+            return Ok(());
+        }
         let has_init = spec.has_init();
         if !self.is_new(Kind::Pid) && has_init && spec.parent_death_signal.is_some() {
             self.push(Step::DieWithInit);

@@ -130,6 +130,15 @@ impl Child {
         Ok(rustix::process::pidfd_send_signal(&self.pidfd, signal)?)
     }
 
+    /// Lets a [holder](crate::Role::Holder) outlive the calling process: to be called
+    /// once it is noted somewhere where the holder can be found.
+    ///
+    /// # Errors
+    /// `ETIMEDOUT` where it does not answer; it has been killed, then.
+    pub fn stay(&self) -> io::Result<()> {
+        Ok(crate::holder::let_stay(&self.report)?)
+    }
+
     /// Kills the program and all that it has started.
     ///
     /// # Errors

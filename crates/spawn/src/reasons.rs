@@ -3,7 +3,9 @@
 //! A table keyed by step and errno; where several reasons fit, a look at the system
 //! tells them apart.
 
-use warren_namespaces::{Kind, NamespaceSet, ProcRoot, limits, mountinfo};
+use warren_namespaces::{
+    Kind, NamespaceSet, NsFd, Obstacle, ProcRoot, Rights, limits, mountinfo,
+};
 use warren_sys::Errno;
 
 use crate::Plan;
@@ -34,6 +36,9 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
             "its filesystem has no idmapped mounts, or the kernel is older than Linux 5.12"
                 .to_owned(),
         ],
+        (Step::ShiftIdsTo { .. }, Errno::INVAL | Errno::PERM) => ids_not_shifted(),
+        (Step::CloneTree { .. }, Errno::PERM) => tree_not_cloned(),
+        (Step::Graft { .. } | Step::Unmount { .. }, errno) => not_grafted(step, errno),
         (
             Step::Bind { .. } | Step::Tmpfs { .. } | Step::Proc { .. } | Step::DevFolder { .. },
             Errno::ROFS | Errno::ACCESS | Errno::NOENT,
@@ -55,7 +60,39 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         (Step::LoadSeccomp(_), Errno::INVAL) => {
             vec!["the kernel has no seccomp filters (CONFIG_SECCOMP_FILTER)".to_owned()]
         }
-        (Step::OpenNamespace { .. } | Step::JoinNamespace { .. }, errno) => cannot_join(step, errno),
+        (Step::OpenNamespace { .. } | Step::JoinNamespace { .. }, errno) => {
+            cannot_join(step, errno, plan)
+        }
+        (Step::ForkInit, Errno::NOMEM) if joins(plan, Kind::Pid) => dead_pid_namespace(),
+        (Step::ProcOfJoined { .. }, Errno::NOMEM) => dead_pid_namespace(),
+        (Step::ProcOfJoined { .. }, Errno::PERM) => proc_covered(),
+        (Step::ChangeRootTo(_) | Step::ChangeRoot(_), Errno::PERM) => vec![
+            "another root takes CAP_SYS_CHROOT: be root, or enter a user namespace as well"
+                .to_owned(),
+        ],
+        (Step::ChangeRoot(_), Errno::NOENT) => {
+            vec!["the target's root has no such folder".to_owned()]
+        }
+        (Step::RootVisit, Errno::OVERFLOW) => vec![
+            "the caller's ids are not mapped in the user namespace: --user names some that are"
+                .to_owned(),
+        ],
+        (Step::WorkDirTo(_), Errno::XDEV) => vec![
+            "it lies outside of the root, where .. would lead on: --workdir names another"
+                .to_owned(),
+        ],
+        (Step::WorkDirTo(_), Errno::NOENT) => {
+            vec!["it was removed: --workdir names another".to_owned()]
+        }
+        (Step::KeepTree { .. } | Step::KeepDevices | Step::CopyMounts { .. }, Errno::PERM) => vec![
+            "mounting takes CAP_SYS_ADMIN: be root, or enter the target's user namespace as well"
+                .to_owned(),
+            "--shell=FILE executes one static program and mounts nothing".to_owned(),
+        ],
+        (Step::JoinCgroup(_), errno) => cannot_join_cgroup(errno),
+        (Step::TakeIds { .. } | Step::SetUser { .. }, Errno::INVAL) => {
+            vec!["the user namespace has no such id: --user names others".to_owned()]
+        }
         (Step::OpenTerminal { .. }, Errno::NOSPC) => {
             vec!["no more terminals: see /proc/sys/kernel/pty/max".to_owned()]
         }
@@ -87,6 +124,8 @@ fn missing_call(step: &Step) -> String {
             ("open_tree, mount_setattr and move_mount", "5.12")
         }
         Step::CloneTree { .. } => ("open_tree and mount_setattr", "5.12"),
+        Step::ShiftIdsTo { .. } => ("mount_setattr", "5.12"),
+        Step::Graft { .. } => ("move_mount", "5.2"),
         Step::ProcMasks { .. } => ("mount_setattr", "5.12"),
         Step::Mask { .. } | Step::EnterRoot => ("move_mount", "5.2"),
         Step::LoadSeccomp(_) => ("seccomp", "3.17"),
@@ -99,7 +138,7 @@ fn missing_call(step: &Step) -> String {
 }
 
 /// EPERM of clone: which gate is shut.
-fn no_namespace_allowed(namespaces: NamespaceSet) -> Vec<String> {
+pub fn no_namespace_allowed(namespaces: NamespaceSet) -> Vec<String> {
     if !namespaces.contains(Kind::User) {
         return vec![format!(
             "new namespaces {namespaces} need CAP_SYS_ADMIN: be root, or make a user \
@@ -114,7 +153,7 @@ fn no_namespace_allowed(namespaces: NamespaceSet) -> Vec<String> {
 }
 
 /// The sysctls that forbid user namespaces to this caller.
-fn closed_gates() -> Vec<String> {
+pub fn closed_gates() -> Vec<String> {
     let privileged = crate::Host::probe().is_privileged();
     let Ok(proc) = ProcRoot::open() else {
         return Vec::new();
@@ -130,9 +169,21 @@ fn closed_gates() -> Vec<String> {
 /// What can forbid user namespaces without a sysctl.
 fn in_the_way() -> Vec<String> {
     let mut hints = Vec::new();
-    if std::fs::read_link("/proc/self/root").is_ok_and(|root| root.as_os_str() != "/") {
+    let mounts = ProcRoot::open().ok().map(|proc| mountinfo::own(&proc));
+    if let Some(Ok(mounts)) = mounts
+        && limits::lives_in_chroot(&mounts)
+    {
         hints.push(
             "this process lives in a chroot, where user namespaces are refused"
+                .to_owned(),
+        );
+    }
+    let unmapped = std::fs::read_to_string("/proc/self/uid_map")
+        .is_ok_and(|map| map.trim().is_empty());
+    if unmapped {
+        hints.push(
+            "the caller's user namespace has no uid_map: write one first, as `warren \
+             unshare --map-root-user` does"
                 .to_owned(),
         );
     }
@@ -165,7 +216,7 @@ fn apparmor_profile() -> Option<String> {
 }
 
 /// ENOSPC of clone: which limit, with its value.
-fn limit_reached(namespaces: NamespaceSet) -> Vec<String> {
+pub fn limit_reached(namespaces: NamespaceSet) -> Vec<String> {
     let Ok(proc) = ProcRoot::open() else {
         return Vec::new();
     };
@@ -219,7 +270,7 @@ fn map_refused(step: &Step, errno: Errno) -> Vec<String> {
 }
 
 /// The kernel shows a new procfs only to who sees all of an old one.
-fn proc_covered() -> Vec<String> {
+pub fn proc_covered() -> Vec<String> {
     let covers = ProcRoot::open()
         .ok()
         .and_then(|proc| mountinfo::own(&proc).ok())
@@ -239,6 +290,55 @@ fn proc_covered() -> Vec<String> {
     ]
 }
 
+fn ids_not_shifted() -> Vec<String> {
+    vec![
+        "its filesystem, or one mounted in it, has no idmapped mounts, or is mapped already"
+            .to_owned(),
+        "--ids keep mounts it as it is: files of ids that have no name inside are nobody's \
+         there, and only what all may do can be done"
+            .to_owned(),
+    ]
+}
+
+fn tree_not_cloned() -> Vec<String> {
+    vec![
+        "to clone a tree takes CAP_SYS_ADMIN over the caller's own mount namespace".to_owned(),
+        "be root, or do both in a mount namespace of your own: warren unshare -r -m; a tree \
+         can also be bound when a command starts: warren run --bind"
+            .to_owned(),
+    ]
+}
+
+/// Why a mount of a namespace in use could not be changed.
+fn not_grafted(step: &Step, errno: Errno) -> Vec<String> {
+    let mounts = matches!(step, Step::Graft { .. });
+    let hint = match errno {
+        Errno::NOENT if mounts => "there is nothing to mount on: --mkdir makes it",
+        Errno::NOENT => "inside there is no such path",
+        Errno::LOOP => "a symlink is there: name what it leads to",
+        Errno::NOTDIR | Errno::ISDIR => {
+            "a folder goes on a folder, any other file on a file"
+        }
+        Errno::ROFS | Errno::ACCESS if mounts => {
+            "the mount point cannot be made there: it must exist"
+        }
+        Errno::BUSY => {
+            "a process uses it: it has its working folder or an open file there, or something is mounted in it"
+        }
+        Errno::INVAL if mounts => {
+            "it is mounted in this namespace already, or the place is of another one"
+        }
+        Errno::INVAL => {
+            "nothing is mounted exactly there, or a more privileged namespace has mounted it"
+        }
+        Errno::PERM => {
+            "it takes CAP_SYS_ADMIN in the user namespace that owns the mount namespace"
+        }
+        _ => return Vec::new(),
+    };
+    vec![hint.to_owned()]
+}
+
 fn overlay_refused(errno: Errno) -> Vec<String> {
     match errno {
         Errno::NODEV => vec!["the kernel has no overlayfs: modprobe overlay".to_owned()],
@@ -252,7 +352,12 @@ fn overlay_refused(errno: Errno) -> Vec<String> {
     }
 }
 
-fn cannot_join(step: &Step, errno: Errno) -> Vec<String> {
+fn cannot_join(step: &Step, errno: Errno, plan: &Plan) -> Vec<String> {
+    if let Step::JoinNamespace { namespace, .. } = step
+        && let Some(obstacle) = obstacle(*namespace, plan)
+    {
+        return vec![obstacle.to_string(), obstacle.way_out().to_owned()];
+    }
     let hint = match (step, errno) {
         (Step::OpenNamespace { .. }, Errno::ACCESS) => {
             "the process belongs to another user or has capabilities that the caller lacks"
@@ -268,6 +373,54 @@ fn cannot_join(step: &Step, errno: Errno) -> Vec<String> {
         (_, Errno::PERM) => {
             "it takes CAP_SYS_ADMIN in the user namespace that owns it: enter that one too"
         }
+        _ => return Vec::new(),
+    };
+    vec![hint.to_owned()]
+}
+
+/// What is in the way of entering the namespace of this number, seen from where the plan
+/// was by then.
+fn obstacle(number: usize, plan: &Plan) -> Option<Obstacle> {
+    let mut opened = plan.steps().iter().filter_map(|step| match step {
+        Step::OpenNamespace { kind, from } => Some((*kind, from)),
+        _ => None,
+    });
+    let proc = ProcRoot::open().ok()?;
+    let mut rights = Rights::own(&proc).ok()?;
+    let open = |(kind, from)| {
+        let fd = crate::launch::open_namespace(kind, from, &mut Vec::new()).ok()?;
+        NsFd::from_fd(fd).ok()
+    };
+    for before in opened.clone().take(number) {
+        if before.0 == Kind::User {
+            rights = rights.within(&open(before)?).ok()?;
+        }
+    }
+    rights.obstacle(&open(opened.nth(number)?)?).ok()?
+}
+
+fn joins(plan: &Plan, wanted: Kind) -> bool {
+    plan.steps()
+        .iter()
+        .any(|step| matches!(step, Step::JoinNamespace { kind, .. } if *kind == wanted))
+}
+
+fn dead_pid_namespace() -> Vec<String> {
+    vec![
+        Obstacle::Dead.to_string(),
+        Obstacle::Dead.way_out().to_owned(),
+    ]
+}
+
+fn cannot_join_cgroup(errno: Errno) -> Vec<String> {
+    let hint = match errno {
+        Errno::ACCESS | Errno::PERM => {
+            "it takes the right to write cgroup.procs of the group and of the first one \
+             above both: root has it, or the owner of a delegated tree"
+        }
+        Errno::BUSY => "a group that hands controllers down takes no processes itself",
+        Errno::OPNOTSUPP => "it is a group of threads, or below one",
+        Errno::NODEV | Errno::NOENT => "it was removed",
         _ => return Vec::new(),
     };
     vec![hint.to_owned()]
@@ -309,8 +462,20 @@ fn not_executed(
         .steps()
         .iter()
         .any(|step| matches!(step, Step::RootEmpty));
+    let entered = joins(plan, Kind::Mnt)
+        || plan
+            .steps()
+            .iter()
+            .any(|step| matches!(step, Step::ChangeRootTo(_)));
+    let visits = plan
+        .steps()
+        .iter()
+        .any(|step| matches!(step, Step::RootVisit));
+    let bring = (errno == Errno::NOENT && entered && !visits)
+        .then(|| "--shell brings the host's programs along".to_owned());
     std::iter::once(hint)
         .chain(way_out.filter(|_| in_empty_root))
+        .chain(bring)
         .collect()
 }
 

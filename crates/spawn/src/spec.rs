@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use warren_confine::{CapabilitySet, Rlimit};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
 
+use crate::role::Role;
+
 /// A process in namespaces, as every front end describes it.
 ///
 /// The default changes nothing: it is what fork and exec would do.
@@ -81,6 +83,8 @@ pub struct Spec {
     pub terminal: Terminal,
     /// Runs the program as pid 1 itself, without the reaping init.
     pub no_init: bool,
+    /// Whether there is a program at all.
+    pub role: Role,
 }
 
 impl Spec {
@@ -96,6 +100,9 @@ impl Spec {
     /// parent that waits for it).
     #[must_use]
     pub fn has_init(&self) -> bool {
+        if self.role != Role::Program {
+            return false;
+        }
         match self.namespaces.get(Kind::Pid) {
             Namespace::Inherit => false,
             Namespace::New => !self.no_init,

@@ -80,6 +80,17 @@ pub enum Step {
     },
     /// Lets the child go on.
     Release,
+    /// Shows the files of a cloned tree under the ids of a user namespace.
+    ShiftIdsTo {
+        /// Its number among the cloned trees.
+        tree: usize,
+        /// Where it is on the host.
+        path: PathBuf,
+        /// The number of the user namespace among the opened ones.
+        namespace: usize,
+        /// What it is.
+        name: String,
+    },
 
     /// Arranges to die with the thread that launched.
     DieWithParent {
@@ -297,6 +308,33 @@ pub enum Step {
     HideInit,
     /// Forks the program off and becomes the init.
     ForkInit,
+    /// Mounts the first cloned tree exactly there.
+    Graft {
+        /// Where it is on the host.
+        source: PathBuf,
+        /// What it is.
+        node: Node,
+        /// Where it goes.
+        target: Target,
+        /// Whether the mount point is made if it is missing.
+        make: bool,
+    },
+    /// Unmounts what is mounted exactly there.
+    Unmount {
+        /// Where.
+        target: Target,
+    },
+    /// Keeps whoever lives there from looking into the process that comes to them.
+    Hide,
+    /// Empties what the holder's memory has of the caller.
+    HideHolder {
+        /// Whether its user may examine it.
+        examinable: bool,
+    },
+    /// Closes all descriptors and stays, until it is killed.
+    Hold,
+    /// Ends: nothing is to be executed.
+    Finish,
 
     /// Arranges to die with the process that waits for it outside of its pid namespace.
     DieWithInit,
@@ -385,6 +423,7 @@ impl Step {
             | Self::Clone { .. }
             | Self::WriteMaps { .. }
             | Self::ShiftIds { .. }
+            | Self::ShiftIdsTo { .. }
             | Self::Release => Side::Parent,
             Self::DieWithInit
             | Self::ControlTerminal { .. }
@@ -432,6 +471,29 @@ impl fmt::Display for Step {
                 write!(f, "show {} under the container's ids", path.display())
             }
             Self::Release => f.write_str("let the child go on"),
+            Self::ShiftIdsTo { path, name, .. } => {
+                write!(f, "show {} under the ids of {name}", path.display())
+            }
+            Self::Graft {
+                source,
+                target,
+                make,
+                ..
+            } => {
+                let made = if *make {
+                    ", which is made if it is missing"
+                } else {
+                    ""
+                };
+                write!(f, "mount {} at {target}{made}", source.display())
+            }
+            Self::Unmount { target } => write!(f, "unmount {target}"),
+            Self::Hide => f.write_str("hide the process from who lives there"),
+            Self::HideHolder { .. } => {
+                f.write_str("forget the caller's arguments and environment")
+            }
+            Self::Hold => f.write_str("close all descriptors and stay"),
+            Self::Finish => f.write_str("end"),
             Self::DieWithParent { signal } => {
                 write!(f, "receive signal {signal} when the parent dies")
             }

@@ -2,12 +2,16 @@
 //! whoever allocates in another process than the first.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::os::fd::AsRawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::{Kind, NsFd};
-use warren_spawn::{Access, Command, Mount, Root, Terminal};
+use warren_spawn::{
+    Access, Change, Command, Folder, Graft, Host, IdMapping, Join, Mount, Namespace,
+    Namespaces, Open, Plan, Role, Root, Spec, Terminal, User,
+};
 
 struct ParentOnly;
 
@@ -153,6 +157,112 @@ fn joining_allocates_nothing() {
     first.kill().expect("it runs");
     first.wait().expect("it ended");
     assert!(ended.success(), "{ended}");
+}
+
+/// Every step of a way in that needs no privilege: the child makes a user namespace's
+/// mount namespace to visit first.
+#[test]
+fn a_visit_allocates_nothing() {
+    watch();
+    let mut first = Command::new("sleep")
+        .arg("1000")
+        .unshare([Kind::User, Kind::Mnt, Kind::Pid])
+        .spawn()
+        .expect("a run");
+    let fd = |path: String| std::fs::File::open(path).expect("of a child");
+    let of = |name: &str| fd(format!("/proc/{}/{name}", first.id()));
+    let (root, cwd, program) = (of("root"), of("cwd"), fd("/bin/true".into()));
+    let open = |file: &std::fs::File| Open {
+        fd: file.as_raw_fd(),
+        name: "a file".to_owned(),
+    };
+    let namespace = |kind: Kind| {
+        let path = format!("/proc/{}/ns/{kind}", first.id());
+        NsFd::open(path.as_ref()).expect("a child's namespace")
+    };
+    let mut command = Command::new("/bin/true");
+    for kind in [Kind::User, Kind::Mnt] {
+        command.join(namespace(kind));
+    }
+    let spec = command.spec_mut();
+    spec.chroot = vec![Folder::Open(open(&root)), Folder::Path("/".into())];
+    spec.cwd_open = Some(open(&cwd));
+    spec.program = Some(open(&program));
+    spec.user = Some(User::ROOT);
+    let entered = command.status();
+    let spec = command.spec_mut();
+    spec.cwd_open = None;
+    spec.program = None;
+    spec.root = Root::Visit;
+    spec.mounts = vec![
+        Mount::Bind {
+            source: "/usr".into(),
+            target: "/.tools/usr".into(),
+            access: Access::ReadOnly,
+        },
+        Mount::Programs {
+            target: "/.tools/bin".into(),
+            content: "/.tools/launcher".into(),
+            folders: vec!["/.tools/usr/bin".into()],
+        },
+        Mount::Dev {
+            target: "/dev".into(),
+        },
+    ];
+    let visited = command.status();
+    first.kill().expect("it runs");
+    first.wait().expect("it ended");
+    for ended in [entered, visited] {
+        let status = ended.expect("nothing fails on the way");
+        assert!(status.success(), "{status}");
+    }
+}
+
+#[test]
+fn a_holder_allocates_nothing() {
+    let spec = Spec {
+        namespaces: Namespaces::new_of([Kind::User, Kind::Pid].into_iter().collect()),
+        id_map: IdMapping::Single,
+        capabilities: Some(CapabilitySet::EMPTY),
+        parent_death_signal: Some(9),
+        role: Role::Holder { examinable: true },
+        ..Spec::default()
+    };
+    let plan = Plan::new(&spec, &Host::probe()).expect("a plan");
+    watch();
+    let mut holder = plan.launch().expect("nothing fails on the way");
+    holder.stay().expect("it answers");
+    holder.signal(15).expect("it lives");
+    let ended = holder.wait().expect("it ended");
+    assert!(ended.success(), "{ended}");
+}
+
+#[test]
+fn a_grafter_allocates_nothing() {
+    watch();
+    let mut first = Command::new("sleep")
+        .arg("1000")
+        .unshare([Kind::User, Kind::Mnt])
+        .spawn()
+        .expect("a run");
+    let mut spec = Spec {
+        user: Some(User::ROOT),
+        role: Role::Grafter(Graft {
+            target: "/usr/bin/env".into(),
+            change: Change::Unmount,
+        }),
+        ..Spec::default()
+    };
+    for kind in [Kind::User, Kind::Mnt] {
+        let join = Namespace::Join(Join::Process(first.id()));
+        spec.namespaces.set(kind, join);
+    }
+    let plan = Plan::new(&spec, &Host::probe()).expect("a plan");
+    let ended = plan.launch();
+    first.kill().expect("it runs");
+    first.wait().expect("it ended");
+    let error = ended.expect_err("nothing is mounted there");
+    assert_eq!(error.to_string(), "unmount /usr/bin/env: Invalid argument");
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::path::Path;
 use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
 use warren_spawn::{
-    Access, Error, Host, IdMapping, Join, Mount, Namespace, Namespaces, Plan, Ranges,
-    Root, Seccomp, Spec, Terminal, User, system,
+    Access, Change, Error, Folder, Graft, Hop, Host, IdMapping, Join, Mount, Namespace,
+    Namespaces, Open, Plan, Ranges, Role, Root, Seccomp, Spec, Terminal, User, system,
 };
 
 /// Somebody without privilege, and without id ranges.
@@ -272,8 +272,110 @@ fn namespaces_of_a_process() {
     is_as_kept("join", &spec, &ordinary());
 }
 
+fn open(fd: i32, name: &str) -> Open {
+    let name = name.to_owned();
+    Open { fd, name }
+}
+
+/// A way into a container that has a user namespace in a user namespace.
+fn way_in() -> Spec {
+    let mut spec = Spec::new("sh");
+    for (fd, kind) in [
+        (20, Kind::User),
+        (21, Kind::Net),
+        (22, Kind::Mnt),
+        (23, Kind::Pid),
+    ] {
+        let join = Join::Open(open(fd, "of process 4242"));
+        spec.namespaces.set(kind, Namespace::Join(join));
+    }
+    spec.route = vec![
+        Hop::Through(open(24, "user:[4026532251]")),
+        Hop::Join(Kind::Net),
+        Hop::Join(Kind::User),
+        Hop::Join(Kind::Pid),
+        Hop::Join(Kind::Mnt),
+    ];
+    spec.cgroups = vec![open(25, "/sys/fs/cgroup/a")];
+    spec.chroot = vec![
+        Folder::Open(open(26, "the root of process 4242")),
+        Folder::Path("/srv".into()),
+    ];
+    spec.cwd_open = Some(open(27, "the working directory of process 4242"));
+    spec.program = Some(open(28, "/bin/busybox"));
+    spec.user = Some(User::ROOT);
+    spec.parent_death_signal = Some(9);
+    spec.terminal = Terminal::New {
+        rows: 24,
+        columns: 80,
+    };
+    spec
+}
+
+#[test]
+fn a_way_through_user_namespaces() {
+    is_as_kept("route", &way_in(), &ordinary());
+}
+
+#[test]
+fn a_visit_with_trees_of_the_callers() {
+    let mut spec = way_in();
+    spec.root = Root::Visit;
+    spec.program = None;
+    spec.mounts = vec![
+        bind("/usr", "/.tools/usr", Access::ReadOnly),
+        Mount::Programs {
+            target: "/.tools/bin".into(),
+            content: "/.tools/launcher".into(),
+            folders: vec!["/.tools/usr/bin".into()],
+        },
+        Mount::Dev {
+            target: "/dev".into(),
+        },
+        Mount::Proc {
+            target: "/proc".into(),
+            masked: false,
+        },
+    ];
+    is_as_kept("visit", &spec, &ordinary());
+    // With privilege over the host the trees are taken before any namespace is entered.
+    is_as_kept("visit_by_root", &spec, &root());
+}
+
+#[test]
+fn a_route_must_be_whole_and_a_working_directory_one() {
+    let refused = |change: fn(&mut Spec)| {
+        let mut spec = way_in();
+        change(&mut spec);
+        Plan::new(&spec, &ordinary())
+            .expect_err("refused")
+            .to_string()
+    };
+    assert_eq!(
+        refused(|spec| drop(spec.route.pop())),
+        "a route must lead to each joined namespace once, and to no other"
+    );
+    assert_eq!(
+        refused(|spec| spec.cwd = Some("/".into())),
+        "there is one working directory only"
+    );
+    assert_eq!(
+        refused(|spec| {
+            spec.root = Root::Visit;
+            spec.mounts = vec![bind("/usr", "/x", Access::ReadOnly); 25];
+        }),
+        "at most 24 trees can be taken along"
+    );
+}
+
 #[test]
 fn a_spec_survives_json() {
+    let way_in = way_in();
+    let text = serde_json::to_string(&way_in).expect("to JSON");
+    assert_eq!(
+        serde_json::from_str::<Spec>(&text).expect("from JSON"),
+        way_in
+    );
     let mut spec = sandbox();
     spec.namespaces.set(
         Kind::Net,
@@ -333,6 +435,88 @@ fn contradictions_are_refused_before_anything_is_made() {
     for (words, change) in cases {
         assert_eq!(refused(change).to_string(), words);
     }
+}
+
+/// What `warren keep` asks of a process.
+fn holder(kinds: NamespaceSet, examinable: bool) -> Spec {
+    Spec {
+        namespaces: Namespaces::new_of(kinds),
+        mounts: vec![Mount::Proc {
+            target: "/proc".into(),
+            masked: false,
+        }],
+        loopback: true,
+        capabilities: Some(CapabilitySet::EMPTY),
+        parent_death_signal: Some(9),
+        role: Role::Holder { examinable },
+        ..Spec::default()
+    }
+}
+
+#[test]
+fn a_holder_of_namespaces() {
+    let without_user = NamespaceSet::ALL.without(Kind::User);
+    is_as_kept("hold_root", &holder(without_user, false), &root());
+    is_as_kept("hold", &holder(NamespaceSet::ALL, true), &ordinary());
+}
+
+/// What `warren mount` asks of a process, for one that root of a container is to do.
+fn grafter(change: Change) -> Spec {
+    let mut namespaces = Namespaces::default();
+    for (kind, fd) in [(Kind::User, 7), (Kind::Mnt, 8)] {
+        let join = Join::Open(open(fd, &format!("{kind}:[42]")));
+        namespaces.set(kind, Namespace::Join(join));
+    }
+    Spec {
+        namespaces,
+        chroot: vec![Folder::Open(open(9, "the root of process 12"))],
+        user: Some(User::ROOT),
+        role: Role::Grafter(Graft {
+            target: "/srv/tree".into(),
+            change,
+        }),
+        ..Spec::default()
+    }
+}
+
+#[test]
+fn a_mount_into_a_namespace_that_is_in_use() {
+    let mount = Change::Mount {
+        source: "/usr".into(),
+        access: Access::ReadOnly,
+        recursive: false,
+        ids: Some(open(10, "user:[43]")),
+        make: true,
+    };
+    is_as_kept("graft", &grafter(mount), &root());
+    is_as_kept("unmount", &grafter(Change::Unmount), &ordinary());
+}
+
+#[test]
+fn roles_are_refused_what_they_cannot_do() {
+    let words = |spec: Spec| {
+        let error = Plan::new(&spec, &root()).expect_err("a Spec that cannot be");
+        error.to_string()
+    };
+    let mut spec = holder(NamespaceSet::EMPTY.with(Kind::Mnt), false);
+    spec.namespaces
+        .set(Kind::Pid, Namespace::Join(Join::Process(4242)));
+    assert_eq!(
+        words(spec),
+        "a holder cannot join a pid namespace, which ends with its own init"
+    );
+    let mut spec = grafter(Change::Unmount);
+    spec.namespaces.set(Kind::Mnt, Namespace::Inherit);
+    assert_eq!(words(spec), "a mount into a namespace needs that namespace");
+    let mut spec = grafter(Change::Unmount);
+    spec.role = Role::Grafter(Graft {
+        target: "/srv/../etc".into(),
+        change: Change::Unmount,
+    });
+    assert_eq!(
+        words(spec),
+        "mount at /srv/../etc: a path inside the container may not have '..'"
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The memory that /proc/PID/cmdline shows to everybody.
+//! The memory that /proc/PID/cmdline shows to everybody, and that behind it which
+//! /proc/PID/environ shows to some.
 
 use std::ffi::{CStr, c_char};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -7,6 +8,11 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 static START: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
 /// How many bytes they take, NULs included.
 static LENGTH: AtomicUsize = AtomicUsize::new(0);
+
+/// Where the environment that this process was started with begins, if it is known.
+static ENVIRONMENT: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
+/// How many bytes it takes.
+static ENVIRONMENT_LENGTH: AtomicUsize = AtomicUsize::new(0);
 
 /// Notes where the argument strings lie: the kernel puts them behind each other.
 ///
@@ -58,7 +64,7 @@ pub fn find() {
     let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else {
         return;
     };
-    let Some((start, end)) = argument_range(&stat) else {
+    let Some((start, end)) = range(&stat, ARG_START) else {
         return;
     };
     LENGTH.store(end - start, Ordering::Relaxed);
@@ -68,12 +74,30 @@ pub fn find() {
     );
 }
 
-/// `arg_start` and `arg_end` of proc_pid_stat(5), if it tells them.
-fn argument_range(stat: &str) -> Option<(usize, usize)> {
-    const ARG_START: usize = 48;
+/// Looks in /proc/self/stat for where the environment lies.
+pub fn find_environment() {
+    let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else {
+        return;
+    };
+    let Some((start, end)) = range(&stat, ENV_START) else {
+        return;
+    };
+    ENVIRONMENT_LENGTH.store(end - start, Ordering::Relaxed);
+    ENVIRONMENT.store(
+        std::ptr::with_exposed_provenance_mut(start),
+        Ordering::Relaxed,
+    );
+}
+
+/// The fields `arg_start` and `env_start` of proc_pid_stat(5); the ends follow.
+const ARG_START: usize = 48;
+const ENV_START: usize = 50;
+
+/// The number in the field `first` and the next one, if they tell of a range.
+fn range(stat: &str, first: usize) -> Option<(usize, usize)> {
     // The name, in parentheses, may have blanks; the third field follows it.
     let (_, fields) = stat.rsplit_once(") ")?;
-    let mut fields = fields.split_ascii_whitespace().skip(ARG_START - 3);
+    let mut fields = fields.split_ascii_whitespace().skip(first - 3);
     let start: usize = fields.next()?.parse().ok()?;
     let end: usize = fields.next()?.parse().ok()?;
     (start != 0 && end > start).then_some((start, end))
@@ -101,6 +125,24 @@ pub unsafe fn replace_arguments(title: &CStr) {
     bytes[..shown].copy_from_slice(&title[..shown]);
 }
 
+/// Overwrites the environment that the process was started with, which /proc/PID/environ
+/// shows to whoever may examine it; does nothing where it is not known where that is.
+///
+/// # Safety
+/// Nothing in this process may look at its environment any more: in practice, a forked
+/// child that only walks its plan.
+pub unsafe fn wipe_environment() {
+    let start = ENVIRONMENT.load(Ordering::Relaxed);
+    if start.is_null() {
+        return;
+    }
+    let length = ENVIRONMENT_LENGTH.load(Ordering::Relaxed);
+    // SAFETY: start and length are of memory that the kernel gave the process for its
+    // environment, which it may write; nobody reads it meanwhile, as the caller promises.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(start, length) };
+    bytes.fill(0);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,15 +150,17 @@ mod tests {
     #[test]
     fn the_arguments_lie_where_the_kernel_says() {
         let stat = std::fs::read_to_string("/proc/self/stat").expect("/proc is mounted");
-        let (start, end) = argument_range(&stat).expect("a process sees its own");
-        let shown = std::fs::read("/proc/self/cmdline").expect("/proc is mounted");
-        assert_eq!(end - start, shown.len());
+        for (field, file) in [(ARG_START, "cmdline"), (ENV_START, "environ")] {
+            let (start, end) = range(&stat, field).expect("a process sees its own");
+            let shown = std::fs::read(format!("/proc/self/{file}")).expect("/proc");
+            assert_eq!(end - start, shown.len(), "{file}");
+        }
     }
 
     #[test]
     fn a_stat_that_hides_the_range_gives_none() {
         let hidden = format!("1 (a) b) S{}", " 0".repeat(50));
-        assert_eq!(argument_range(&hidden), None);
-        assert_eq!(argument_range("1 (short) S 0"), None);
+        assert_eq!(range(&hidden, ARG_START), None);
+        assert_eq!(range("1 (short) S 0", ENV_START), None);
     }
 }

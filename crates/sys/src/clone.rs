@@ -182,6 +182,14 @@ pub fn unshare(namespaces: u64) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_unshare, namespaces) }).map(drop)
 }
 
+/// Whether the calling process has one thread: unshare(2) of `CLONE_THREAD`, which does
+/// nothing where it has.
+#[must_use]
+pub fn has_one_thread() -> bool {
+    // SAFETY: the call changes nothing, or fails.
+    check(unsafe { libc::syscall(libc::SYS_unshare, libc::CLONE_THREAD) }).is_ok()
+}
+
 /// Moves the caller into the namespace `fd`, or, where `fd` is a pidfd, into those of
 /// that process that `namespaces` names: `int setns(int fd, int nstype)`, setns(2).
 ///
@@ -191,4 +199,15 @@ pub fn unshare(namespaces: u64) -> Result<()> {
 pub fn setns(fd: BorrowedFd<'_>, namespaces: u64) -> Result<()> {
     // SAFETY: setns has no memory to get wrong.
     check(unsafe { libc::syscall(libc::SYS_setns, fd.as_raw_fd(), namespaces) }).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The positive case is each fork of a transition.
+    #[test]
+    fn a_test_has_another_thread() {
+        assert!(!has_one_thread());
+    }
 }

@@ -23,7 +23,7 @@ mod shared;
 pub mod signal;
 mod statmount;
 
-pub use clone::{CloneArgs, Forked, clone3, fork, setns, unshare};
+pub use clone::{CloneArgs, Forked, clone3, fork, has_one_thread, setns, unshare};
 pub use exec::{CStringArray, execve, execveat, exit_now};
 pub use fd::{
     close_range, close_range_on_exec, is_alive, is_below_root, is_open, leave_terminal,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::{Errno, Result, check};
 
 pub use libc::{
-    SIGCHLD, SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH,
+    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN,
+    SIGTTOU, SIGWINCH,
 };
 
 /// A set of signals, as the kernel lays it out: bit N-1 is signal N.

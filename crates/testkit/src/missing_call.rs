@@ -28,6 +28,7 @@ const CALLS: &[(&str, u32)] = &[
     ("pidfd_getfd", raw::__NR_pidfd_getfd),
     ("pidfd_open", raw::__NR_pidfd_open),
     ("pidfd_send_signal", raw::__NR_pidfd_send_signal),
+    ("setns", raw::__NR_setns),
 ];
 
 /// The same command with the same environment on a kernel that lacks `call`.

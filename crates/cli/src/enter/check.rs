@@ -2,10 +2,11 @@
 
 use std::os::fd::AsFd;
 
+use rustix::fs::AtFlags;
 use serde::Serialize;
-use warren_cgroups::{Cgroup, Hierarchies};
 use warren_namespaces::{
-    Kind, NsFd, Obstacle, ProcRoot, Rights, Stop, errno_text, limits, route,
+    Kind, NsFd, Obstacle, ProcRoot, Rights, Stop, Target, errno_text, limits, mountinfo,
+    namespaces_of, route,
 };
 use warren_sys::Errno;
 
@@ -30,7 +31,7 @@ struct Answer {
 #[derive(Debug, Serialize)]
 struct Row {
     kind: Kind,
-    inode: u64,
+    inode: Option<u64>,
     owner: Option<u64>,
     #[serde(flatten)]
     part: Part,
@@ -100,8 +101,10 @@ impl Part {
 }
 
 pub fn run(arguments: &Arguments, proc: &ProcRoot) -> Result<u8, Failure> {
-    let entered = Entered::look(arguments, proc)?;
-    let answer = answer(arguments, &entered, proc)?;
+    let answer = match Entered::look(arguments, proc) {
+        Ok(entered) => answer(arguments, &entered, proc)?,
+        Err(failure) => closed(arguments, proc, failure)?,
+    };
     if arguments.json {
         failure::print(&json::text(&answer)?)?;
     } else {
@@ -143,12 +146,57 @@ fn answer(
     })
 }
 
+/// The answer for a process whose namespaces the caller may not even open; any other
+/// failure is one here too.
+fn closed(
+    arguments: &Arguments,
+    proc: &ProcRoot,
+    failure: Failure,
+) -> Result<Answer, Failure> {
+    let (Target::Process(pid) | Target::ProcessInode { pid, .. }) = arguments.target
+    else {
+        return Err(failure);
+    };
+    let Err(error) = namespaces_of(proc, pid) else {
+        return Err(failure);
+    };
+    if error.errno() != Errno::ACCESS {
+        return Err(failure);
+    }
+    let owner = rustix::fs::statat(proc, pid.to_string(), AtFlags::empty());
+    let why = match owner.map(|stat| stat.st_uid) {
+        Ok(uid) if uid != rustix::process::geteuid().as_raw() => {
+            format!("the caller may not examine it: it belongs to uid {uid}")
+        }
+        _ => "the caller may not examine it: it has capabilities that the caller lacks, or \
+              is not dumpable"
+            .to_owned(),
+    };
+    let wanted =
+        |kind: &Kind| arguments.kinds.is_empty() || arguments.kinds.contains(kind);
+    let row = |kind| Row {
+        kind,
+        inode: None,
+        owner: None,
+        part: Part::no(Errno::ACCESS, why.clone(), Some("be root (CAP_SYS_PTRACE)")),
+    };
+    Ok(Answer {
+        version: 1,
+        target: arguments.target.to_string(),
+        pid: Some(pid),
+        possible: false,
+        kinds: Kind::ALL.into_iter().filter(wanted).map(row).collect(),
+        cgroups: None,
+        notes: notes(proc, None),
+    })
+}
+
 fn row(namespace: &NsFd, part: Part) -> Row {
-    let inode = |id: Result<warren_namespaces::NsId, Errno>| id.map_or(0, |id| id.inode);
+    let inode = |found: &NsFd| found.id().ok().map(|id| id.inode);
     Row {
         kind: namespace.kind(),
-        inode: inode(namespace.id()),
-        owner: namespace.owner().ok().map(|owner| inode(owner.id())),
+        inode: inode(namespace),
+        owner: namespace.owner().ok().and_then(|owner| inode(&owner)),
         part,
     }
 }
@@ -202,11 +250,7 @@ fn refused_by_filter() -> Option<Errno> {
 }
 
 fn cgroups(arguments: &Arguments, entered: &Entered, proc: &ProcRoot) -> Option<Part> {
-    let asked = arguments.cgroup || (arguments.kinds.is_empty() && !arguments.no_cgroup);
-    let pid = entered.pid().filter(|_| asked)?;
-    let opened = Hierarchies::detect(proc)
-        .and_then(|mounted| Cgroup::of_process(&mounted, proc, pid));
-    Some(match opened {
+    Some(match super::open_cgroup(arguments, entered, proc)? {
         Ok(cgroup) if cgroup.is_own() => Part::same(),
         Ok(_) => Part::yes(),
         Err(error) => Part::no(
@@ -233,8 +277,7 @@ fn notes(proc: &ProcRoot, filter: Option<Errno>) -> Vec<String> {
             "the caller has given up new privileges: set-user-id programs get none inside",
         ),
         (
-            std::fs::read_link("/proc/self/root")
-                .is_ok_and(|root| root.as_os_str() != "/"),
+            mountinfo::own(proc).is_ok_and(|mounts| limits::lives_in_chroot(&mounts)),
             "the caller lives in a chroot: entering works, making a user namespace does not",
         ),
     ];
@@ -245,7 +288,8 @@ fn notes(proc: &ProcRoot, filter: Option<Errno>) -> Vec<String> {
 fn table(answer: &Answer) -> String {
     let mut text = format!("{:<8}{:<22}{:<7}WHY\n", "KIND", "NAMESPACE", "ENTER");
     for row in &answer.kinds {
-        let name = format!("{}:[{}]", row.kind, row.inode);
+        let name = row.inode.map(|inode| format!("{}:[{inode}]", row.kind));
+        let name = name.unwrap_or_default();
         text += &line(row.kind.name(), &name, &row.part);
     }
     if let Some(part) = &answer.cgroups {
@@ -291,7 +335,7 @@ mod tests {
         };
         let row = |kind, inode, part| Row {
             kind,
-            inode,
+            inode: Some(inode),
             owner: Some(4_026_531_837),
             part,
         };

@@ -72,18 +72,24 @@ fn root_of(entered: &Entered, proc: &ProcRoot) -> Option<User> {
     if !entered.enters(Kind::User) {
         return None;
     }
-    let root = |groups: Option<Vec<u32>>| User {
-        uid: 0,
-        gid: 0,
-        groups,
-    };
     // Of a user namespace without processes nobody can read the maps.
     let Some(pid) = process_in_user_namespace(entered, proc) else {
-        return Some(root(None));
+        return Some(User {
+            groups: None,
+            ..User::ROOT
+        });
     };
+    root_of_process(pid, proc)
+}
+
+/// Root of a process's user namespace, if it has one.
+pub fn root_of_process(pid: u32, proc: &ProcRoot) -> Option<User> {
     let has_root = |name| map(proc, pid, name).iter().any(|line| line.inside == 0);
-    let groups = setgroups_allowed(proc, pid).then(Vec::new);
-    (has_root("uid_map") && has_root("gid_map")).then(|| root(groups))
+    (has_root("uid_map") && has_root("gid_map")).then(|| User {
+        uid: 0,
+        gid: 0,
+        groups: setgroups_allowed(proc, pid).then(Vec::new),
+    })
 }
 
 fn may_set_groups(entered: &Entered, proc: &ProcRoot) -> bool {

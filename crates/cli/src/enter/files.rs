@@ -18,7 +18,7 @@ pub struct Files {
     root: Option<OwnedFd>,
     /// What the plan says of it.
     root_name: String,
-    /// Whether it is not the one that comes with the mount namespace.
+    /// Whether it may be another than the one that comes with the mount namespace.
     is_other_root: bool,
     /// The target's working directory, if it is wanted.
     cwd: Option<OwnedFd>,
@@ -46,7 +46,10 @@ impl Files {
         Ok(Self {
             root,
             root_name: format!("the root of {}", entered.name),
-            is_other_root: entered_files && has_other_root(entered, proc),
+            // Not compared where the mount namespace is another: its root may be covered
+            // by a mount that the target, but not who enters, is below of.
+            is_other_root: entered.enters(Kind::Mnt)
+                || entered_files && has_other_root(entered, proc),
             cwd,
             cwd_name: format!("the working directory of {}", entered.name),
         })

@@ -352,8 +352,11 @@ fn alias(loader: &Path, called: &OsStr) -> PathBuf {
 fn libraries() -> OsString {
     let mut folders: Vec<PathBuf> = Vec::new();
     let mut add = |folder: &Path| {
-        let folder = host_path(folder);
-        if folder.is_dir() && !folders.contains(&folder) {
+        // /lib is a link to /usr/lib on most systems: one of them is enough.
+        let Ok(folder) = host_path(folder).canonicalize() else {
+            return;
+        };
+        if !folders.contains(&folder) {
             folders.push(folder);
         }
     };

@@ -5,7 +5,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use warren_namespaces::kept::Store;
 use warren_namespaces::{Found, Kind, NsFd, ProcRoot, Rights, Search};
 
 use super::Arguments;
@@ -45,7 +44,7 @@ impl Entered {
 
     /// The same, whatever there is to enter.
     pub fn look(arguments: &Arguments, proc: &ProcRoot) -> Result<Self, Failure> {
-        let stores = stores();
+        let stores = crate::keep::stores();
         let search = Search {
             proc,
             stores: &stores,
@@ -182,14 +181,6 @@ fn is_own(namespace: &NsFd) -> Result<bool, Failure> {
             Err(Failure::new(format!("open {}: {words}", path.display())))
         }
     }
-}
-
-/// Where namespaces are kept by name: root's, and the user's own.
-fn stores() -> Vec<Store> {
-    let own = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty());
-    let own = own.map(|folder| PathBuf::from(folder).join("warren/kept"));
-    let all = own.into_iter().chain([PathBuf::from("/run/warren/kept")]);
-    all.map(Store::at).collect()
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ use crate::{Error, Kind, NamespaceSet};
 /// Raised when an older reader could not do with what a newer writer writes.
 const VERSION: u32 = 1;
 
+const NEWER: &str = "it was written by a newer warren";
+
 /// What a record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -23,35 +25,36 @@ pub struct Record {
 impl Record {
     /// Reads a record; `None` where there is no such file.
     pub fn read(path: &Path) -> Result<Option<Self>, Error> {
-        let object = || path.display().to_string();
-        let text = match std::fs::read_to_string(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(None);
-            }
-            Err(error) => {
-                let errno = Errno::from_io_error(&error).unwrap_or(Errno::INVAL);
-                return Err(Error::new("read", object(), errno));
-            }
-            Ok(text) => text,
+        let Some(text) = read(path)? else {
+            return Ok(None);
         };
-        let bad = |words| Error::words("read", object(), Errno::INVAL, words);
-        Self::parse(&text).map(Some).map_err(bad)
+        Self::parse(&text)
+            .map(Some)
+            .map_err(|words| bad(path, words))
+    }
+
+    /// The holder that a record names, however little else can be understood of it; not
+    /// of one that a newer version wrote, which may have more than one.
+    pub fn holder_of(path: &Path) -> Result<Option<HolderId>, Error> {
+        let Some(text) = read(path)? else {
+            return Ok(None);
+        };
+        match Self::parse(&text) {
+            Err(NEWER) => Err(bad(path, NEWER)),
+            _ => Ok(value(&text, "holder").and_then(HolderId::parse)),
+        }
     }
 
     fn parse(text: &str) -> Result<Self, &'static str> {
-        let value = |key: &str| {
-            let mut lines = text.lines().filter_map(|line| line.split_once(' '));
-            lines.find_map(|(found, value)| (found == key).then_some(value))
-        };
-        match value("version").map(str::parse) {
+        match value(text, "version").map(str::parse) {
             Some(Ok(VERSION)) => {}
-            Some(Ok(1..)) => return Err("it was written by a newer warren"),
+            Some(Ok(1..)) => return Err(NEWER),
             _ => return Err("it is no record of kept namespaces"),
         }
-        let kinds = value("kinds").ok_or("it names no kinds")?;
+        let kinds = value(text, "kinds").ok_or("it names no kinds")?;
         let kinds: Result<NamespaceSet, _> =
             kinds.split(',').map(str::parse::<Kind>).collect();
-        let holder = value("holder")
+        let holder = value(text, "holder")
             .map(|holder| HolderId::parse(holder).ok_or("its holder cannot be read"))
             .transpose()?;
         Ok(Self {
@@ -69,6 +72,27 @@ impl Record {
         }
         text
     }
+}
+
+fn read(path: &Path) -> Result<Option<String>, Error> {
+    match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            let errno = Errno::from_io_error(&error).unwrap_or(Errno::INVAL);
+            Err(Error::new("read", path.display().to_string(), errno))
+        }
+        Ok(text) => Ok(Some(text)),
+    }
+}
+
+fn bad(path: &Path, words: &str) -> Error {
+    Error::words("read", path.display().to_string(), Errno::INVAL, words)
+}
+
+/// What stands behind a key.
+fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+    lines.find_map(|(found, value)| (found == key).then_some(value))
 }
 
 #[cfg(test)]

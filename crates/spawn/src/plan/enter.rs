@@ -123,14 +123,22 @@ impl Planner<'_> {
     }
 
     /// Root of an entered user namespace is taken at once: what is made and opened from
-    /// there on is its own. Anybody else would lose the right to go on.
+    /// there on is its own. Anybody else would lose the right to go on; a visit, which
+    /// makes files, is then set up by root all the same.
     fn take_ids(&mut self) {
-        if let Some(user) = self.spec.user.clone().filter(|_| self.takes_ids_early()) {
-            let groups = user.groups.is_some().then(Vec::new);
-            self.push(Step::TakeIds { user, groups });
-            // A change of ids clears the parent-death signal.
-            self.die_with_parent();
-        }
+        let visits = self.spec.root == Root::Visit;
+        let user = match self.spec.user.clone() {
+            Some(user) if self.takes_ids_early() => user,
+            Some(_) if visits => User {
+                groups: None,
+                ..User::ROOT
+            },
+            _ => return,
+        };
+        let groups = user.groups.is_some().then(Vec::new);
+        self.push(Step::TakeIds { user, groups });
+        // A change of ids clears the parent-death signal.
+        self.die_with_parent();
     }
 
     pub(super) fn takes_ids_early(&self) -> bool {
@@ -183,7 +191,7 @@ mod tests {
         let [net, user] = [Kind::Net, Kind::User].map(Hop::Join);
         assert!(is_complete(&[], &both));
         assert!(is_complete(&[net.clone(), user.clone()], &both));
-        assert!(!is_complete(&[net.clone()], &both));
+        assert!(!is_complete(std::slice::from_ref(&net), &both));
         assert!(!is_complete(
             &[net.clone(), user.clone(), net.clone()],
             &both

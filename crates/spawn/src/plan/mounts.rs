@@ -193,7 +193,7 @@ impl Planner<'_> {
 }
 
 /// What kind of mount point a file of the host needs.
-fn node(source: &Path) -> Result<Node, Error> {
+pub(super) fn node(source: &Path) -> Result<Node, Error> {
     Ok(if look(source)?.is_dir() {
         Node::Folder
     } else {
@@ -226,7 +226,7 @@ fn look(path: &Path) -> Result<std::fs::Metadata, Error> {
     })
 }
 
-fn target(path: &Path) -> Result<Target, Error> {
+pub(super) fn target(path: &Path) -> Result<Target, Error> {
     Target::new(path)
         .map_err(|error| Error::spec(format!("mount at {}: {error}", path.display())))
 }
