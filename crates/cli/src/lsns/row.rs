@@ -250,3 +250,144 @@ pub fn children(rows: &[Row<'_>]) -> Vec<Vec<usize>> {
     }
     children
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsString;
+    use warren_namespaces::{Kind, NamespaceIds, Scope};
+
+    const DEVICE: u64 = 4;
+
+    fn id(inode: u64) -> NsId {
+        let device = DEVICE;
+        NsId { device, inode }
+    }
+
+    /// A process with its parent and its namespaces.
+    fn process(pid: u32, parent: u32, namespaces: &[(Kind, u64)]) -> Process {
+        let mut ids = NamespaceIds::empty(DEVICE);
+        for (kind, inode) in namespaces {
+            ids.set(*kind, *inode);
+        }
+        let mut process = Process::new(pid, ids);
+        process.parent = parent;
+        process
+    }
+
+    /// A namespace with its lowest pid, its owner and its parent; 0 for none.
+    fn namespace(kind: Kind, inode: u64, pid: u32, owner: u64, parent: u64) -> Namespace {
+        let mut namespace = Namespace::new(kind, id(inode));
+        namespace.pid = (pid > 0).then_some(pid);
+        namespace.processes = usize::from(pid > 0);
+        namespace.owner = (owner > 0).then(|| id(owner));
+        namespace.parent = (parent > 0).then(|| id(parent));
+        namespace
+    }
+
+    fn options(line: &str) -> Options {
+        let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+        match super::super::options::parse(&words) {
+            Ok(super::super::options::Asked::List(options)) => options,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    /// Number of namespace or process and place of the line above, of each line.
+    fn summary(snapshot: &Snapshot, line: &str) -> Vec<(u64, Option<usize>)> {
+        let rows = rows(snapshot, &options(line), |row| row.namespace.id.inode != 99);
+        let number = |row: &Row<'_>| match (line.ends_with(" 10"), row.process) {
+            (true, Some(process)) => u64::from(process.pid),
+            _ => row.namespace.id.inode,
+        };
+        let rows = rows.unwrap_or_default();
+        rows.iter().map(|row| (number(row), row.parent)).collect()
+    }
+
+    fn machine() -> Snapshot {
+        let first = [(Kind::User, 20), (Kind::Uts, 10)];
+        let processes = vec![
+            process(1, 0, &first),
+            process(3, 9, &first),
+            process(5, 1, &[(Kind::User, 22), (Kind::Uts, 30)]),
+            process(9, 1, &first),
+        ];
+        let namespaces = vec![
+            namespace(Kind::Uts, 10, 1, 20, 0),
+            namespace(Kind::User, 20, 1, 0, 0),
+            namespace(Kind::User, 21, 0, 20, 20),
+            namespace(Kind::User, 22, 5, 21, 21),
+            namespace(Kind::Uts, 30, 5, 22, 0),
+        ];
+        Snapshot::of_parts(namespaces, processes, Scope::ALL)
+    }
+
+    #[test]
+    fn a_line_hangs_below_the_last_one_of_the_parent_process() {
+        let lines = [
+            (10, None),
+            (20, None),
+            (21, None),
+            (22, Some(1)),
+            (30, Some(1)),
+        ];
+        assert_eq!(summary(&machine(), "lsns"), lines);
+    }
+
+    #[test]
+    fn owners_stand_before_what_they_own() {
+        let lines = [
+            (20, None),
+            (10, Some(0)),
+            (21, Some(0)),
+            (22, Some(2)),
+            (30, Some(3)),
+        ];
+        assert_eq!(summary(&machine(), "lsns -T"), lines);
+        let lines = [
+            (20, None),
+            (10, None),
+            (21, Some(0)),
+            (22, Some(2)),
+            (30, None),
+        ];
+        assert_eq!(summary(&machine(), "lsns -Tparent"), lines);
+    }
+
+    #[test]
+    fn owners_of_what_a_process_has_are_there_too() {
+        let lines = [(20, None), (21, Some(0)), (22, Some(1)), (30, Some(2))];
+        assert_eq!(summary(&machine(), "lsns -T -p 5 -t uts"), lines);
+        assert_eq!(summary(&machine(), "lsns -p 5 -t uts"), [(30, None)]);
+    }
+
+    #[test]
+    fn processes_stand_below_their_parents_whatever_their_pids() {
+        let lines = [(1, None), (9, Some(0)), (3, Some(1))];
+        assert_eq!(summary(&machine(), "lsns 10"), lines);
+        assert_eq!(
+            summary(&machine(), "lsns -l 10"),
+            [(1, None), (3, None), (9, None)]
+        );
+    }
+
+    #[test]
+    fn parents_in_a_ring_are_no_endless_tree() {
+        let uts = [(Kind::Uts, 10)];
+        let processes = vec![process(3, 9, &uts), process(9, 3, &uts)];
+        let namespaces = vec![namespace(Kind::Uts, 10, 3, 0, 0)];
+        let snapshot = Snapshot::of_parts(namespaces, processes, Scope::ALL);
+        assert_eq!(summary(&snapshot, "lsns 10"), [(9, None), (3, Some(0))]);
+    }
+
+    #[test]
+    fn what_hangs_below_a_line_that_is_not_shown_stands_alone() {
+        let namespaces = vec![
+            namespace(Kind::User, 99, 0, 0, 0),
+            namespace(Kind::User, 100, 0, 99, 99),
+            namespace(Kind::User, 101, 0, 100, 100),
+        ];
+        let snapshot = Snapshot::of_parts(namespaces, Vec::new(), Scope::ALL);
+        assert_eq!(summary(&snapshot, "lsns -T"), [(100, None), (101, Some(0))]);
+    }
+}
