@@ -18,12 +18,16 @@ mod architecture;
 mod assembler;
 mod condition;
 mod filter;
+pub mod oci;
+mod profile;
 mod rules;
+pub mod table;
 
 pub use action::Action;
 pub use architecture::Architecture;
 pub use condition::{Comparison, Condition};
-pub use filter::{Filter, MAX_INSTRUCTIONS, TooLong};
+pub use filter::{Filter, LoadFlags, MAX_INSTRUCTIONS, TooLong};
+pub use profile::{CompileError, Newer, Order, Profile, Rule};
 pub use rules::{Rules, Verdict};
 
 #[cfg(test)]

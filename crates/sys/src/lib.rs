@@ -35,7 +35,9 @@ pub use mount::{
 pub use nsfs::{namespace_kind, namespace_owner_uid, namespace_parent, namespace_user};
 pub use probe::{Call, probe};
 pub use rustix::io::Errno;
-pub use seccomp::{BpfInstruction, seccomp_load};
+pub use seccomp::{
+    BpfInstruction, SeccompFlags, seccomp_load, seccomp_load_listener, seccomp_load_with,
+};
 pub use shared::{SharedPage, Zeroed};
 
 /// The result of a system call.

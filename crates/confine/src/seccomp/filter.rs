@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::os::fd::OwnedFd;
 
+pub use warren_sys::SeccompFlags as LoadFlags;
 use warren_sys::{BpfInstruction, Errno};
 
 /// The longest program that the kernel takes: `BPF_MAXINSNS`.
@@ -70,5 +72,22 @@ impl Filter {
     /// `CAP_SYS_ADMIN`.
     pub fn load(&self) -> Result<(), Errno> {
         warren_sys::seccomp_load(&self.program)
+    }
+
+    /// The same with `flags`.
+    ///
+    /// # Errors
+    /// As [`warren_sys::seccomp_load_with`].
+    pub fn load_with(&self, flags: LoadFlags) -> Result<(), Errno> {
+        warren_sys::seccomp_load_with(&self.program, flags)
+    }
+
+    /// The same, and the descriptor on which a supervisor receives the calls that
+    /// [`Action::Notify`](crate::seccomp::Action::Notify) leaves to it.
+    ///
+    /// # Errors
+    /// As [`warren_sys::seccomp_load_listener`].
+    pub fn load_listener(&self, flags: LoadFlags) -> Result<OwnedFd, Errno> {
+        warren_sys::seccomp_load_listener(&self.program, flags)
     }
 }
