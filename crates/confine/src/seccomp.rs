@@ -16,15 +16,18 @@
 mod action;
 mod architecture;
 mod assembler;
+mod cache;
 mod condition;
 mod filter;
 pub mod oci;
+pub mod policy;
 mod profile;
 mod rules;
 pub mod table;
 
 pub use action::Action;
 pub use architecture::Architecture;
+pub use cache::Cache;
 pub use condition::{Comparison, Condition};
 pub use filter::{Filter, LoadFlags, MAX_INSTRUCTIONS, TooLong};
 pub use profile::{CompileError, Newer, Order, Profile, Rule};

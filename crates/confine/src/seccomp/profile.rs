@@ -199,26 +199,26 @@ impl Profile {
                 .max(),
             Newer::AboveKnown => Some(table::newest(architecture)),
         };
-        // ARM's own calls lie above all others, but are not newer.
-        let private = 0x000f_0000..=u32::MAX;
         let numbers = match architecture {
             Architecture::X86_64 => 0..=Architecture::X32_BIT - 1,
             Architecture::X32 => Architecture::X32_BIT..=u32::MAX,
-            Architecture::Arm => 0..=private.start() - 1,
             _ => 0..=u32::MAX,
         };
         let mut ranges = Vec::new();
+        if let Some(own) = table::own_numbers(architecture)
+            && self.newer == Newer::AboveKnown
+        {
+            ranges.push((own, self.default));
+        }
         if let Some(after) = newest.and_then(|newest| newest.checked_add(1))
             && after <= *numbers.end()
         {
             ranges.push((after..=*numbers.end(), ENOSYS));
         }
         ranges.push((numbers, self.default));
-        match architecture {
-            Architecture::Arm => ranges.push((private, self.default)),
-            // How a tracer makes the kernel skip a call; no number of x32.
-            Architecture::X86_64 => ranges.push((u32::MAX..=u32::MAX, self.default)),
-            _ => {}
+        // How a tracer makes the kernel skip a call; no number of x32.
+        if architecture == Architecture::X86_64 {
+            ranges.push((u32::MAX..=u32::MAX, self.default));
         }
         ranges
     }
@@ -238,7 +238,8 @@ impl Profile {
     ) -> Result<BTreeMap<u32, Verdict>, CompileError> {
         let mut entries = Vec::with_capacity(calls.len() + 64);
         for &(call, rule) in calls {
-            if self.order == Order::Libseccomp && self.rules[rule].action == self.default {
+            if self.order == Order::Libseccomp && self.rules[rule].action == self.default
+            {
                 continue;
             }
             let entry = Entry { call, rule };
@@ -405,4 +406,200 @@ fn always_holds(condition: &Condition) -> bool {
             Comparison::LessOrEqual => true,
             Comparison::Greater => false,
         }
+}
+
+#[cfg(test)]
+mod tests {
+    use warren_testkit::bpf::{Call as Asked, interpret};
+
+    use super::*;
+    use crate::seccomp::oci::Seccomp;
+    use crate::seccomp::rules_tests::expected;
+
+    const X86_64: u32 = Architecture::X86_64.audit();
+    const I386: u32 = Architecture::I386.audit();
+    const ENOSYS: u32 = 0x0005_0026;
+
+    fn profile(json: &str, newer: Newer) -> Profile {
+        let seccomp = Seccomp::parse(json).expect(json);
+        seccomp.profile(newer).expect(json)
+    }
+
+    fn answer(profile: &Profile, audit: u32, number: u32, arguments: &[u64]) -> u32 {
+        let filter = profile.compile().expect("a filter");
+        interpret(filter.instructions(), &Asked::new(audit, number, arguments)).0
+    }
+
+    #[test]
+    fn json_of_a_profile_is_the_profile() {
+        let json = r#"{"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X32"],
+            "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW", "args":
+            [{"index": 1, "value": 18446744073709551615, "op": "SCMP_CMP_GE"}]}]}"#;
+        let profile = profile(json, Newer::AboveProfile);
+        let text = serde_json::to_string(&profile).expect("JSON");
+        let back: Profile = serde_json::from_str(&text).expect(&text);
+        assert_eq!(back, profile);
+    }
+
+    #[test]
+    fn calls_newer_than_a_profile_answer_enosys_as_runc_does() {
+        let json = |default| {
+            format!(
+                r#"{{"defaultAction": "{default}", "architectures": ["SCMP_ARCH_X86"],
+                "syscalls": [{{"names": ["read", "openat2"], "action": "SCMP_ACT_LOG"}}]}}"#
+            )
+        };
+        let refusing = profile(&json("SCMP_ACT_ERRNO"), Newer::AboveProfile);
+        for audit in [X86_64, I386] {
+            assert_eq!(answer(&refusing, audit, 436, &[]), 0x0005_0001);
+            assert_eq!(answer(&refusing, audit, 437, &[]), 0x7ffc_0000);
+            assert_eq!(answer(&refusing, audit, 438, &[]), ENOSYS);
+            assert_eq!(answer(&refusing, audit, 0x3fff_ffff, &[]), ENOSYS);
+        }
+        // x32 is no architecture of the profile.
+        assert_eq!(answer(&refusing, X86_64, 0x4000_0000, &[]), 0);
+        for default in ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE"] {
+            let passing = profile(&json(default), Newer::AboveProfile);
+            assert_ne!(answer(&passing, X86_64, 438, &[]), ENOSYS, "{default}");
+        }
+        let plain = profile(&json("SCMP_ACT_ERRNO"), Newer::Default);
+        assert_eq!(answer(&plain, X86_64, 438, &[]), 0x0005_0001);
+    }
+
+    #[test]
+    fn numbers_that_no_kernel_had_are_newer_on_each_architecture() {
+        let architectures = Architecture::ALL.to_vec();
+        let profile = Profile {
+            architectures,
+            ..profile(r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#, Newer::AboveKnown)
+        };
+        for architecture in Architecture::ALL {
+            let bit = match architecture {
+                Architecture::X32 => Architecture::X32_BIT,
+                _ => 0,
+            };
+            let ask = |number| answer(&profile, architecture.audit(), number | bit, &[]);
+            assert_eq!(ask(469), 0x7fff_0000, "{architecture:?}");
+            assert_eq!(ask(470), ENOSYS, "{architecture:?}");
+            assert_eq!(ask(600), ENOSYS, "{architecture:?}");
+        }
+        let own = [
+            (X86_64, 0x4000_0200),
+            (Architecture::Arm.audit(), 0x000f_0005),
+        ];
+        for (audit, number) in own {
+            assert_eq!(answer(&profile, audit, number, &[]), 0x7fff_0000);
+        }
+    }
+
+    #[test]
+    fn the_request_of_a_refused_ioctl_is_compared_as_the_kernel_reads_it() {
+        let json = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+            {"names": ["ioctl"], "action": "SCMP_ACT_ERRNO",
+             "args": [{"index": 1, "value": 21522, "op": "SCMP_CMP_EQ"}]}]}"#;
+        let profile = profile(json, Newer::Default);
+        for garbage in [0, 1 << 32, 0xffff_ffff << 32] {
+            let answer = answer(&profile, X86_64, 16, &[0, garbage | 0x5412]);
+            assert_eq!(answer, 0x0005_0001, "{garbage:#x}");
+        }
+    }
+
+    #[test]
+    fn two_conditions_on_one_argument_are_alternatives() {
+        let json = r#"{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+            {"names": ["read"], "action": "SCMP_ACT_ALLOW", "args": [
+             {"index": 0, "value": 1, "op": "SCMP_CMP_EQ"},
+             {"index": 0, "value": 2, "op": "SCMP_CMP_EQ"},
+             {"index": 1, "value": 7, "op": "SCMP_CMP_EQ"}]}]}"#;
+        let profile = profile(json, Newer::Default);
+        for (arguments, is_allowed) in [([1, 0], true), ([2, 0], true), ([3, 7], true)] {
+            let allowed = answer(&profile, X86_64, 0, &arguments) == 0x7fff_0000;
+            assert_eq!(allowed, is_allowed, "{arguments:?}");
+        }
+        assert_eq!(answer(&profile, X86_64, 0, &[3, 0]), 0x0005_0001);
+    }
+
+    #[test]
+    fn what_contradicts_itself_or_is_unknown_is_refused() {
+        let two = |actions: [&str; 2]| {
+            let rule = |action| {
+                format!(
+                    r#"{{"names": ["read"], "action": "SCMP_ACT_{action}", "args":
+                    [{{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}}]}}"#
+                )
+            };
+            let [one, two] = actions.map(rule);
+            let json = format!(
+                r#"{{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{one}, {two}]}}"#
+            );
+            profile(&json, Newer::Default).compile().map(drop)
+        };
+        assert_eq!(two(["TRAP", "TRAP"]), Ok(()));
+        let error = two(["TRAP", "ERRNO"]).expect_err("a conflict");
+        assert!(
+            error.to_string().starts_with("read has two rules"),
+            "{error}"
+        );
+        for (json, what) in [
+            (r#"{"defaultAction": "SCMP_ACT_FOO"}"#, "unknown action"),
+            (
+                r#"{"defaultAction": "SCMP_ACT_NOTIFY"}"#,
+                "the default action cannot",
+            ),
+            (
+                r#"{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 4096}"#,
+                "SCMP_ACT_ERRNO cannot have the errno 4096",
+            ),
+            (
+                r#"{"defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 1}"#,
+                "SCMP_ACT_ALLOW cannot have the errno 1",
+            ),
+            (
+                r#"{"defaultAction": "SCMP_ACT_LOG", "architectures": ["SCMP_ARCH_PDP11"]}"#,
+                "unknown architecture",
+            ),
+            (
+                r#"{"defaultAction": "SCMP_ACT_LOG", "syscalls":
+                [{"names": ["read"], "action": "SCMP_ACT_TRAP", "args":
+                [{"index": 6, "value": 0, "op": "SCMP_CMP_EQ"}]}]}"#,
+                "argument 6 does not exist",
+            ),
+        ] {
+            let seccomp = Seccomp::parse(json).expect(json);
+            let error = seccomp.profile(Newer::Default).expect_err(json).to_string();
+            assert!(error.starts_with(what), "{error}");
+        }
+        let json =
+            r#"{"defaultAction": "SCMP_ACT_LOG", "flags": ["SECCOMP_FILTER_FLAG_X"]}"#;
+        assert!(Seccomp::parse(json).expect(json).load_flags().is_err());
+    }
+
+    #[test]
+    fn a_program_that_the_kernel_would_refuse_is_an_error() {
+        let rule = |value: u64| Rule {
+            names: vec!["read".to_owned()],
+            action: Action::Trap,
+            conditions: vec![Condition {
+                argument: 0,
+                mask: u64::MAX,
+                comparison: Comparison::Equal,
+                value,
+            }],
+        };
+        let profile = |rules| Profile {
+            rules,
+            ..profile(r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#, Newer::Default)
+        };
+        let long = profile((0..1100).map(rule).collect());
+        let error = long.compile().expect_err("too long").to_string();
+        assert!(error.contains("and the kernel takes 4096"), "{error}");
+        // As many as there is room for, with jumps far beyond 255.
+        let fits = profile((0..1000).map(rule).collect());
+        let rules = fits.rules().expect("rules");
+        for value in [0, 1, 500, 999, 1000, 1 << 32] {
+            let call = Asked::new(X86_64, 0, &[value]);
+            let answer = answer(&fits, X86_64, 0, &[value]);
+            assert_eq!(answer, expected(&rules[0].1, &call), "{value}");
+        }
+    }
 }

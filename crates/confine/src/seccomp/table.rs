@@ -4,6 +4,8 @@
 //! (without its bit), i386, aarch64 and arm. It is parsed by the compiler, to rows
 //! without a pointer: a table of strings would have to be relocated at each start.
 
+use std::ops::RangeInclusive;
+
 use super::architecture::Architecture;
 
 const TEXT: &str = include_str!("syscalls.txt");
@@ -15,9 +17,6 @@ const COLUMNS: usize = Architecture::ALL.len();
 
 /// In a column: there is no such call.
 const NONE: u32 = u32::MAX;
-
-/// ARM's own calls, cacheflush(2) and the like, begin here: `__ARM_NR_BASE`.
-const ARM_PRIVATE: u32 = 0x000f_0000;
 
 #[derive(Clone, Copy)]
 struct Row {
@@ -75,14 +74,29 @@ impl Call {
     }
 }
 
-/// The newest number of `architecture` in this table, but for ARM's own.
+/// The newest number of `architecture` in this table, but for its [own](own_numbers).
 #[must_use]
 pub fn newest(architecture: Architecture) -> u32 {
+    let own = own_numbers(architecture);
     Call::all()
         .filter_map(|call| call.number(architecture))
-        .filter(|number| *number & !Architecture::X32_BIT < ARM_PRIVATE)
+        .filter(|number| !own.as_ref().is_some_and(|own| own.contains(number)))
         .max()
         .unwrap_or(0)
+}
+
+/// Numbers above all others that are not newer: those of x32's own variants of calls,
+/// and of ARM's own calls, cacheflush(2) and the like.
+#[must_use]
+pub fn own_numbers(architecture: Architecture) -> Option<RangeInclusive<u32>> {
+    match architecture {
+        Architecture::X32 => {
+            Some(Architecture::X32_BIT | 512..=Architecture::X32_BIT | 547)
+        }
+        // __ARM_NR_BASE.
+        Architecture::Arm => Some(0x000f_0000..=u32::MAX),
+        _ => None,
+    }
 }
 
 /// Which of the calls that i386 makes through socketcall(2) or ipc(2).
@@ -166,7 +180,10 @@ const fn count_lines(text: &[u8]) -> usize {
     lines
 }
 
-#[allow(long_running_const_eval, reason = "ten thousand characters, one by one")]
+#[allow(
+    long_running_const_eval,
+    reason = "ten thousand characters, one by one"
+)]
 const fn parse<const N: usize>(text: &[u8]) -> [Row; N] {
     let mut rows = [Row {
         start: 0,
@@ -252,8 +269,7 @@ mod tests {
             let Some(rest) = line.strip_prefix("#define __NR_") else {
                 continue;
             };
-            let mut words = rest.split_whitespace();
-            let (Some(name), Some(value)) = (words.next(), words.next()) else {
+            let Some((name, value)) = rest.split_once(' ') else {
                 continue;
             };
             let value = value.trim_start_matches("(__X32_SYSCALL_BIT + ");

@@ -3,6 +3,7 @@
 mod edges;
 mod random;
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -50,6 +51,7 @@ pub struct Oracle {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
+    agreed: HashMap<&'static str, bool>,
 }
 
 /// What libseccomp made.
@@ -77,6 +79,7 @@ impl Oracle {
             child,
             input,
             output,
+            agreed: HashMap::new(),
         }
     }
 
@@ -96,6 +99,37 @@ impl Oracle {
     pub fn numbers(&mut self, name: &str) -> [i32; 5] {
         self.write(&format!("name {name}\n"));
         [(); 5].map(|()| self.word() as i32)
+    }
+
+    /// The profile without the names that this libseccomp is too old for.
+    pub fn without_newer(&mut self, profile: &Seccomp) -> Seccomp {
+        let mut profile = profile.clone();
+        for syscall in &mut profile.syscalls {
+            syscall.names.retain(|name| {
+                let call = table::Call::find(name);
+                call.is_none_or(|call| self.agrees(call))
+            });
+        }
+        profile
+    }
+
+    /// Whether libseccomp has the same number of `call`, or none, on each architecture.
+    /// For what i386 multiplexes it has none.
+    pub fn agrees(&mut self, call: table::Call) -> bool {
+        if let Some(known) = self.agreed.get(call.name()) {
+            return *known;
+        }
+        let theirs = self.numbers(call.name());
+        let agrees = Architecture::ALL
+            .into_iter()
+            .zip(theirs)
+            .all(|(one, theirs)| {
+                let theirs = u32::try_from(theirs).ok();
+                let is_way = one == Architecture::I386 && call.multiplexed().is_some();
+                is_way || theirs == call.number(one)
+            });
+        self.agreed.insert(call.name(), agrees);
+        agrees
     }
 
     pub fn compile(&mut self, profile: &Seccomp) -> Theirs {
@@ -159,7 +193,9 @@ fn as_lines(profile: &Seccomp) -> String {
 pub fn podman(capabilities: CapabilitySet, kernel: (u32, u32)) -> Seccomp {
     let path = "/usr/share/containers/seccomp.json";
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| {
-        panic!("{path}: {error}; on Debian: apt-get install golang-github-containers-common")
+        panic!(
+            "{path}: {error}; on Debian: apt-get install golang-github-containers-common"
+        )
     });
     let target = Target {
         capabilities,
@@ -201,7 +237,8 @@ pub fn assert_kernel_agrees(program: &[BpfInstruction]) {
     let mut text = format!("{}\n", program.len());
     for one in program {
         let (jump_true, jump_false) = (one.jump_true, one.jump_false);
-        writeln!(text, "{} {jump_true} {jump_false} {}", one.code, one.k).expect("a String");
+        writeln!(text, "{} {jump_true} {jump_false} {}", one.code, one.k)
+            .expect("a String");
     }
     // Arguments that do nothing where the call is allowed: no descriptor, no address.
     let harmless: Vec<_> = table::Call::all()
@@ -276,7 +313,10 @@ const HARMFUL: &[&str] = &[
 
 /// The calls of `syscall`, by number.
 fn numbers(syscall: &Syscall, architecture: Architecture) -> Vec<u32> {
-    let calls = syscall.names.iter().filter_map(|name| table::Call::find(name));
+    let calls = syscall
+        .names
+        .iter()
+        .filter_map(|name| table::Call::find(name));
     calls
         .flat_map(|call| {
             let way = (architecture == Architecture::I386).then(|| call.multiplexed());

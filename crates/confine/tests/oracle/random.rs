@@ -1,5 +1,6 @@
 //! Random profiles from a fixed seed.
 
+use warren_confine::seccomp::Architecture;
 use warren_confine::seccomp::oci::{Arg, Seccomp, Syscall};
 use warren_confine::seccomp::table::Call;
 
@@ -24,7 +25,15 @@ impl Random {
     }
 
     fn action(&mut self) -> (String, Option<u32>) {
-        let all = ["ALLOW", "ERRNO", "TRACE", "LOG", "TRAP", "KILL", "KILL_PROCESS"];
+        let all = [
+            "ALLOW",
+            "ERRNO",
+            "TRACE",
+            "LOG",
+            "TRAP",
+            "KILL",
+            "KILL_PROCESS",
+        ];
         let name = self.pick(&all);
         let number = ["ERRNO", "TRACE"].contains(&name) && self.below(2) == 0;
         let number = number.then(|| self.below(4096) as u32);
@@ -46,8 +55,8 @@ impl Random {
     }
 
     /// Conditions on one to three different arguments.
-    fn args(&mut self, ops: &[&str], first: usize) -> Vec<Arg> {
-        let mut indexes: Vec<usize> = (first..6).collect();
+    fn args(&mut self, ops: &[&str]) -> Vec<Arg> {
+        let mut indexes: Vec<usize> = (0..6).collect();
         let count = 1 + self.below(3);
         (0..count)
             .map(|_| {
@@ -62,12 +71,16 @@ impl Random {
             .collect()
     }
 
-    /// A profile that libseccomp is right about: it is not where one of several rules
-    /// on a call has an inequality. Those that differ only by argument, it orders; on
-    /// i386 calls of sockets and IPC have one number, so that equalities are left.
+    /// A profile that libseccomp is right about. It is not where one of several rules on
+    /// a call has an inequality; nor, with several architectures, about rules with
+    /// conditions beside one on a call that an architecture lacks (it adds rules again
+    /// then, with values already cut to 32 bits). So half of the profiles have only calls
+    /// that exist everywhere, and the others no conditions.
     pub fn profile(&mut self) -> Seccomp {
+        let everywhere = self.below(2) == 0;
         let known = Call::all().filter(|call| !is_newer(call.name()));
-        let names: Vec<_> = known.map(Call::name).collect();
+        let known = known.filter(|call| !everywhere || is_everywhere(*call));
+        let mut names: Vec<_> = known.map(Call::name).collect();
         let mut alone: Vec<_> = names
             .iter()
             .copied()
@@ -85,20 +98,23 @@ impl Random {
             };
             match self.below(4) {
                 // Calls with this one rule with conditions of every kind.
-                0 | 1 => {
+                0 | 1 if everywhere => {
                     let place = self.below(alone.len());
                     syscall.names = vec![alone.swap_remove(place).to_owned()];
-                    let ops = ["NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"];
-                    syscall.args = self.args(&ops, 0);
+                    let ops = ["EQ", "MASKED_EQ", "NE", "LT", "LE", "GE", "GT"];
+                    syscall.args = self.args(&ops);
                     syscalls.push(syscall);
                 }
                 // One with several rules.
-                2 => {
+                2 if everywhere => {
                     let place = self.below(alone.len());
                     syscall.names = vec![alone.swap_remove(place).to_owned()];
-                    for _ in 0..2 + self.below(3) {
+                    for rule in 0..2 + self.below(3) {
                         (syscall.action, syscall.errno_ret) = self.action();
-                        syscall.args = self.args(&["EQ"], 0);
+                        syscall.args = self.args(&["EQ"]);
+                        // libseccomp refuses the same conditions twice.
+                        syscall.args[0].value &= !0xff;
+                        syscall.args[0].value |= rule as u64;
                         syscalls.push(syscall.clone());
                     }
                 }
@@ -106,11 +122,21 @@ impl Random {
                 _ => {
                     let count = 1 + self.below(60);
                     syscall.names = (0..count).map(|_| self.name(&names)).collect();
+                    // libseccomp refuses two rules on what i386 multiplexes.
+                    names.retain(|name| {
+                        !is_multiplexed(name)
+                            || !syscall.names.iter().any(|one| one == name)
+                    });
                     syscalls.push(syscall);
                 }
             }
         }
-        let all = ["SCMP_ARCH_X86", "SCMP_ARCH_X32", "SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"];
+        let all = [
+            "SCMP_ARCH_X86",
+            "SCMP_ARCH_X32",
+            "SCMP_ARCH_AARCH64",
+            "SCMP_ARCH_ARM",
+        ];
         let architectures = all.into_iter().filter(|_| self.below(2) == 0);
         let architectures = architectures.map(str::to_owned).collect();
         let json = format!(r#"{{"defaultAction": "{default}"}}"#);
@@ -124,14 +150,23 @@ impl Random {
     }
 }
 
+fn is_everywhere(call: Call) -> bool {
+    let has = |architecture| call.number(architecture).is_some();
+    Architecture::ALL.into_iter().all(has)
+}
+
+/// Not one of those that share a number on i386.
 fn is_plain(call: Call) -> bool {
-    call.multiplexed().is_none() && !["socketcall", "ipc"].contains(&call.name())
+    call.multiplexed().is_none() && is_everywhere(call)
+}
+
+fn is_multiplexed(name: &str) -> bool {
+    Call::find(name).is_some_and(|call| call.multiplexed().is_some())
 }
 
 /// Names that the libseccomp of some Debian does not have.
 fn is_newer(name: &str) -> bool {
-    let number = Call::find(name)
-        .and_then(|call| call.number(warren_confine::seccomp::Architecture::Aarch64));
+    let number = Call::find(name).and_then(|call| call.number(Architecture::Aarch64));
     ["map_shadow_stack", "sync_file_range2", "uretprobe"].contains(&name)
         || number.is_some_and(|number| (451..).contains(&number))
 }
