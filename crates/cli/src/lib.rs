@@ -11,6 +11,7 @@ mod json;
 mod ls;
 mod pty;
 mod run;
+mod seccomp;
 mod supervise;
 mod terminal;
 mod unshare;
