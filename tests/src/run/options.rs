@@ -157,8 +157,8 @@ fn with_profile(text: &str, script: &str) -> warren_testkit::Output {
 
 fn a_policy_refuses_what_it_says_and_no_more() {
     let policy = "default allow\ndeny EXDEV mkdir mkdirat\nkill uname\n";
-    with_profile(policy, "mkdir /tmp/a 2>&1; echo $?")
-        .says("mkdir: cannot create directory '/tmp/a': Invalid cross-device link\n1");
+    let refused = with_profile(policy, "mkdir /tmp/a; echo $?");
+    refused.says("1").complains("Invalid cross-device link");
     with_profile(policy, "uname; echo $?").says("159");
     with_profile(policy, "grep -c 'Seccomp_filters:.2' /proc/self/status").says("1");
     // What the fixed filter refuses stays refused, and the init has that alone.
