@@ -514,3 +514,70 @@ fn go_name(target: &Target) -> &'static str {
         Architecture::Arm => "arm",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_json_is_a_profile_or_an_error() {
+        const PIECES: &[&str] = &[
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "null",
+            "0",
+            "-1",
+            "1e9",
+            "18446744073709551616",
+            "\"defaultAction\"",
+            "\"SCMP_ACT_ERRNO\"",
+            "\"SCMP_ACT_ALLOW\"",
+            "\"syscalls\"",
+            "\"names\"",
+            "\"args\"",
+            "\"index\"",
+            "\"value\"",
+            "\"op\"",
+            "\"includes\"",
+            "\"minKernel\"",
+            "\"4.x\"",
+            "\"\"",
+        ];
+        let whole = r#"{"defaultAction":"SCMP_ACT_ERRNO","defaultErrnoRet":38,"archMap":[
+            {"architecture":"SCMP_ARCH_X86_64","subArchitectures":["SCMP_ARCH_X86"]}],
+            "syscalls":[{"names":["read","socket"],"action":"SCMP_ACT_ALLOW","args":[
+            {"index":0,"value":16,"valueTwo":3,"op":"SCMP_CMP_MASKED_EQ"}],
+            "includes":{"caps":["CAP_KILL"],"minKernel":"4.8"}}]}"#;
+        let mut state: u64 = 0x5eed;
+        let mut next = |bound: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) as usize % bound
+        };
+        let target = Target {
+            capabilities: CapabilitySet::ALL,
+            architecture: Architecture::X86_64,
+            kernel: (6, 17),
+        };
+        let mut compiled = 0;
+        for _ in 0..20_000 {
+            let mut text = whole.to_owned();
+            for _ in 0..1 + next(2) {
+                let (from, length) = (next(text.len()), next(4));
+                let to = (from + length).min(text.len());
+                text.replace_range(from..to, PIECES[next(PIECES.len())]);
+            }
+            let profile = Template::parse(&text)
+                .and_then(|template| template.render(&target))
+                .and_then(|seccomp| seccomp.profile(Newer::AboveProfile));
+            compiled +=
+                usize::from(profile.is_ok_and(|profile| profile.compile().is_ok()));
+        }
+        assert!((100..19_900).contains(&compiled), "{compiled} profiles");
+    }
+}
