@@ -23,6 +23,7 @@ mod nsenter;
 mod overview;
 mod pty;
 mod run;
+mod seccomp;
 mod show;
 mod supervise;
 mod table;

@@ -15,7 +15,7 @@ use warren_spawn::{
 };
 
 use crate::failure::{self, Failure};
-use crate::{pty, supervise};
+use crate::{pty, seccomp, supervise};
 
 /// Run a command in eight new namespaces, isolated unless told
 ///
@@ -133,6 +133,10 @@ struct Arguments {
     )]
     cap_drop: Vec<String>,
 
+    /// Refuse system calls as FILE says: a policy, or the JSON of container runtimes
+    #[arg(long, value_name = "FILE", help_heading = "Isolation")]
+    seccomp: Option<PathBuf>,
+
     /// Print what would be done, and do nothing
     #[arg(long, help_heading = "Explain")]
     plan: bool,
@@ -174,6 +178,9 @@ fn spec(
     let has_user_namespace = *namespaces.get(Kind::User) == Namespace::New;
     let mut mounts = base_mounts(arguments, has_user_namespace)?;
     mounts.extend(ordered_mounts(arguments, matches)?);
+    let capabilities = capabilities(arguments)?;
+    let profile = arguments.seccomp.as_deref();
+    let syscalls = profile.map(|path| seccomp::profile(path, capabilities));
     Ok(Spec {
         id_map: id_map(&arguments.map, has_user_namespace)?,
         root: root(arguments)?,
@@ -185,9 +192,10 @@ fn spec(
         env: environment(arguments, &user)?,
         argv: arguments.command.clone(),
         user: Some(user),
-        capabilities: Some(capabilities(arguments)?),
+        capabilities: Some(capabilities),
         no_new_privs: true,
         seccomp: Seccomp::Sandbox,
+        syscalls: syscalls.transpose()?,
         rlimits: Vec::new(),
         parent_death_signal: Some(supervise::KILL),
         keep_fds: arguments.keep_fd.clone(),

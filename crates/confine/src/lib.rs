@@ -10,7 +10,7 @@
 pub mod caps;
 mod policy;
 mod rlimit;
-mod seccomp;
+pub mod seccomp;
 
 pub use caps::{Capability, CapabilitySet, UnknownCapability};
 pub use rlimit::{Resource, Rlimit, RlimitError};

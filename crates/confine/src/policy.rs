@@ -27,6 +27,9 @@ const KNOWN: [RangeInclusive<u32>; 3] = [
 /// The newest call that this policy has an opinion on (Linux 6.17).
 const NEWEST: u32 = nr::__NR_file_setattr;
 
+/// What all other numbers get, and all calls of other architectures.
+const UNKNOWN: Action = Action::fail(Errno::NOSYS);
+
 /// Calls that are refused for one reason.
 struct Group {
     answer: Errno,
@@ -193,7 +196,7 @@ const HARMLESS_PERSONALITIES: [u32; 5] = [0, 0x0008, 0x2_0000, 0x2_0008, u32::MA
 
 /// The calls whose arguments decide.
 fn by_argument(capabilities: CapabilitySet) -> [(u32, Verdict); 5] {
-    const REFUSE: Action = Action::Fail(Errno::PERM);
+    const REFUSE: Action = Action::fail(Errno::PERM);
     // A nested user namespace has all capabilities again, and with them the kernel's
     // surface: refused always. The other kinds need CAP_SYS_ADMIN without one.
     let refused_kinds = |all: u32| match capabilities.contains(Capability::SYS_ADMIN) {
@@ -219,7 +222,7 @@ fn by_argument(capabilities: CapabilitySet) -> [(u32, Verdict); 5] {
             nr::__NR_socket,
             Verdict::any_of(
                 &[Condition::is(0, AF_VSOCK), Condition::is(0, AF_ALG)],
-                Action::Fail(Errno::AFNOSUPPORT),
+                Action::fail(Errno::AFNOSUPPORT),
                 Action::Allow,
             ),
         ),
@@ -243,11 +246,10 @@ impl Rules {
             .iter()
             .filter(|group| !group.unless.is_some_and(|one| capabilities.contains(one)))
             .flat_map(|group| group.calls.iter().map(|call| (*call, group.answer)))
-            .map(|(call, answer)| (call, Action::Fail(answer).into()));
+            .map(|(call, answer)| (call, Action::fail(answer).into()));
         Self {
-            known: KNOWN.to_vec(),
-            otherwise: Action::Allow.into(),
-            unknown: Action::Fail(Errno::NOSYS),
+            ranges: KNOWN.map(|range| (range, Action::Allow)).to_vec(),
+            otherwise: UNKNOWN,
             calls: refused.chain(by_argument(capabilities)).collect(),
         }
     }
@@ -266,7 +268,7 @@ impl Filter {
     pub fn sandbox(capabilities: CapabilitySet) -> Self {
         match PRECOMPILED {
             Some(program) if capabilities.is_empty() => Self::precompiled(program),
-            _ => Rules::sandbox(capabilities).compile(),
+            _ => Rules::sandbox(capabilities).compile(UNKNOWN),
         }
     }
 }
@@ -293,7 +295,7 @@ const fn bpf(code: u16, jump_true: u8, jump_false: u8, k: u32) -> BpfInstruction
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seccomp::tests::{Call, answer, expected, interpret};
+    use crate::seccomp::rules_tests::{Call, answer, expected, interpret, native};
 
     const ALLOW: u32 = 0x7fff_0000;
     const EPERM: u32 = 0x0005_0001;
@@ -307,7 +309,7 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     fn the_precompiled_filter_is_what_the_rules_say() {
         use std::fmt::Write;
-        let compiled = Rules::sandbox(NONE).compile();
+        let compiled = Rules::sandbox(NONE).compile(UNKNOWN);
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             let mut text = String::from("[\n");
             for BpfInstruction {
@@ -340,7 +342,7 @@ mod tests {
         arguments: &[u64],
         code: u32,
     ) {
-        let call = Call::native(number, arguments);
+        let call = native(number, arguments);
         let filter = Filter::sandbox(capabilities);
         assert_eq!(
             answer(&filter, &call),
@@ -356,10 +358,10 @@ mod tests {
             .chain(CapabilitySet::ALL.iter().map(|one| NONE.with(one)));
         for capabilities in sets {
             let rules = Rules::sandbox(capabilities);
-            let filter = rules.compile();
+            let filter = rules.compile(UNKNOWN);
             for number in (0..=600).chain(0x4000_0000..0x4000_0258).chain([u32::MAX]) {
                 for first in [0, 0x1000_0000, u64::from(AF_VSOCK), u64::from(TIOCSTI)] {
-                    let call = Call::native(number, &[first, u64::from(TIOCSTI)]);
+                    let call = native(number, &[first, u64::from(TIOCSTI)]);
                     assert_eq!(
                         answer(&filter, &call),
                         expected(&rules, &call),
@@ -516,7 +518,7 @@ mod tests {
         for number in 0..=600 {
             let call = Call {
                 architecture: 0x4000_0003,
-                ..Call::native(number, &[])
+                ..native(number, &[])
             };
             assert_eq!(answer(&filter, &call), ENOSYS, "{number}");
         }
@@ -528,9 +530,7 @@ mod tests {
         let length = filter.instructions().len();
         assert!(length < 400, "{length} instructions");
         let steps = (0..=600)
-            .map(|number| {
-                interpret(filter.instructions(), &Call::native(number, &[1, 1])).1
-            })
+            .map(|number| interpret(filter.instructions(), &native(number, &[1, 1])).1)
             .max();
         assert!(steps < Some(25), "{steps:?} instructions for one call");
     }

@@ -234,7 +234,7 @@ impl Child<'_> {
             }
             Step::SetCapabilities(set) => set_capabilities(*set),
             Step::NoNewPrivs => caps::set_no_new_privs(),
-            Step::LoadSeccomp(filter) => filter.load(),
+            Step::LoadSeccomp(filter) | Step::LoadProfile(filter) => filter.load(),
             Step::HideInit => hide_init(),
             Step::ForkInit => self.fork_init(),
             Step::Graft {

@@ -10,7 +10,8 @@ use std::ffi::{CString, OsStr};
 use std::fmt;
 
 use rustix::thread::Gid;
-use warren_confine::{CapabilitySet, Filter};
+use warren_confine::CapabilitySet;
+use warren_confine::seccomp::{Action, Filter, Profile};
 use warren_namespaces::{IdMap, Kind};
 
 use crate::error::Error;
@@ -162,8 +163,13 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "an id map needs a new user namespace",
         ),
         (
-            spec.seccomp != Seccomp::Off && !spec.no_new_privs,
+            (spec.seccomp != Seccomp::Off || spec.syscalls.is_some())
+                && !spec.no_new_privs,
             "a system-call filter needs no_new_privs",
+        ),
+        (
+            spec.syscalls.as_ref().is_some_and(notifies),
+            "a profile that notifies needs a supervisor that answers",
         ),
         (
             spec.leave_caller && spec.terminal != Terminal::Inherit,
@@ -178,6 +184,13 @@ fn check(spec: &Spec) -> Result<(), Error> {
         Some((_, rule)) => Err(Error::spec(rule)),
         None => Ok(()),
     }
+}
+
+fn notifies(profile: &Profile) -> bool {
+    let rules = profile.rules.iter().map(|rule| rule.action);
+    rules
+        .chain([profile.default])
+        .any(|action| action == Action::Notify)
 }
 
 struct Planner<'a> {
@@ -387,6 +400,14 @@ impl Planner<'_> {
         self.push(Step::Descriptors {
             keep: spec.keep_fds.clone(),
         });
+        // After all else, so that the profile needs to allow none of it.
+        if let Some(profile) = &spec.syscalls {
+            let filter = profile.compile();
+            let filter = filter.map_err(|error| {
+                Error::spec(format!("compile the system-call profile: {error}"))
+            })?;
+            self.push(Step::LoadProfile(filter));
+        }
         self.push(Step::Exec(program(spec)?));
         Ok(())
     }

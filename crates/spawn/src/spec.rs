@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use warren_confine::seccomp::Profile;
 use warren_confine::{CapabilitySet, Rlimit};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
 
@@ -69,6 +70,9 @@ pub struct Spec {
     pub no_new_privs: bool,
     /// The system calls that are refused.
     pub seccomp: Seccomp,
+    /// A profile of the program's own, loaded last: a call passes only if both let it.
+    /// It must allow execve(2), which starts the program.
+    pub syscalls: Option<Profile>,
     /// Resource limits to set.
     pub rlimits: Vec<Rlimit>,
     /// Sent to the child when the *thread* that launched it ends:

@@ -304,6 +304,8 @@ pub enum Step {
     NoNewPrivs,
     /// Loads the system-call filter.
     LoadSeccomp(Filter),
+    /// Loads the filter of a profile of the program's own.
+    LoadProfile(Filter),
     /// Hides the memory and descriptors of the init from the program.
     HideInit,
     /// Forks the program off and becomes the init.
@@ -608,6 +610,10 @@ impl fmt::Display for Step {
             Self::SetCapabilities(set) => write!(f, "set the capabilities {set}"),
             Self::NoNewPrivs => f.write_str("give up new privileges (no_new_privs)"),
             Self::LoadSeccomp(_) => f.write_str("load the system-call filter"),
+            Self::LoadProfile(filter) => {
+                let length = filter.instructions().len();
+                write!(f, "load the system-call profile, {length} instructions")
+            }
             Self::HideInit => f.write_str("hide the init from the program"),
             Self::ForkInit => f.write_str("fork the program and stay as its init"),
             Self::DieWithInit => f.write_str("receive signal 9 when the init dies"),

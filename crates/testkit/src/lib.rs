@@ -8,10 +8,12 @@
 //!   everything about it where an expectation does not hold;
 //! - [`golden`]: whole outputs kept as files;
 //! - [`without_call`]: a command on a kernel that lacks one system call;
+//! - [`bpf`]: what a seccomp filter says of a call;
 //! - [`Tmux`]: a command in a real terminal.
 //!
 //! Helpers panic where an expectation fails: a panic is how a test fails.
 
+pub mod bpf;
 mod command;
 pub mod console;
 mod golden;

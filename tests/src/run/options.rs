@@ -15,6 +15,9 @@ pub const TESTS: &[Test] = tests! {
         a_kept_fd_reaches_the_command,
         trace_tells_each_step_and_its_time,
         a_single_map_has_one_id,
+        a_policy_refuses_what_it_says_and_no_more,
+        a_profile_of_a_container_runtime_is_taken,
+        a_wrong_profile_is_refused_before_anything_is_made,
         an_unknown_capability_or_kind_is_refused_by_name,
         the_numbered_user_is_as_asked;
     Root:
@@ -141,4 +144,45 @@ fn another_user_inside_has_another_id_outside() {
         outside + 1000,
         "the file's owner on the host\n{output}"
     );
+}
+
+/// The folder of the test, with a profile in it.
+fn with_profile(text: &str, script: &str) -> warren_testkit::Output {
+    let file = scratch().join("profile");
+    fs::write(&file, text).expect("write the profile");
+    let mut command = warren(["run", "--seccomp"]);
+    command.arg(file).args(["--", "/bin/sh", "-c", script]);
+    run(&mut command)
+}
+
+fn a_policy_refuses_what_it_says_and_no_more() {
+    let policy = "default allow\ndeny EXDEV mkdir mkdirat\nkill uname\n";
+    let refused = with_profile(policy, "mkdir /tmp/a; echo $?");
+    refused.says("1").complains("Invalid cross-device link");
+    with_profile(policy, "uname; echo $?").says("159");
+    with_profile(policy, "grep -c 'Seccomp_filters:.2' /proc/self/status").says("1");
+    // What the fixed filter refuses stays refused, and the init has that alone.
+    let refused = with_profile("default allow", "unshare -U true 2>&1; true");
+    refused.says("unshare: unshare failed: Operation not permitted");
+}
+
+fn a_profile_of_a_container_runtime_is_taken() {
+    let json = r#"{"defaultAction": "SCMP_ACT_ALLOW", "archMap": [], "syscalls": [
+        {"names": ["mkdir", "mkdirat", "a_call_of_tomorrow"], "errnoRet": 18,
+         "action": "SCMP_ACT_ERRNO", "excludes": {"caps": ["CAP_NET_RAW"]}}]}"#;
+    with_profile(json, "mkdir /tmp/a 2>/dev/null; echo $?").says("1");
+    let file = scratch().join("profile");
+    let mut command = warren(["run", "--cap-add", "NET_RAW", "--seccomp"]);
+    command.arg(file).args(["--", "/bin/mkdir", "/tmp/a"]);
+    run(&mut command).succeeds();
+}
+
+fn a_wrong_profile_is_refused_before_anything_is_made() {
+    with_profile("default allow\nallow raed", "true")
+        .is_refused("line 2: unknown system call");
+    with_profile("{}", "true").is_refused("missing field `defaultAction`");
+    with_profile("default allow\nnotify connect", "true")
+        .is_refused("needs a supervisor");
+    run(&mut warren(["run", "--seccomp", "/no/such", "--", "true"]))
+        .is_refused("/no/such");
 }

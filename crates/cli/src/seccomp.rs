@@ -1,0 +1,55 @@
+//! A profile of system calls, from a file: the JSON of container runtimes or a policy.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use warren_confine::CapabilitySet;
+use warren_confine::seccomp::oci::{Target, Template};
+use warren_confine::seccomp::{Architecture, Newer, Profile, policy};
+use warren_namespaces::limits::KernelVersion;
+
+use crate::failure::Failure;
+
+/// The largest file that is read, in bytes.
+const MAX_LENGTH: u64 = 1 << 20;
+
+/// The profile in `path`, for a program with `capabilities`.
+pub fn profile(path: &Path, capabilities: CapabilitySet) -> Result<Profile, Failure> {
+    let doing = |error: &dyn std::fmt::Display| {
+        Failure::new(format!("read the profile {}: {error}", path.display()))
+    };
+    let text = read(path).map_err(|error| doing(&error))?;
+    if !text.trim_start().starts_with('{') {
+        return policy::parse(&text).map_err(|error| {
+            doing(&error)
+                .hint("docs/seccomp.md describes the language; JSON begins with {")
+        });
+    }
+    let kernel = KernelVersion::running();
+    let target = Target {
+        capabilities,
+        architecture: Architecture::NATIVE,
+        kernel: (kernel.major, kernel.minor),
+    };
+    let json = Template::parse(&text).and_then(|template| template.render(&target));
+    let json = json.map_err(|error| doing(&error))?;
+    if !json.listener_path.is_empty() || !json.flags.is_empty() {
+        return Err(doing(
+            &"it has flags or a listenerPath, which need a supervisor",
+        ));
+    }
+    json.profile(Newer::AboveProfile)
+        .map_err(|error| doing(&error))
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?
+        .take(MAX_LENGTH + 1)
+        .read_to_string(&mut text)?;
+    match text.len() as u64 > MAX_LENGTH {
+        true => Err(io::ErrorKind::FileTooLarge.into()),
+        false => Ok(text),
+    }
+}
