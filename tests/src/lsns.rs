@@ -21,7 +21,7 @@ pub const TESTS: [&[Test]; 4] = [
 /// and time namespaces, and inside a shell with sleepers, of whom one has a further uts
 /// namespace and two have a parent that is none of them.
 struct Burrow {
-    _unshare: Running,
+    unshare: Option<Running>,
     /// The shell.
     pid: u32,
     /// Pid of `unshare`, the lowest in most of the namespaces.
@@ -64,7 +64,7 @@ impl Burrow {
         let uts = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/uts")).ok();
         let alone = sleeping(pid).into_iter().find(|one| uts(*one) != uts(pid));
         Self {
-            _unshare: unshare,
+            unshare: Some(unshare),
             pid,
             outside,
             alone: alone.unwrap_or(pid),
@@ -84,6 +84,19 @@ impl Burrow {
         // An empty word is written as two quotes.
         let word = |word: &str| if word == "''" { "" } else { word }.to_owned();
         filled.split_whitespace().map(word).collect()
+    }
+}
+
+impl Drop for Burrow {
+    /// The kernel kills the shell after `unshare`, on a busy machine long after.
+    fn drop(&mut self) {
+        drop(self.unshare.take());
+        if !std::thread::panicking() {
+            let stat = format!("/proc/{}/stat", self.pid);
+            eventually("the shell to be gone", || {
+                fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "))
+            });
+        }
     }
 }
 
