@@ -106,7 +106,7 @@ fn every_holder_of_a_namespace_is_named() {
             && text.contains(&format!("fd {pid}:9 (sleep)\n"))
     });
     let all = listed(&["--held-by", "--all", "user"]);
-    assert!(all.contains("children"), "{all}");
+    assert!(all.contains(" child"), "{all}");
 }
 
 fn the_last_line_says_how_complete_it_is() {
