@@ -43,7 +43,8 @@ pub struct Snapshot {
     pub scope: Scope,
     /// Whether the kernel gave its own list, listns(2), so that no namespace is missing
     /// that the caller may see. Before Linux 6.19 it has none, and a namespace that only
-    /// a descriptor in flight between two sockets keeps is not found.
+    /// a descriptor in flight between two sockets keeps is not found. What nothing but a
+    /// mount of another filesystem keeps (mqueue, proc) is on no list.
     pub kernel_list: bool,
     pub(crate) index: HashMap<NsId, usize>,
 }
