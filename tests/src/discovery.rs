@@ -317,9 +317,11 @@ fn mounts_in_mount_namespaces_without_process_hold() {
         "mount -t tmpfs none /tmp; mount --make-private /tmp; : > /tmp/mnt
          {inner}; stat -c %i /tmp/mnt; {WAIT}"
     );
-    let mut unshare = program("unshare");
-    unshare.args(["--mount", "--propagation", "private", "sh", "-ec", &script]);
-    let mut shell = Running::start(&mut unshare);
+    // KERNEL(6.18): the ids by which the kernel tells the older are given out per CPU.
+    let mut taskset = program("taskset");
+    taskset.args(["--cpu-list", "0", "unshare", "--mount", "--propagation"]);
+    taskset.args(["private", "sh", "-ec", &script]);
+    let mut shell = Running::start(&mut taskset);
     let net: u64 = shell.line().parse().expect("the inode of the network's");
     let mnt: u64 = shell
         .line()

@@ -18,7 +18,7 @@ const KINDS: [(&str, &str); 8] = [
     ("net", "lo:"),
     ("ipc", "4096"),
     ("user", "0\n"),
-    ("pid", "2"),
+    ("pid", "1\n"),
     ("uts", "burrow"),
     ("cgroup", ":/"),
     ("time", "."),

@@ -26,6 +26,9 @@ pub struct MountInfo {
     pub source: OsString,
     /// Options of the filesystem: `rw,hidepid=invisible`.
     pub super_options: String,
+    /// Whether it is left out of every copy of the tree that it is in, but for that of
+    /// a new mount namespace.
+    pub unbindable: bool,
 }
 
 impl MountInfo {
@@ -64,7 +67,12 @@ fn parse_line(line: &[u8]) -> Option<MountInfo> {
     let mount_point = path(fields.next()?);
     let options = text(fields.next()?);
     // Any number of optional fields, ended by a hyphen.
-    fields.find(|field| *field == b"-")?;
+    let mut unbindable = false;
+    while let field = fields.next()?
+        && field != b"-"
+    {
+        unbindable |= field == b"unbindable";
+    }
     let filesystem = text(fields.next()?);
     let source = unescape(fields.next()?);
     let super_options = text(fields.next()?);
@@ -77,6 +85,7 @@ fn parse_line(line: &[u8]) -> Option<MountInfo> {
         filesystem,
         source,
         super_options,
+        unbindable,
     })
 }
 
@@ -136,6 +145,17 @@ mod tests {
         assert_eq!(mount.filesystem, "ext3");
         assert!(mount.has_super_option("errors=continue"));
         assert!(!mount.has_super_option("errors"));
+    }
+
+    #[test]
+    fn an_unbindable_mount_is_told_from_others() {
+        let unbindable = |tags: &str| {
+            let line = format!("5 1 0:4 / /a rw {tags}- ext4 none rw\n");
+            parse(line.as_bytes())[0].unbindable
+        };
+        assert!(unbindable("unbindable "));
+        assert!(!unbindable("shared:2 master:1 "));
+        assert!(!unbindable(""));
     }
 
     #[test]

@@ -51,6 +51,17 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         (Step::Bind { .. } | Step::RootTree { .. } | Step::CloneTree { .. }, Errno::NOSPC) => {
             vec!["too many mounts: see /proc/sys/fs/mount-max".to_owned()]
         }
+        (
+            Step::RootTree {
+                source: Source::Tree(..),
+                ..
+            }
+            | Step::Bind {
+                source: Source::Tree(..),
+                ..
+            },
+            Errno::LOOP,
+        ) => mount_namespace_in_tree(),
         (Step::WorkDir(_), Errno::NOENT) => {
             vec!["inside there is no such folder: bind one, or give --workdir".to_owned()]
         }
@@ -267,6 +278,30 @@ fn map_refused(step: &Step, errno: Errno) -> Vec<String> {
         }
         _ => Vec::new(),
     }
+}
+
+/// The kernel lets no mount namespace be mounted in a younger one.
+fn mount_namespace_in_tree() -> Vec<String> {
+    let mounts = ProcRoot::open()
+        .ok()
+        .and_then(|proc| mountinfo::own(&proc).ok());
+    let is_one = |mount: &mountinfo::MountInfo| {
+        mount
+            .root
+            .as_os_str()
+            .as_encoded_bytes()
+            .starts_with(b"mnt:[")
+    };
+    let found = mounts.into_iter().flatten().find(is_one);
+    let example = found.map(|mount| format!(": {}", mount.mount_point.display()));
+    vec![
+        format!(
+            "a mount namespace is mounted in that tree, or a symlink is in the way{}",
+            example.unwrap_or_default()
+        ),
+        "make its mount unbindable, so that copies leave it out: mount --make-unbindable"
+            .to_owned(),
+    ]
 }
 
 /// The kernel shows a new procfs only to who sees all of an old one.

@@ -222,6 +222,13 @@ fn overlay_folder(
     mounts: &mut Vec<Mount>,
 ) -> Result<(), Error> {
     let on_top = host.iter().rfind(|mount| mount.mount_point == path);
+    if on_top.is_some_and(|mount| mount.unbindable) {
+        mounts.push(Mount::Folder {
+            target: path,
+            mode: 0o755,
+        });
+        return Ok(());
+    }
     let has_mounts = host
         .iter()
         .any(|mount| mount.mount_point != path && mount.mount_point.starts_with(&path));

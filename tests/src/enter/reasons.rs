@@ -107,7 +107,8 @@ fn in_a_chroot_a_user_namespace_is_refused_with_the_reason() {
     let mut unshare = program("unshare");
     unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
     run(&mut unshare)
-        .is_refused("Operation not permitted")
+        .exits(1)
+        .complains("unshare failed: Operation not permitted")
         .complains("this process lives in a chroot, where user namespaces are refused");
 }
 
@@ -115,7 +116,8 @@ fn without_a_uid_map_a_user_namespace_is_refused_with_the_reason() {
     let mut unshare = program("unshare");
     unshare.arg("--user").arg(staged("warren"));
     run(unshare.args(["unshare", "--user", "--", "true"]))
-        .is_refused("Operation not permitted")
+        .exits(1)
+        .complains("unshare failed: Operation not permitted")
         .complains("has no uid_map");
     // The way out.
     let mut unshare = program("unshare");
@@ -130,13 +132,14 @@ fn a_masked_proc_is_named() {
     let script = format!(
         "sed -n 's/^[^/]*[^ ]* \\([^ ]*\\) .* - proc .*/\\1/p' /proc/self/mountinfo | \
          while read proc; do mount -t tmpfs none $proc/fs || exit; done && \
-         exec {} unshare --map-root-user --pid --mount-proc -- true",
+         exec {} unshare --map-root-user --pid --fork --mount-proc -- true",
         staged("warren").display()
     );
     let mut unshare = program("unshare");
     unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]);
     run(&mut unshare)
-        .is_refused("mount a procfs at /proc: Operation not permitted")
+        .exits(1)
+        .complains("mount /proc failed: Operation not permitted")
         .complains("\"mount too revealing\"")
         .complains("/proc/fs");
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use warren_testkit::{Running, Test, program, run, tests};
+use warren_testkit::{Running, Test, program, run, tests, warren};
 
 use super::{Name, store, told};
 
@@ -15,6 +15,7 @@ pub const TESTS: &[Test] = tests! {
         a_name_that_ip_netns_gave_again_is_not_removed,
         only_a_pid_or_user_namespace_needs_a_holder,
         what_a_process_is_in_outlives_its_name,
+        the_hosts_tree_can_be_shown_while_a_mount_namespace_is_kept,
         copies_in_other_mount_namespaces_go_with_the_name,
         the_namespaces_of_a_process_are_kept,
         a_mount_namespace_cannot_be_kept_in_itself,
@@ -147,7 +148,7 @@ fn a_mount_namespace_cannot_be_kept_in_itself() {
     let words = ["keep", &name.0, "--from", &own, "--kinds", "mnt"];
     run(&mut told(&words))
         .is_refused("keep a namespace at")
-        .complains("in itself or in one that is older");
+        .complains("in itself or in a younger one");
     assert_eq!(name.listed(), None);
     run(&mut told(&["keep", &name.0, "--from", &own])).is_refused("the caller's");
 }
@@ -163,4 +164,17 @@ fn the_ids_of_a_kept_user_namespace_are_nobody_elses() {
     name.remove();
     let sockets = fs::read_to_string("/proc/net/unix").expect("sockets");
     assert!(!sockets.contains(&format!("@warren/ids/{first}")));
+}
+
+/// A mount namespace in a tree would keep that from being mounted in a younger one.
+fn the_hosts_tree_can_be_shown_while_a_mount_namespace_is_kept() {
+    let _name = Name::kept("tree", &["--kinds", "mnt"]);
+    for options in [
+        &["--host-root"][..],
+        &["--host-root=overlay"],
+        &["--ro-bind", "/run", "/mnt"],
+    ] {
+        let mut command = warren(["run"]);
+        run(command.args(options).args(["--", "true"])).exits(0);
+    }
 }

@@ -238,14 +238,14 @@ const PID: Explanation = Explanation {
         "CPU time, memory and the number of processes: that is for cgroups.",
     ],
     example: Example {
-        command: "warren unshare -r --pid -- sh -c 'echo $$'",
-        shows: "2: pid 1 is the init that warren puts there.",
+        command: "warren unshare -r --pid --fork -- sh -c 'echo $$'",
+        shows: "1. `warren run` and --add-init put an init there, which reaps.",
     },
     errors: &[
         (
             "fork: Cannot allocate memory (ENOMEM)",
             "Pid 1 of the namespace has ended: nothing can be started in it any more. \
-             unshare(1) without --fork ends so after its first command.",
+             unshare without --fork ends so after its first command.",
         ),
         (
             "setns: Invalid argument (EINVAL)",
@@ -339,8 +339,8 @@ const TIME: Explanation = Explanation {
         "CPU time, and the speed of all clocks.",
     ],
     example: Example {
-        command: "unshare -r --time --boottime 86400 --fork cat /proc/uptime",
-        shows: "A day more than outside. This is util-linux's unshare.",
+        command: "warren unshare -r --time --boottime 86400 --fork cat /proc/uptime",
+        shows: "A day more than outside.",
     },
     errors: &[
         (

@@ -97,8 +97,10 @@ impl Claim<'_> {
     fn make_folder(&self, kinds: NamespaceSet) -> Result<(), Error> {
         self.store.check_free(self.name, kinds, self.by)?;
         if self.by == By::Mounts {
-            let private = MountPropagationFlags::PRIVATE;
-            pin::own_mount(self.proc, &self.store.folder, private)?;
+            // Private as well. A copied tree with a mount namespace in it could not be
+            // mounted anywhere in a younger one (ELOOP): the copies must leave it out.
+            let unbindable = MountPropagationFlags::UNBINDABLE;
+            pin::own_mount(self.proc, &self.store.folder, unbindable)?;
         }
         let folder = self.store.folder.join(self.name);
         rustix::fs::mkdir(&folder, Mode::from_raw_mode(0o700))

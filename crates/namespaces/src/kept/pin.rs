@@ -41,9 +41,14 @@ pub fn pin(namespace: &NsFd, path: &Path) -> Result<(), Error> {
     let failed = |errno| {
         let error = Error::new("keep a namespace at", shown(path), errno);
         match (errno, namespace.kind()) {
-            (Errno::INVAL | Errno::LOOP, Kind::Mnt) => error.hint(
-                "a mount namespace cannot be mounted in itself or in one that is older",
-            ),
+            // KERNEL(6.18): the ids by which the kernel tells the older are given out per
+            // CPU, so that one made on another CPU a moment later can have the lower one.
+            (Errno::INVAL | Errno::LOOP, Kind::Mnt) => error
+                .hint("a mount namespace cannot be mounted in itself or in a younger one")
+                .hint(
+                    "in a mount namespace that was made a moment ago, a new one can count \
+                     as older (Linux 6.18): try again",
+                ),
             (Errno::EXIST, _) => error.hint("a file of that name is there"),
             _ => error,
         }

@@ -153,7 +153,8 @@ impl Planner<'_> {
 
     /// Where the child finds a tree of the host. In a user namespace with other ids than
     /// the caller's it may lack the right to reach the tree: then the parent clones it.
-    /// `own` asks that the container own the files.
+    /// Not the root, which everybody reaches, and of which the child's own copy has no
+    /// mount namespaces left in it. `own` asks that the container own the files.
     fn source(
         &mut self,
         path: &Path,
@@ -170,7 +171,7 @@ impl Planner<'_> {
             && self.host.has_all_ids
             && self.is_new(Kind::User)
             && self.spec.id_map != IdMapping::Unmapped;
-        if !parent_clones {
+        if !parent_clones || (path.as_os_str() == "/" && !own) {
             return Ok(Source::Path(c_string(path.as_os_str())?));
         }
         let (tree, path) = (self.trees, path.to_owned());

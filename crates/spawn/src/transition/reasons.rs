@@ -152,10 +152,15 @@ fn pin_refused(kind: Kind, path: &Path, errno: Errno, plan: &Plan) -> Vec<String
         Errno::NOENT if kind == Kind::Pid && plan.wanted.fork.is_none() => {
             one("a pid namespace is there with its first process: add --fork")
         }
-        Errno::INVAL if kind == Kind::Mnt => vec![format!(
-            "{shown} lies on a shared mount, from which a mount namespace would spread into itself: \
-             mount --bind a folder onto itself, mount --make-private it, and use a file in it"
-        )],
+        Errno::INVAL if kind == Kind::Mnt => vec![
+            format!(
+                "{shown} lies on a shared mount, from which a mount namespace would spread into itself: \
+                 mount --bind a folder onto itself, mount --make-private it, and use a file in it"
+            ),
+            "or this mount namespace was made a moment ago, and the new one counts as older \
+             (Linux 6.18): try again"
+                .to_owned(),
+        ],
         Errno::PERM => one(
             "mounting here takes CAP_SYS_ADMIN outside of the new namespaces: be root",
         ),
