@@ -1,5 +1,6 @@
-//! Lists namespaces as far as a word says: `all`, `lsns` (what lsns(8) finds), `members`
-//! or `PID` (of one process, with the number of processes in each).
+//! Lists namespaces as far as a word says: `all`, `lsns` (what lsns(8) of util-linux 2.39
+//! and newer finds), `lsns-2.38` (what it found before), `members` or `PID` (of one
+//! process, with the number of processes in each).
 //!
 //! `cargo run -p warren-namespaces --example list lsns`
 
@@ -14,6 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let snapshot = match word.as_str() {
         "all" => Snapshot::take_from(&proc)?,
         "lsns" => Snapshot::take_with(&proc, as_lsns())?,
+        "lsns-2.38" => Snapshot::take_with(&proc, as_older_lsns())?,
         "members" => Snapshot::take_with(&proc, Scope::MEMBERS)?,
         pid => Snapshot::of_process_with_members(&proc, pid.parse()?)?,
     };
@@ -43,5 +45,13 @@ fn as_lsns() -> Scope {
     scope.ids = false;
     scope.labels = false;
     scope.kernel_list = false;
+    scope
+}
+
+/// The same without descriptors and sockets.
+fn as_older_lsns() -> Scope {
+    let mut scope = as_lsns();
+    scope.descriptors = false;
+    scope.sockets = false;
     scope
 }

@@ -107,12 +107,18 @@ fn contenders(stage: &Path) -> Vec<Contender> {
         words: words.iter().map(|word| (*word).to_owned()).collect(),
     };
     let own = std::process::id().to_string();
+    let warren = staged("warren");
+    // Without the columns that need every other process.
+    let uncounted = [&*warren, "lsns", "-p", &own, "-o", "NS,TYPE,PNS,ONS"];
     vec![
         contender(LSNS, &["lsns"]),
         contender("warren ls", &[&staged("warren"), "ls"]),
-        contender("as lsns", &[&staged("list"), "lsns"]),
+        contender("warren lsns", &[&staged("warren"), "lsns"]),
+        contender("as lsns 2.38", &[&staged("list"), "lsns-2.38"]),
+        contender("as lsns 2.39", &[&staged("list"), "lsns"]),
         contender("members", &[&staged("list"), "members"]),
         contender("one process", &[&staged("list"), &own]),
+        contender("uncounted", &uncounted),
     ]
 }
 
