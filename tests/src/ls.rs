@@ -12,6 +12,7 @@ pub const TESTS: &[Test] = tests! {
         every_holder_of_a_namespace_is_named,
         the_last_line_says_how_complete_it_is,
         a_terminal_gets_no_line_that_it_would_wrap,
+        a_fast_look_lists_processes_and_says_what_it_passed_over,
         json_has_a_version,
         a_reader_that_goes_away_is_no_error;
 };
@@ -129,6 +130,18 @@ fn a_terminal_gets_no_line_that_it_would_wrap() {
     terminal.shows(&format!("{pid} sleep"));
     terminal.shows("[exit 0]");
     terminal.shows("; ipc user uts");
+}
+
+fn a_fast_look_lists_processes_and_says_what_it_passed_over() {
+    let script = "readlink /proc/self/ns/net; sleep 1000";
+    let mut running = Running::start(&mut warren(["run", "--", "sh", "-c", script]));
+    let line = running.line();
+    let net = line.trim_start_matches("net:[").trim_end_matches(']');
+    let text = listed(&["--fast", "--all"]);
+    assert!(text.contains(net), "{net} is not in\n{text}");
+    let last = text.lines().last().unwrap_or_default();
+    assert!(last.contains("--fast passed over threads"), "{text}");
+    run(&mut warren(["ls", "--fast", "--tree"])).is_refused("cannot be used with");
 }
 
 fn json_has_a_version() {

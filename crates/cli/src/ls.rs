@@ -9,7 +9,7 @@ mod tree;
 use std::ffi::OsString;
 
 use clap::Parser;
-use warren_namespaces::{Kind, NamespaceSet, Snapshot};
+use warren_namespaces::{Kind, MountScope, NamespaceSet, ProcRoot, Scope, Snapshot};
 
 use crate::failure::{Failure, print};
 use crate::overview::Overview;
@@ -45,19 +45,24 @@ struct Arguments {
     /// Print what stands in what by user and pid namespaces, with ids and processes
     #[arg(long, conflicts_with_all = ["all", "held_by"])]
     tree: bool,
+
+    /// Look only at the first thread of each process and at the mounts here: not at
+    /// descriptors, sockets, owners, nor what a container is called
+    #[arg(long, conflicts_with_all = ["tree", "held_by", "json"])]
+    fast: bool,
 }
 
 /// Runs the command.
 pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     let arguments = Arguments::try_parse_from(arguments)?;
     let kinds = kinds(&arguments.kinds);
-    let snapshot = snapshot()?;
+    let snapshot = snapshot_of(if arguments.fast { fast() } else { Scope::ALL })?;
     let width = terminal::width();
     let text = if arguments.json {
         json::render(&snapshot, kinds)?
     } else {
         readable(&arguments, &snapshot, kinds, width)
-            + &complete::footer(&snapshot, width)
+            + &complete::footer(&snapshot, arguments.fast, width)
     };
     print(&text)?;
     Ok(0)
@@ -95,7 +100,20 @@ pub fn kinds(named: &[Kind]) -> NamespaceSet {
 
 /// The namespaces of this machine, now.
 pub fn snapshot() -> Result<Snapshot, Failure> {
-    Snapshot::take().map_err(|error| {
+    snapshot_of(Scope::ALL)
+}
+
+/// What every process shows at once: the cheapest look that names who is where.
+fn fast() -> Scope {
+    let mut scope = Scope::MEMBERS;
+    scope.mounts = MountScope::Own;
+    scope.commands = true;
+    scope
+}
+
+fn snapshot_of(scope: Scope) -> Result<Snapshot, Failure> {
+    let take = || Snapshot::take_with(&ProcRoot::open()?, scope);
+    take().map_err(|error: warren_namespaces::Error| {
         let is_root = error.object() == "/proc";
         let failure = Failure::new(error);
         if is_root {

@@ -113,6 +113,7 @@ fn contenders(stage: &Path) -> Vec<Contender> {
     vec![
         contender(LSNS, &["lsns"]),
         contender("warren ls", &[&staged("warren"), "ls"]),
+        contender("ls --fast", &[&warren, "ls", "--fast"]),
         contender("warren lsns", &[&staged("warren"), "lsns"]),
         contender("as lsns 2.38", &[&staged("list"), "lsns-2.38"]),
         contender("as lsns 2.39", &[&staged("list"), "lsns"]),

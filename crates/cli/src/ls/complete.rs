@@ -14,8 +14,13 @@ enum Asker {
 }
 
 /// The last line, or lines where the terminal is narrow.
-pub fn footer(snapshot: &Snapshot, width: Option<usize>) -> String {
-    let text = completeness(snapshot);
+pub fn footer(snapshot: &Snapshot, fast: bool, width: Option<usize>) -> String {
+    let mut text = completeness(snapshot);
+    if fast {
+        text.push_str(
+            "; --fast passed over threads, descriptors, sockets, owners and other mounts",
+        );
+    }
     let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
     terminal::wrap(&words, " ", width.unwrap_or(usize::MAX)).join("\n") + "\n"
 }
