@@ -87,7 +87,7 @@ fn limit_in_words(place: &Place, limit: u64) -> String {
     const NONE: u64 = i32::MAX as u64;
     let name = place.kind.limit();
     match (limit, place.found) {
-        (NONE.., _) => format!("no {name}"),
+        (NONE.., _) => format!("{name} unlimited"),
         (_, 0) => format!("{name} {limit}"),
         (_, found) => format!("{name} {limit}, {found} found"),
     }
