@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use netlink_packet_core::{Emitable, NlaBuffer, Parseable, ParseableParametrized};
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressHeader, AddressMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressHeader};
 use netlink_packet_route::link::{
     InfoKind, LinkAttribute, LinkFlags, LinkHeader, LinkMessage, State,
 };
@@ -81,13 +81,13 @@ struct Link {
 
 /// All interfaces, by number.
 pub fn dump(socket: &Socket) -> Result<Vec<Interface>, Errno> {
-    let links = socket.dump(Question::Links, &LinkMessage::default())?;
+    let links = socket.dump(Question::Links, &LinkHeader::default())?;
     let mut found: Vec<Link> = links.iter().filter_map(|body| link(body)).collect();
     name_masters(&mut found);
     let mut interfaces: Vec<Interface> =
         found.into_iter().map(|link| link.interface).collect();
     interfaces.sort_by_key(|interface| interface.index);
-    for body in socket.dump(Question::Addresses, &AddressMessage::default())? {
+    for body in socket.dump(Question::Addresses, &AddressHeader::default())? {
         let Some((index, address)) = interface_address(&body) else {
             continue;
         };

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use netlink_packet_core::Parseable;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteType, RouteVia,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteType,
+    RouteVia,
 };
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -68,7 +69,7 @@ pub fn dump(socket: &Socket, interfaces: &[Interface]) -> Result<Vec<Route>, Err
         let at = interfaces.binary_search_by_key(&index, |interface| interface.index);
         at.ok().map(|at| interfaces[at].name.clone())
     };
-    let bodies = socket.dump(Question::Routes, &RouteMessage::default())?;
+    let bodies = socket.dump(Question::Routes, &RouteHeader::default())?;
     Ok(bodies.iter().flat_map(|body| routes(body, &name)).collect())
 }
 
