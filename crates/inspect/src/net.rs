@@ -1,15 +1,13 @@
 //! Interfaces, addresses, routes and ports: network_namespaces(7).
 
 mod links;
-mod netlink;
 mod outside;
 mod ports;
 mod routes;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+use warren_namespaces::netlink::Socket;
 use warren_namespaces::{NsFd, ProcRoot};
 
 pub use links::{Interface, Peer};
@@ -36,7 +34,7 @@ impl Net {
     /// That of the calling process, by rtnetlink(7). `candidates` are network namespaces
     /// in which the other end of a link may be.
     pub(crate) fn own(proc: &ProcRoot, candidates: &[NsFd]) -> Result<Self, Errno> {
-        let socket = netlink::Socket::open()?;
+        let socket = Socket::open()?;
         let mut interfaces = links::dump(&socket)?;
         links::name_peers(&socket, &mut interfaces, candidates);
         let routes = routes::dump(&socket, &interfaces)?;
@@ -86,11 +84,29 @@ impl Facts for Net {
     }
 }
 
-/// The address in the bytes of a netlink attribute.
-fn address(bytes: &[u8]) -> Option<IpAddr> {
-    if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
-        return Some(Ipv4Addr::from(octets).into());
+/// What tests of messages share.
+#[cfg(test)]
+mod samples {
+    use netlink_packet_core::{DefaultNla, Emitable};
+
+    /// The bytes of one attribute.
+    pub fn attribute(number: u16, content: &[u8]) -> Vec<u8> {
+        let attribute = DefaultNla::new(number, content.to_vec());
+        let mut bytes = vec![0; attribute.buffer_len()];
+        attribute.emit(&mut bytes);
+        bytes
     }
-    let octets = <[u8; 16]>::try_from(bytes).ok()?;
-    Some(Ipv6Addr::from(octets).into())
+
+    /// Bytes without a pattern, the same each time (xorshift).
+    pub fn noise() -> impl Iterator<Item = u8> {
+        let mut state = 0x9e37_79b9_u32;
+        std::iter::repeat_with(move || {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            // Small numbers are lengths and kinds more often than large ones.
+            let byte = state.to_ne_bytes()[0];
+            if state & 0x100 == 0 { byte & 15 } else { byte }
+        })
+    }
 }

@@ -15,6 +15,8 @@ mod kind;
 mod label;
 pub mod limits;
 pub mod mountinfo;
+#[doc(hidden)]
+pub mod netlink;
 mod netns_numbers;
 mod ns_handle;
 mod proc_root;

@@ -1,13 +1,18 @@
 //! Routes.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use netlink_packet_core::Parseable;
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteType,
+    RouteVia,
+};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+use warren_namespaces::netlink::{Question, Socket};
 
-use super::address;
 use super::links::Interface;
-use super::netlink::{RTM_GETROUTE, Socket, attribute, i32_of, u16_of, u32_of};
 
 /// One way out; a route over several interfaces is several of these.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,9 +35,6 @@ pub struct Route {
 const LOCAL: u32 = 255;
 /// The table that is looked at unless a rule says another.
 const MAIN: u32 = 254;
-/// Bytes of `struct rtmsg`.
-const RTMSG: usize = 12;
-const AF_INET6: u8 = 10;
 
 impl Route {
     /// What follows the destination, as ip-route(8) says it.
@@ -67,105 +69,112 @@ pub fn dump(socket: &Socket, interfaces: &[Interface]) -> Result<Vec<Route>, Err
         let at = interfaces.binary_search_by_key(&index, |interface| interface.index);
         at.ok().map(|at| interfaces[at].name.clone())
     };
-    let bodies = socket.dump(RTM_GETROUTE, &[0; RTMSG])?;
+    let bodies = socket.dump(Question::Routes, &RouteHeader::default())?;
     Ok(bodies.iter().flat_map(|body| routes(body, &name)).collect())
 }
 
+/// A message with a part that is not understood is no route: without its destination or
+/// its hops it would be another.
 fn routes(body: &[u8], name: &impl Fn(u32) -> Option<String>) -> Vec<Route> {
-    const RTA_OIF: u16 = 4;
-    const RTA_GATEWAY: u16 = 5;
-    const RTA_MULTIPATH: u16 = 9;
-    let Some((route, attributes)) = route(body) else {
+    let Ok(message) = RouteMessage::parse(body) else {
         return Vec::new();
     };
-    if let Some(hops) = attribute(attributes, RTA_MULTIPATH) {
-        return next_hops(hops)
-            .map(|(index, attributes)| Route {
-                gateway: attribute(attributes, RTA_GATEWAY).and_then(text),
-                interface: name(index),
-                ..route.clone()
-            })
-            .collect();
-    }
-    let gateway = attribute(attributes, RTA_GATEWAY).and_then(text);
-    let index = attribute(attributes, RTA_OIF).and_then(u32_of);
-    vec![Route {
-        gateway: gateway.or_else(|| via(attributes)),
+    let Some(route) = route(&message) else {
+        return Vec::new();
+    };
+    let through = |attributes: &[RouteAttribute], index: Option<u32>| Route {
+        gateway: attributes.iter().find_map(gateway),
         interface: index.and_then(name),
-        ..route
-    }]
+        ..route.clone()
+    };
+    let mut index = None;
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::MultiPath(hops) => {
+                let hops = hops.iter();
+                return hops
+                    .map(|hop| through(&hop.attributes, Some(hop.interface_index)))
+                    .collect();
+            }
+            RouteAttribute::Oif(number) => index = Some(*number),
+            _ => {}
+        }
+    }
+    vec![through(&message.attributes, index)]
 }
 
-/// A route without gateway and interface, and the attributes that have them.
-fn route(body: &[u8]) -> Option<(Route, &[u8])> {
-    const RTA_DST: u16 = 1;
-    const RTA_PRIORITY: u16 = 6;
-    const RTA_TABLE: u16 = 15;
-    const RTM_F_CLONED: u32 = 0x200;
-    let &[family, prefix, _, _, table, _, _, kind, ..] = body else {
-        return None;
-    };
-    let flags = u32_of(body.get(8..RTMSG)?)?;
-    let attributes = body.get(RTMSG..)?;
-    // The byte is too small for the higher ones.
-    let long = attribute(attributes, RTA_TABLE).and_then(u32_of);
-    let table = long.unwrap_or(u32::from(table));
-    if table == LOCAL || flags & RTM_F_CLONED != 0 {
-        return None;
-    }
-    let destination = attribute(attributes, RTA_DST).and_then(address);
-    let destination = match destination {
-        Some(address) => format!("{address}/{prefix}"),
-        None if family == AF_INET6 => "default6".to_owned(),
-        None => "default".to_owned(),
-    };
-    let route = Route {
-        destination,
+/// A route without gateway and interface; `None` for those that are not told.
+fn route(message: &RouteMessage) -> Option<Route> {
+    let header = &message.header;
+    let mut route = Route {
+        destination: everywhere(header.address_family).to_owned(),
         gateway: None,
         interface: None,
-        kind: kind_name(kind).to_owned(),
-        metric: attribute(attributes, RTA_PRIORITY).and_then(u32_of),
-        table,
+        kind: kind_name(header.kind).to_owned(),
+        metric: None,
+        table: u32::from(header.table),
     };
-    Some((route, attributes))
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Destination(to) => {
+                let prefix = header.destination_prefix_length;
+                route.destination = format!("{}/{prefix}", address(to)?);
+            }
+            RouteAttribute::Priority(metric) => route.metric = Some(*metric),
+            // The byte is too small for the higher ones.
+            RouteAttribute::Table(table) => route.table = *table,
+            _ => {}
+        }
+    }
+    let told = route.table != LOCAL && !header.flags.contains(RouteFlags::Cloned);
+    told.then_some(route)
 }
 
-fn kind_name(kind: u8) -> &'static str {
+fn everywhere(family: AddressFamily) -> &'static str {
+    match family {
+        AddressFamily::Inet6 => "default6",
+        _ => "default",
+    }
+}
+
+fn kind_name(kind: RouteType) -> &'static str {
     match kind {
-        1 => "unicast",
-        2 => "local",
-        3 => "broadcast",
-        4 => "anycast",
-        5 => "multicast",
-        6 => "blackhole",
-        7 => "unreachable",
-        8 => "prohibit",
-        9 => "throw",
-        10 => "nat",
+        RouteType::Unicast => "unicast",
+        RouteType::Local => "local",
+        RouteType::Broadcast => "broadcast",
+        RouteType::Anycast => "anycast",
+        RouteType::Multicast => "multicast",
+        RouteType::BlackHole => "blackhole",
+        RouteType::Unreachable => "unreachable",
+        RouteType::Prohibit => "prohibit",
+        RouteType::Throw => "throw",
+        RouteType::Nat => "nat",
         _ => "unknown",
     }
 }
 
-fn text(bytes: &[u8]) -> Option<String> {
-    address(bytes).map(|address| address.to_string())
+/// Of the same family, or of the other: `struct rtvia`.
+fn gateway(attribute: &RouteAttribute) -> Option<String> {
+    let gateway = match attribute {
+        RouteAttribute::Gateway(gateway) => address(gateway)?,
+        RouteAttribute::Via(RouteVia::Inet(gateway)) => (*gateway).into(),
+        RouteAttribute::Via(RouteVia::Inet6(gateway)) => (*gateway).into(),
+        _ => return None,
+    };
+    Some(gateway.to_string())
 }
 
-/// A gateway of the other family: `struct rtvia`.
-fn via(attributes: &[u8]) -> Option<String> {
-    const RTA_VIA: u16 = 18;
-    attribute(attributes, RTA_VIA).and_then(|via| text(via.get(2..)?))
-}
-
-/// `struct rtnexthop`: the interface, and attributes of its own.
-fn next_hops(mut bytes: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
-    const RTNEXTHOP: usize = 8;
-    std::iter::from_fn(move || {
-        let length = usize::from(u16_of(bytes.get(..2)?)?);
-        let index = i32_of(bytes.get(4..8)?)?;
-        let attributes = bytes.get(RTNEXTHOP..length)?;
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((index.cast_unsigned(), attributes))
-    })
+/// Routes of multicast have families of their own, and addresses like the others'.
+fn address(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(address) => Some((*address).into()),
+        RouteAddress::Inet6(address) => Some((*address).into()),
+        RouteAddress::Other(bytes) => <[u8; 4]>::try_from(bytes.as_slice())
+            .map(IpAddr::from)
+            .or_else(|_| <[u8; 16]>::try_from(bytes.as_slice()).map(IpAddr::from))
+            .ok(),
+        _ => None,
+    }
 }
 
 /// The lines of /proc/PID/net/route; what is no line of one is passed over.
@@ -270,13 +279,13 @@ fn v6(line: &str) -> Option<Route> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::netlink::attribute_of;
+    use super::super::samples::{attribute, noise};
     use super::*;
 
     fn message(prefix: u8, table: u8, attributes: &[(u16, &[u8])]) -> Vec<u8> {
         let mut body = vec![2, prefix, 0, 0, table, 3, 0, 1, 0, 0, 0, 0];
         for (number, content) in attributes {
-            body.extend(attribute_of(*number, content));
+            body.extend(attribute(*number, content));
         }
         body
     }
@@ -305,7 +314,7 @@ mod tests {
     #[test]
     fn each_hop_of_a_route_is_one() {
         let hop = |index: u8, last: u8| {
-            let gateway = attribute_of(5, &[10, 0, 0, last]);
+            let gateway = attribute(5, &[10, 0, 0, last]);
             let mut hop = vec![8 + gateway.len() as u8, 0, 0, 0, index, 0, 0, 0];
             hop.extend(gateway);
             hop
@@ -322,6 +331,44 @@ mod tests {
         // A hop that claims more than there is ends the list.
         let body = message(0, 254, &[(9, &[200, 0, 0, 0, 1, 0, 0, 0])]);
         assert!(told(&body).is_empty());
+    }
+
+    #[test]
+    fn a_gateway_of_the_other_family_is_told() {
+        let via = [&[10, 0][..], &[0; 15], &[1]].concat();
+        let body = message(0, 254, &[(18, &via), (4, &[2, 0, 0, 0])]);
+        assert_eq!(told(&body), ["default via ::1 dev eth2"]);
+    }
+
+    #[test]
+    fn a_message_with_a_part_that_is_not_understood_is_no_route() {
+        let destination: (u16, &[u8]) = (1, &[10, 0, 0, 0]);
+        for bad in [(1, &[10, 0, 0][..]), (15, &[7]), (5, &[10, 0]), (4, &[])] {
+            assert!(told(&message(24, 7, &[destination, bad])).is_empty());
+        }
+        // What nobody knows yet is no such part.
+        let body = message(24, 254, &[destination, (0x3ff0, b"new")]);
+        assert_eq!(told(&body), ["10.0.0.0/24 "]);
+        for length in 0..12 {
+            assert!(told(&body[..length]).is_empty());
+        }
+    }
+
+    #[test]
+    fn no_content_of_any_attribute_panics() {
+        let mut noise = noise();
+        for number in 0..64 {
+            for length in 0..64 {
+                let content: Vec<u8> = noise.by_ref().take(length).collect();
+                // With an encapsulation of each kind: RTA_ENCAP_TYPE.
+                for kind in 0..12 {
+                    let nested = attribute(kind, &content);
+                    let encapsulation: (u16, &[u8]) = (21, &[kind as u8, 0]);
+                    told(&message(24, 7, &[encapsulation, (number, &nested)]));
+                    told(&message(24, 7, &[encapsulation, (number, &content)]));
+                }
+            }
+        }
     }
 
     #[test]
