@@ -4,7 +4,8 @@
 //! tells them apart.
 
 use warren_namespaces::{
-    Kind, NamespaceSet, NsFd, Obstacle, ProcRoot, Rights, limits, mountinfo,
+    Kind, NamespaceSet, NsFd, Obstacle, ProcRoot, Rights, limits, limits::UsernsGate,
+    mountinfo,
 };
 use warren_sys::Errno;
 
@@ -163,7 +164,8 @@ pub fn no_namespace_allowed(namespaces: NamespaceSet) -> Vec<String> {
     hints
 }
 
-/// The sysctls that forbid user namespaces to this caller.
+/// The sysctls that forbid user namespaces to this caller. A limit that is reached is
+/// none of them: it answers `ENOSPC`.
 pub fn closed_gates() -> Vec<String> {
     let privileged = crate::Host::probe().is_privileged();
     let Ok(proc) = ProcRoot::open() else {
@@ -172,6 +174,7 @@ pub fn closed_gates() -> Vec<String> {
     let gates = limits::userns_gates(&proc).unwrap_or_default();
     gates
         .into_iter()
+        .filter(|gate| gate.gate != UsernsGate::MaxUserNamespaces)
         .filter(|gate| gate.is_closed(privileged))
         .map(|gate| format!("{gate}; as root: {}", gate.gate.fix()))
         .collect()

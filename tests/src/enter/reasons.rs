@@ -19,6 +19,8 @@ pub const TESTS: &[Test] = tests! {
         a_filter_that_refuses_setns_is_named,
         in_a_chroot_a_user_namespace_is_refused_with_the_reason,
         without_a_uid_map_a_user_namespace_is_refused_with_the_reason,
+        under_a_filter_that_refuses_user_namespaces_it_is_named,
+        a_mount_namespace_on_a_shared_mount_is_refused_with_the_reason,
         a_masked_proc_is_named,
         a_pid_namespace_whose_init_has_ended_is_dead,
         a_pid_namespace_above_cannot_be_entered;
@@ -125,6 +127,44 @@ fn without_a_uid_map_a_user_namespace_is_refused_with_the_reason() {
         .args(["--user", "--map-root-user"])
         .arg(staged("warren"));
     run(unshare.args(["unshare", "--user", "--", "true"])).exits(0);
+}
+
+/// The sandbox also sets user.max_user_namespaces to 0, which would answer ENOSPC and is
+/// not the reason.
+fn under_a_filter_that_refuses_user_namespaces_it_is_named() {
+    let binary = staged("warren").display().to_string();
+    let mut inside = warren(["run", "--ro-bind", &binary, "/srv/warren", "--"]);
+    inside.args(["/srv/warren", "unshare", "--user", "--", "true"]);
+    let refused = run(&mut inside);
+    refused
+        .exits(1)
+        .complains("unshare failed: Operation not permitted")
+        .complains("this process runs under a seccomp filter");
+    refused.expect(
+        "no word of the limit",
+        !refused.stderr.contains("max_user_namespaces"),
+    );
+}
+
+fn a_mount_namespace_on_a_shared_mount_is_refused_with_the_reason() {
+    let folder = scratch().join("pins");
+    fs::create_dir_all(&folder).expect("make a folder");
+    let (folder, warren) = (folder.display(), staged("warren"));
+    let pin = format!("{} unshare --mount={folder}/file", warren.display());
+    // The way out is what the hint says. On one CPU, since the kernel tells the older of
+    // two mount namespaces by ids that are given out per CPU (Linux 6.18).
+    let script = format!(
+        "mount -t tmpfs none {folder} && mount --make-shared {folder} && >{folder}/file
+         {pin} true; mount --bind {folder} {folder} && mount --make-private {folder}
+         {pin} true && umount {folder}/file && echo pinned"
+    );
+    let mut unshare = program("taskset");
+    unshare.args(["--cpu-list", "0", "unshare", "--user", "--map-root-user"]);
+    let output = run(unshare.args(["--mount", "sh", "-c", &script]));
+    output
+        .says("pinned")
+        .complains("failed: Invalid argument")
+        .complains("lies on a shared mount");
 }
 
 fn a_masked_proc_is_named() {
