@@ -50,5 +50,5 @@ fn a_run_in_a_run_is_refused_with_the_reason() {
     let mut outer = warren_testkit::warren(["run", "--ro-bind", &warren, "/srv/warren"]);
     let output = run(outer.args(["--", "/srv/warren", "run", "--", "true"]));
     output.is_refused("clone a process into new namespaces");
-    output.complains("user.max_user_namespaces is 0");
+    output.complains("this process runs under a seccomp filter");
 }
