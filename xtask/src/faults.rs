@@ -127,13 +127,6 @@ const JOBS: &[Job] = &[
         undo: None,
     },
     Job {
-        name: "user-unshare",
-        as_root: false,
-        has_ranges: false,
-        arguments: "unshare --all --map-root-user --mount-proc -- true",
-        undo: None,
-    },
-    Job {
         name: "user-keep",
         as_root: false,
         has_ranges: false,

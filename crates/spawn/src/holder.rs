@@ -4,9 +4,10 @@
 //! pid namespace of its own it is the init. It runs in a forked child of a possibly
 //! threaded program, under the rules of [`child`](crate::child).
 
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::Ordering;
 
-use rustix::event::Timespec;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::WaitOptions;
 use rustix::thread::futex;
 use warren_sys::signal::{self, SignalSet, Taken};
@@ -69,7 +70,10 @@ fn reap() {
 }
 
 /// Lets the holder outlive this process; says whether it does.
-pub fn let_stay(report: &Report) -> Result<()> {
+///
+/// # Errors
+/// `ESRCH` where it has been killed, `ETIMEDOUT` where it does not answer.
+pub fn let_stay(report: &Report, pidfd: BorrowedFd<'_>) -> Result<()> {
     /// More than any machine takes to run a process that is ready to.
     const MOST: u32 = 100;
     let pause = Timespec {
@@ -90,6 +94,19 @@ pub fn let_stay(report: &Report) -> Result<()> {
         if let Some((errno, _)) = report.failure() {
             return Err(errno);
         }
+        if has_ended(pidfd)? {
+            return Err(Errno::SRCH);
+        }
     }
     Err(Errno::TIMEDOUT)
+}
+
+/// Whether the process has ended, reaped or not.
+fn has_ended(pidfd: BorrowedFd<'_>) -> Result<bool> {
+    let mut ended = [PollFd::new(&pidfd, PollFlags::IN)];
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    Ok(rustix::event::poll(&mut ended, Some(&now))? > 0)
 }

@@ -134,9 +134,9 @@ impl Child {
     /// once it is noted somewhere where the holder can be found.
     ///
     /// # Errors
-    /// `ETIMEDOUT` where it does not answer; it has been killed, then.
+    /// `ESRCH` where it has been killed, `ETIMEDOUT` where it does not answer.
     pub fn stay(&self) -> io::Result<()> {
-        Ok(crate::holder::let_stay(&self.report)?)
+        Ok(crate::holder::let_stay(&self.report, self.pidfd())?)
     }
 
     /// Kills the program and all that it has started.
