@@ -1,8 +1,9 @@
 //! What a group is called, and what keeps a namespace without processes.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
-use warren_namespaces::{Holder, Label, Namespace, Process, Snapshot, View};
+use warren_namespaces::{Holder, Label, Namespace, ProcRoot, Process, Snapshot, View};
 
 use crate::terminal::printable;
 use crate::words;
@@ -25,10 +26,25 @@ pub fn of_process(process: &Process) -> String {
     let container = label.and_then(Label::container).map(ToString::to_string);
     let service = label.and_then(|label| label.unit.clone());
     // A scope says who started a process, and not what it is.
-    let service = service.filter(|unit| unit.ends_with(".service") && !is_manager(unit));
+    let service = service.filter(|unit| {
+        unit.ends_with(".service") && !is_manager(unit) && own_unit() != Some(unit)
+    });
     container
         .or(service)
         .unwrap_or_else(|| process.comm.clone())
+}
+
+/// The unit in which this process runs itself: what was started beside it there has no
+/// name by that.
+fn own_unit() -> Option<&'static str> {
+    static OWN: OnceLock<Option<String>> = OnceLock::new();
+    let read = || {
+        let proc = ProcRoot::open().ok()?;
+        let path = format!("{}/cgroup", proc.own_folder().ok()?);
+        let text = proc.read(&path).ok()?;
+        Label::of_cgroups(&String::from_utf8_lossy(&text))?.unit
+    };
+    OWN.get_or_init(read).as_deref()
 }
 
 /// A user's own systemd, below which all that this user's session started can be.
