@@ -41,9 +41,22 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     Ok(tally.is_good())
 }
 
-/// Runs all tests in the machine.
+/// The suites for which cgroup v2, systemd or AppArmor make a difference, and what only the
+/// newer kernel has. An emulated machine takes a second for what takes 20 ms elsewhere, and
+/// its util-linux is not the one that the others are compared with.
+const SUITES: [&str; 7] = [
+    "run::",
+    "gates::",
+    "doctor::",
+    "library::",
+    "binary::",
+    "is_listed_by_the_kernel",
+    "all_that_the_kernel_lists_is_found",
+];
+
+/// Runs the tests that belong in the machine.
 pub fn test() -> Result<Tally> {
-    test_some(&[USUAL, NEWER], &[])
+    test_some(&[USUAL, NEWER], &SUITES.map(str::to_owned))
 }
 
 fn test_some(guests: &[Guest], filters: &[String]) -> Result<Tally> {
@@ -63,7 +76,7 @@ fn test_some(guests: &[Guest], filters: &[String]) -> Result<Tally> {
         Tally::default(),
         |mut sum, (guest, image)| {
             let console = folder.join(format!("console-{}.log", guest.suite));
-            let heard = Heard::new(guest.tiers, &console, !filters.is_empty())?;
+            let heard = || Heard::new(guest.tiers, &console, !filters.is_empty());
             sum += boot(image, &tests, heard)?;
             Ok(sum)
         },
@@ -81,8 +94,22 @@ fn folder() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Boots, shows what the guest says and adds up the tiers' closing lines.
-fn boot(image: &Image, tests: &Path, mut heard: Heard) -> Result<Tally> {
+/// Boots, shows what the guest says and adds up the tiers' closing lines. A kernel that
+/// panics before it has said anything is booted again: while it changes its own code, as
+/// each does at its start, two emulated processors can see half of a change.
+fn boot(image: &Image, tests: &Path, heard: impl Fn() -> Result<Heard>) -> Result<Tally> {
+    for _ in 0..2 {
+        let (heard, status) = boot_once(image, tests, heard()?)?;
+        if heard.began {
+            return heard.verdict(&status);
+        }
+        println!("the virtual machine did not come up ({status}): once more");
+    }
+    let (heard, status) = boot_once(image, tests, heard()?)?;
+    heard.verdict(&status)
+}
+
+fn boot_once(image: &Image, tests: &Path, mut heard: Heard) -> Result<(Heard, String)> {
     let mut machine = qemu(image, tests)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -94,7 +121,7 @@ fn boot(image: &Image, tests: &Path, mut heard: Heard) -> Result<Tally> {
         }
     }
     let status = machine.wait()?;
-    heard.verdict(&status.to_string())
+    Ok((heard, status.to_string()))
 }
 
 /// Ends the machine by itself where it takes longer than this, in seconds.
