@@ -140,6 +140,7 @@ mod tests {
             capabilities: CapabilitySet::EMPTY,
             has_all_ids: false,
             ranges: warren_spawn::Ranges::None,
+            landlock: None,
         };
         spec(&arguments, &matches, &host)
     }

@@ -10,6 +10,7 @@
 mod enter;
 mod exec;
 mod kernel;
+mod landlock;
 mod role;
 mod terminal;
 mod tree;
@@ -22,6 +23,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal};
 use rustix::thread::{Gid, Uid, futex};
+use warren_confine::landlock::Ruleset;
 use warren_confine::{CapabilitySet, caps};
 use warren_mounts::{Attributes, Node, attach};
 use warren_sys::signal::{self, SignalSet};
@@ -107,6 +109,8 @@ struct Fds {
     trees: [Option<OwnedFd>; MOST_KEPT],
     /// Device files, likewise.
     devices: [Option<OwnedFd>; kernel::DEVICES.len()],
+    /// The rules of Landlock, until they hold.
+    ruleset: Option<Ruleset>,
 }
 
 struct Child<'a> {
@@ -234,6 +238,11 @@ impl Child<'_> {
             }
             Step::SetCapabilities(set) => set_capabilities(*set),
             Step::NoNewPrivs => caps::set_no_new_privs(),
+            Step::Ruleset(handled) => self.make_ruleset(*handled),
+            Step::Allow { place, rights } => self.allow(place, *rights),
+            Step::AllowStreams(handled) => self.allow_streams(*handled),
+            Step::AllowPort { port, rights } => self.allow_port(*port, *rights),
+            Step::RestrictSelf => self.restrict_self(),
             Step::LoadSeccomp(filter) | Step::LoadProfile(filter) => filter.load(),
             Step::HideInit => hide_init(),
             Step::ForkInit => self.fork_init(),

@@ -7,6 +7,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use rustix::thread::Gid;
+use warren_confine::landlock::{Files, Handled, Tcp};
 use warren_confine::{CapabilitySet, Filter, Rlimit};
 use warren_mounts::{Node, Target};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
@@ -302,6 +303,26 @@ pub enum Step {
     SetCapabilities(CapabilitySet),
     /// Gives up gaining privilege by execve(2).
     NoNewPrivs,
+    /// Makes an empty set of rules for Landlock.
+    Ruleset(Handled),
+    /// Allows a place of the root and all below it.
+    Allow {
+        /// Where.
+        place: Place,
+        /// What may be done there.
+        rights: Files,
+    },
+    /// Allows to open once more what the standard streams are, as far as these rights.
+    AllowStreams(Files),
+    /// Allows a TCP port.
+    AllowPort {
+        /// Its number.
+        port: u16,
+        /// What may be done with it.
+        rights: Tcp,
+    },
+    /// Comes under the rules for good.
+    RestrictSelf,
     /// Loads the system-call filter.
     LoadSeccomp(Filter),
     /// Loads the filter of a profile of the program's own.
@@ -397,6 +418,15 @@ pub enum Source {
     Kept(usize, CString),
     /// Cloned by the parent: its number, and its path for the reader.
     Tree(usize, PathBuf),
+}
+
+/// What a rule of Landlock is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A path of the new root.
+    Path(CString),
+    /// A file of the caller's that is open.
+    Open(Open),
 }
 
 /// What is executed.
@@ -609,6 +639,17 @@ impl fmt::Display for Step {
             Self::SetUser { user, .. } => write!(f, "become {user}"),
             Self::SetCapabilities(set) => write!(f, "set the capabilities {set}"),
             Self::NoNewPrivs => f.write_str("give up new privileges (no_new_privs)"),
+            Self::Ruleset(handled) => {
+                write!(f, "begin Landlock's rules: {}", kinds(*handled))
+            }
+            Self::Allow { place, rights } => write!(f, "allow {place}: {rights}"),
+            Self::AllowStreams(_) => {
+                f.write_str("allow what the standard streams are, as they are open")
+            }
+            Self::AllowPort { port, rights } => {
+                write!(f, "allow to {} TCP port {port}", verb(*rights))
+            }
+            Self::RestrictSelf => f.write_str("come under Landlock's rules"),
             Self::LoadSeccomp(_) => f.write_str("load the system-call filter"),
             Self::LoadProfile(filter) => {
                 let length = filter.instructions().len();
@@ -636,10 +677,46 @@ fn text(string: &CStr) -> Cow<'_, str> {
     string.to_string_lossy()
 }
 
+/// What a ruleset is about: `files, TCP ports, abstract sockets, signals`.
+fn kinds(handled: Handled) -> String {
+    use warren_confine::landlock::Scopes;
+    let kinds = [
+        (!handled.files.is_empty(), "files"),
+        (!handled.tcp.is_empty(), "TCP ports"),
+        (
+            handled.scopes.contains(Scopes::ABSTRACT_SOCKETS),
+            "abstract sockets",
+        ),
+        (handled.scopes.contains(Scopes::SIGNALS), "signals"),
+    ];
+    let kinds: Vec<_> = kinds
+        .iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, kind)| *kind)
+        .collect();
+    kinds.join(", ")
+}
+
+fn verb(rights: Tcp) -> &'static str {
+    match rights.contains(Tcp::BIND) {
+        true => "bind",
+        false => "connect to",
+    }
+}
+
 fn words(access: Access) -> &'static str {
     match access {
         Access::ReadOnly => ", read-only",
         Access::ReadWrite => ", writable",
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => text(path).fmt(f),
+            Self::Open(open) => f.write_str(&open.name),
+        }
     }
 }
 

@@ -124,11 +124,7 @@ unsafe fn add_rule(
 pub fn landlock_restrict_self(ruleset: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: the call takes a descriptor and flags, and touches no memory.
     let result = unsafe {
-        libc::syscall(
-            libc::SYS_landlock_restrict_self,
-            ruleset.as_raw_fd(),
-            0_u32,
-        )
+        libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0_u32)
     };
     check(result).map(drop)
 }

@@ -57,7 +57,9 @@ impl TooOld {
     pub fn way_out(&self) -> String {
         match (self.has, self.needs.since()) {
             (Err(missing), _) => missing.way_out().to_owned(),
-            (Ok(_), Some((major, minor))) => format!("it came with Linux {major}.{minor}"),
+            (Ok(_), Some((major, minor))) => {
+                format!("it came with Linux {major}.{minor}")
+            }
             (Ok(_), None) => format!("it came with {}", self.needs),
         }
     }
@@ -69,7 +71,9 @@ impl fmt::Display for TooOld {
         let Self { what, needs, has } = self;
         match has {
             Err(missing) => write!(f, "{missing}, which {what} need"),
-            Ok(abi) => write!(f, "this kernel has Landlock {abi}, and {what} need {needs}"),
+            Ok(abi) => {
+                write!(f, "this kernel has Landlock {abi}, and {what} need {needs}")
+            }
         }
     }
 }
@@ -123,7 +127,10 @@ impl Landlock {
     pub fn lacks(abi: Abi) -> impl Iterator<Item = Lack> {
         const ALL: [(&str, Abi); 5] = [
             ("which files are used", Abi::REFER),
-            ("whether a file that may only be read is emptied", Abi::TRUNCATE),
+            (
+                "whether a file that may only be read is emptied",
+                Abi::TRUNCATE,
+            ),
             ("ioctl(2) of device files", Abi::IOCTL_DEVICE),
             ("abstract unix sockets and signals", Abi::SCOPES),
             ("unix sockets that have a path", Abi::RESOLVE_UNIX),
