@@ -6,6 +6,7 @@ mod landlock;
 mod process;
 mod report;
 mod root;
+mod sizes;
 
 use std::ffi::OsString;
 
@@ -114,6 +115,7 @@ fn spec(
         id_map: id_map(&isolation.map, has_user_namespace)?,
         root: root.root()?,
         mounts,
+        hide: files.hide.clone(),
         hostname: process.hostname(&namespaces)?,
         loopback: *namespaces.get(Kind::Net) == Namespace::New,
         no_nested_user_namespaces: has_user_namespace,

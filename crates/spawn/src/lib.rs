@@ -11,6 +11,7 @@
 mod child;
 mod command;
 mod error;
+mod hide;
 mod holder;
 mod host;
 mod ids;
