@@ -77,6 +77,13 @@ impl Child<'_> {
         attach(queues.as_fd(), self.root()?, target, Node::Folder)
     }
 
+    pub(super) fn sys(&self, target: &Target) -> Result<()> {
+        let attributes =
+            Attributes::NO_SUID | Attributes::NO_DEVICES | Attributes::NO_EXEC;
+        let sys = Filesystem::open(c"sysfs")?.mount(attributes)?;
+        attach(sys.as_fd(), self.root()?, target, Node::Folder)
+    }
+
     pub(super) fn dev_folder(&mut self, target: &Target) -> Result<()> {
         let dev = tmpfs(c"755", None)?;
         attach(dev.as_fd(), self.root()?, target, Node::Folder)?;
