@@ -34,7 +34,7 @@ use crate::report::{Detail, Report};
 use crate::spec::User;
 use crate::step::{Side, Step};
 
-pub use kernel::DEVICE_NAMES;
+pub use kernel::{DEVICE_NAMES, FILES, FOLDERS, ROOTS_FILES, ROOTS_SETTINGS, SETTINGS};
 pub use tree::attributes;
 
 /// Everything that the child needs, opened and rendered before it exists.

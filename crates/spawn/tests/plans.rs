@@ -7,9 +7,9 @@ use std::path::Path;
 use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
 use warren_spawn::{
-    Access, CapabilitySets, Change, Content, Error, Folder, Forbidden, Graft, Hop, Host, IdMapping, Join,
-    Mount, Namespace, Namespaces, Open, Plan, ProcMasks, Ranges, RawFilter, Role, Root,
-    Seccomp, Spec, Terminal, Tree, Upper, User, system,
+    Access, CapabilitySets, Change, Content, Error, Folder, Forbidden, Graft, Hop, Host,
+    IdMapping, Join, Mount, Namespace, Namespaces, Open, Plan, ProcMasks, Ranges,
+    RawFilter, Role, Root, Seccomp, Spec, Terminal, Tree, Upper, User, system,
 };
 
 /// Somebody without privilege, and without id ranges.
