@@ -2,7 +2,9 @@
 
 mod files;
 mod isolation;
+mod landlock;
 mod process;
+mod report;
 mod root;
 
 use std::ffi::OsString;
@@ -17,6 +19,7 @@ use files::FileOptions;
 pub use files::absolute;
 use isolation::IsolationOptions;
 pub use isolation::id_map;
+use landlock::LandlockOptions;
 use process::ProcessOptions;
 pub use process::variable;
 use root::RootOptions;
@@ -42,10 +45,18 @@ struct Arguments {
     process: ProcessOptions,
     #[command(flatten)]
     isolation: IsolationOptions,
+    #[command(flatten)]
+    landlock: LandlockOptions,
 
     /// Print what would be done, and do nothing
     #[arg(long, help_heading = "Explain")]
     plan: bool,
+    /// Print the rules of this run and what holds each on this kernel, and do nothing
+    #[arg(long, conflicts_with = "plan", help_heading = "Explain")]
+    report: bool,
+    /// Print the report as JSON, as docs/json.md describes it
+    #[arg(long, requires = "report", help_heading = "Explain")]
+    json: bool,
     /// Say on standard error, after the run, how long each step took
     #[arg(long, help_heading = "Explain")]
     trace: bool,
@@ -70,6 +81,10 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
         failure::print(&plan.to_string())?;
         return Ok(0);
     }
+    if arguments.report {
+        failure::print(&report::text(&spec, &host, arguments.json)?)?;
+        return Ok(0);
+    }
     supervise::run(plan, arguments.trace)
 }
 
@@ -84,6 +99,7 @@ fn spec(
         files,
         process,
         isolation,
+        landlock,
         ..
     } = arguments;
     let user = process.user()?;
@@ -107,6 +123,7 @@ fn spec(
         user: Some(user),
         capabilities: Some(capabilities),
         no_new_privs: true,
+        landlock: landlock.wanted(),
         seccomp: Seccomp::Sandbox,
         syscalls: syscalls.transpose()?,
         rlimits: Vec::new(),
@@ -140,6 +157,7 @@ mod tests {
             capabilities: CapabilitySet::EMPTY,
             has_all_ids: false,
             ranges: warren_spawn::Ranges::None,
+            landlock: None,
         };
         spec(&arguments, &matches, &host)
     }
