@@ -1,6 +1,6 @@
 //! The root that shows the host's system and nothing else of it.
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use warren_namespaces::ProcRoot;
 use warren_namespaces::mountinfo::{self, MountInfo};
 use warren_sys::Errno;
 
+use crate::child;
 use crate::error::Error;
 use crate::spec::{Access, Mount, ProcMasks, Upper};
 
@@ -77,6 +78,38 @@ pub fn kernel() -> [Mount; 2] {
             target: "/dev".into(),
         },
     ]
+}
+
+/// Names in a procfs: what [`Mount::Proc`] masks of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Masked {
+    /// What is covered.
+    pub covered: Vec<&'static str>,
+    /// What is read-only.
+    pub read_only: Vec<&'static str>,
+}
+
+/// What `masks` means, with a new user namespace and without.
+#[must_use]
+pub fn masked(masks: ProcMasks, has_user_namespace: bool) -> Masked {
+    let names = |names: &[&'static CStr]| -> Vec<&'static str> {
+        names.iter().filter_map(|name| name.to_str().ok()).collect()
+    };
+    let mut masked = Masked::default();
+    if masks == ProcMasks::All {
+        masked.covered.extend(names(&child::FILES));
+        masked.covered.extend(names(&child::FOLDERS));
+        if !has_user_namespace {
+            masked.covered.extend(names(&child::ROOTS_FILES));
+        }
+    }
+    if masks != ProcMasks::None {
+        masked.read_only.extend(names(&child::SETTINGS));
+        if !has_user_namespace {
+            masked.read_only.extend(names(&child::ROOTS_SETTINGS));
+        }
+    }
+    masked
 }
 
 /// Masks for the secrets of /etc that this host has, and its ssh keys.
