@@ -10,10 +10,24 @@
 //! the plan's business. The environment, the home and the current folder are handed
 //! down as a [`Caller`].
 
+mod apply;
+mod caller;
+mod check;
+mod error;
+mod file;
+mod library;
+mod merge;
+mod parse;
+mod print;
 mod profile;
+mod shipped;
 mod text;
 mod value;
 
+pub use caller::Caller;
+pub use error::Error;
+pub use library::{Entry, Library, Loaded, Origin};
+pub use parse::MAX_LENGTH;
 pub use profile::{
     Capabilities, Files, Limits, Map, Mode, Network, Process, Profile, Requirement, Root,
     Syscalls, Version,

@@ -89,6 +89,16 @@ pub enum Requirement {
     Landlock,
 }
 
+impl Requirement {
+    /// As a profile has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Landlock => "landlock",
+        }
+    }
+}
+
 /// What the command sees of the host's files. Of two entries the one with the longer
 /// path lies on the other, whatever their lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,6 +138,19 @@ pub enum Root {
     Host,
 }
 
+impl Root {
+    /// As a profile has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Programs => "programs",
+            Self::System => "system",
+            Self::Host => "host",
+        }
+    }
+}
+
 /// The process that the command becomes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -159,6 +182,17 @@ pub enum Map {
     Single,
 }
 
+impl Map {
+    /// As a profile has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Single => "single",
+        }
+    }
+}
+
 /// The network.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -179,6 +213,17 @@ pub enum Mode {
     None,
     /// The host's.
     Host,
+}
+
+impl Mode {
+    /// As a profile has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Host => "host",
+        }
+    }
 }
 
 /// System calls that are refused besides those that always are: either lists, or a

@@ -2,13 +2,14 @@
 //! that the error has their line, and expanded where they are used.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::marker::PhantomData;
 use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, Error};
 
 /// The variables that a path may begin with.
-pub const VARIABLES: [&str; 12] = [
+pub const VARIABLES: [&str; 13] = [
     "HOME",
     "PROJECT",
     "XDG_CACHE_HOME",
@@ -18,6 +19,7 @@ pub const VARIABLES: [&str; 12] = [
     "CARGO_HOME",
     "RUSTUP_HOME",
     "GOPATH",
+    "GOCACHE",
     "CCACHE_DIR",
     "PIP_CACHE_DIR",
     "NPM_CONFIG_CACHE",
@@ -36,18 +38,18 @@ pub fn literal(path: &Path) -> Option<String> {
 /// What is wrong with it, or the variable that has no value.
 pub(crate) fn expand(
     text: &str,
-    value: &dyn Fn(&str) -> Option<String>,
-) -> Result<String, String> {
+    value: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<OsString, String> {
     let of = |name: &str| value(name).ok_or_else(|| format!("${name} has no value here"));
     let (mut expanded, mut rest) = match text.strip_prefix('~') {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => (of("HOME")?, rest),
         Some(_) => return Err("~ stands for the caller's home alone".to_owned()),
-        None => (String::new(), text),
+        None => (OsString::new(), text),
     };
     while let Some((before, after)) = rest.split_once('$') {
-        expanded.push_str(before);
+        expanded.push(before);
         if let Some(after) = after.strip_prefix('$') {
-            expanded.push('$');
+            expanded.push("$");
             rest = after;
             continue;
         }
@@ -60,11 +62,17 @@ pub(crate) fn expand(
                 VARIABLES.join(" $")
             ));
         }
-        expanded.push_str(&of(name)?);
+        expanded.push(of(name)?);
         rest = after;
     }
-    expanded.push_str(rest);
+    expanded.push(rest);
     Ok(expanded)
+}
+
+/// With the same value for every variable: what is known when a file is read.
+fn expand_blindly(text: &str, value: &str) -> Result<String, String> {
+    let expanded = expand(text, &|_| Some(value.into()))?;
+    Ok(expanded.to_string_lossy().into_owned())
 }
 
 /// A path without the `?` that makes it optional, and whether there was one.
@@ -77,7 +85,7 @@ pub(crate) fn optional(text: &str) -> (&str, bool) {
 
 /// What is wrong with a path of a list.
 pub(crate) fn check_path(text: &str) -> Result<(), String> {
-    let path = expand(optional(text).0, &|_| Some("/x".to_owned()))?;
+    let path = expand_blindly(optional(text).0, "/x")?;
     if path.contains('\0') {
         return Err("a path cannot have a NUL in it".to_owned());
     }
@@ -93,23 +101,23 @@ pub(crate) fn check_path(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn check_pattern(text: &str) -> Result<(), String> {
+pub(crate) fn check_pattern(text: &str) -> Result<(), String> {
     let pattern = text.strip_prefix('!').unwrap_or(text);
     if pattern.is_empty() {
         return Err("a pattern is empty".to_owned());
     }
-    expand(pattern, &|_| Some("/x".to_owned())).map(drop)
+    expand_blindly(pattern, "/x").map(drop)
 }
 
-fn check_value(text: &str) -> Result<(), String> {
-    match expand(text, &|_| Some(String::new()))?.contains('\0') {
+pub(crate) fn check_value(text: &str) -> Result<(), String> {
+    match expand_blindly(text, "")?.contains('\0') {
         true => Err("a value cannot have a NUL in it".to_owned()),
         false => Ok(()),
     }
 }
 
 /// What is wrong with the name of a variable.
-fn check_name(name: &str) -> Result<(), String> {
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
     match name.is_empty() || name.contains(['=', '\0']) {
         true => Err(format!("'{name}' is no name of a variable")),
         false => Ok(()),
