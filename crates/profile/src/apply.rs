@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use warren_confine::seccomp::table::Call;
 use warren_confine::seccomp::{self, policy};
 use warren_confine::{CapabilitySet, Resource, Rlimit};
 use warren_namespaces::Kind;
@@ -253,7 +254,11 @@ impl Syscalls {
     fn lines(&self, default: &str) -> String {
         let mut text = format!("default {default}\n");
         for (action, list) in [("deny", &self.deny), ("allow", &self.allow)] {
-            for name in list {
+            let is_known = |name: &&String| match name.strip_prefix('?') {
+                Some(name) => Call::find(name).is_some(),
+                None => true,
+            };
+            for name in list.iter().filter(is_known) {
                 text.push_str(&format!("{action} {name}\n"));
             }
         }

@@ -21,6 +21,8 @@ mod parse;
 mod print;
 mod profile;
 mod shipped;
+#[cfg(test)]
+mod tests;
 mod text;
 mod value;
 
