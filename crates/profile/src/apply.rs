@@ -6,7 +6,7 @@ use warren_confine::seccomp::table::Call;
 use warren_confine::seccomp::{self, policy};
 use warren_confine::{CapabilitySet, Resource, Rlimit};
 use warren_namespaces::Kind;
-use warren_spawn::{Access, IdMapping, Mount, Namespace, Spec, system};
+use warren_spawn::{Access, IdMapping, Mount, Namespace, Spec, Upper, system};
 
 use crate::caller::Caller;
 use crate::error::Error;
@@ -97,16 +97,15 @@ fn twice(key: &str, other: &Entry) -> Error {
 impl Entry {
     fn mount(&self) -> Mount {
         let target = self.path.clone();
-        let source = target.clone();
-        let bind = |access| Mount::Bind {
-            source: source.clone(),
-            target: target.clone(),
-            access,
-        };
+        let bind = |access| Mount::bind(target.clone(), target.clone(), access);
         match self.key {
             "files.read" => bind(Access::ReadOnly),
             "files.write" => bind(Access::ReadWrite),
-            "files.overlay" => Mount::Overlay { source, target },
+            "files.overlay" => Mount::Overlay {
+                lower: vec![target.clone()],
+                upper: Upper::Memory,
+                target,
+            },
             _ => Mount::Tmpfs {
                 target,
                 mode: 0o755,

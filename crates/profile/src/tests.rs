@@ -21,10 +21,7 @@ fn profile(rest: &str) -> Profile {
 #[test]
 fn an_error_names_line_key_and_reason() {
     let cases = [
-        (
-            "",
-            "read the profile: it does not say which version",
-        ),
+        ("", "read the profile: it does not say which version"),
         (
             "version = 2",
             "line 1, version: version 2 is not known here",

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
 
-use serde::de::{Deserialize, Deserializer, Error};
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 /// The variables that a path may begin with.
 pub const VARIABLES: [&str; 13] = [
@@ -162,10 +163,22 @@ impl Check for AsValue {
 }
 
 impl<'de, C: Check> Deserialize<'de> for Checked<C> {
+    /// By a visitor, since only an error of one gets the place of the text itself.
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        C::check(&text).map_err(D::Error::custom)?;
-        Ok(Self(text, PhantomData))
+        from.deserialize_str(Self(String::new(), PhantomData))
+    }
+}
+
+impl<C: Check> Visitor<'_> for Checked<C> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self, E> {
+        C::check(text).map_err(E::custom)?;
+        Ok(Self(text.to_owned(), PhantomData))
     }
 }
 
