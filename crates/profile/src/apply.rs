@@ -40,10 +40,15 @@ impl Profile {
     }
 }
 
-/// One entry of the lists.
-struct Entry {
-    key: &'static str,
-    path: PathBuf,
+/// One entry of the lists of [`Files`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The list: `files.read`.
+    pub key: &'static str,
+    /// As the profile has it.
+    pub text: String,
+    /// What it stands for.
+    pub path: PathBuf,
 }
 
 impl Files {
@@ -52,49 +57,54 @@ impl Files {
             spec.root = root.root();
             spec.mounts = root.mounts();
         }
-        let entries = self.entries(caller)?;
-        spec.mounts.extend(entries.iter().map(Entry::mount));
-        spec.mounts.extend(uncovered(&entries));
+        let shown = self.shown(caller)?;
+        spec.mounts.extend(shown.iter().map(Shown::mount));
+        spec.mounts.extend(uncovered(&shown));
         Ok(())
     }
 
-    /// What is shown and is there, the shorter paths first: a longer one goes on it.
-    fn entries(&self, caller: &Caller) -> Result<Vec<Entry>, Error> {
-        let mut entries: Vec<Entry> = Vec::new();
+    /// What is shown with this caller, without what may be absent and is; the shorter
+    /// paths first, since a longer one goes on it.
+    ///
+    /// # Errors
+    /// See [`Profile::apply`].
+    pub fn shown(&self, caller: &Caller) -> Result<Vec<Shown>, Error> {
+        let mut all: Vec<Shown> = Vec::new();
         for (key, list) in self.lists() {
             for text in list {
-                let (text, is_optional) = optional(text);
+                let (path, is_optional) = optional(text);
                 // The components anew: `//` and a slash at the end are no difference.
                 let path: PathBuf =
-                    Path::new(&caller.expand(text, key)?).components().collect();
+                    Path::new(&caller.expand(path, key)?).components().collect();
                 if is_optional && path.metadata().is_err() {
                     continue;
                 }
-                if let Some(other) = entries.iter().find(|other| other.path == path) {
+                if let Some(other) = all.iter().find(|other| other.path == path) {
                     return Err(twice(key, other));
                 }
-                entries.push(Entry { key, path });
+                let text = text.clone();
+                all.push(Shown { key, text, path });
             }
         }
-        if let Some(entry) = entries.iter().find(|entry| entry.path == Path::new("/")) {
+        if let Some(shown) = all.iter().find(|shown| shown.path == Path::new("/")) {
             return Err(Error::new("it would cover everything with /")
-                .key(entry.key)
+                .key(shown.key)
                 .hint("in the folder /, $PROJECT is /: cd to a project's folder")
                 .hint("files.root = \"host\" shows the host's whole tree, read-only"));
         }
-        entries.sort_by_key(|entry| entry.path.components().count());
-        Ok(entries)
+        all.sort_by_key(|shown| shown.path.components().count());
+        Ok(all)
     }
 }
 
-fn twice(key: &str, other: &Entry) -> Error {
+fn twice(key: &str, other: &Shown) -> Error {
     let what = format!("{} is in {} too", other.path.display(), other.key);
     Error::new(what)
         .key(key)
         .hint("$PROJECT is the current folder: cd to a project's folder, not the home")
 }
 
-impl Entry {
+impl Shown {
     fn mount(&self) -> Mount {
         let target = self.path.clone();
         let bind = |access| Mount::bind(target.clone(), target.clone(), access);
@@ -117,11 +127,11 @@ impl Entry {
 
 /// Masks for the secrets of /etc that an entry would bring back; one that is itself an
 /// entry is shown.
-fn uncovered(entries: &[Entry]) -> Vec<Mount> {
+fn uncovered(all: &[Shown]) -> Vec<Mount> {
     let is_brought_back = |mask: &Mount| {
         let secret = mask.target();
-        let is_entry = entries.iter().any(|entry| entry.path == *secret);
-        !is_entry && entries.iter().any(|entry| secret.starts_with(&entry.path))
+        let is_named = all.iter().any(|shown| shown.path == *secret);
+        !is_named && all.iter().any(|shown| secret.starts_with(&shown.path))
     };
     system::secrets()
         .into_iter()

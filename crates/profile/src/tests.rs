@@ -307,7 +307,7 @@ impl Random {
         match self.below(3) {
             0 => {
                 syscalls.policy =
-                    Some("default allow\n\n# \"\"\" \\ \r\ndeny mkdir".into())
+                    Some("default allow\n\n# \"\"\" \\ \r\ndeny mkdir".into());
             }
             1 => syscalls.file = Some(self.text()),
             _ => {
