@@ -2,8 +2,10 @@
 
 mod files;
 mod isolation;
+mod landlock;
 mod process;
 mod profile;
+mod report;
 mod root;
 
 use std::ffi::OsString;
@@ -20,6 +22,7 @@ use files::FileOptions;
 pub use files::{absolute, current_folder};
 use isolation::IsolationOptions;
 pub use isolation::id_map;
+use landlock::LandlockOptions;
 use process::ProcessOptions;
 pub use process::variable;
 use profile::ProfileOptions;
@@ -48,10 +51,18 @@ struct Arguments {
     process: ProcessOptions,
     #[command(flatten)]
     isolation: IsolationOptions,
+    #[command(flatten)]
+    landlock: LandlockOptions,
 
     /// Print what would be done, and do nothing
     #[arg(long, help_heading = "Explain")]
     plan: bool,
+    /// Print the rules of this run and what holds each on this kernel, and do nothing
+    #[arg(long, conflicts_with = "plan", help_heading = "Explain")]
+    report: bool,
+    /// Print the report as JSON, as docs/json.md describes it
+    #[arg(long, requires = "report", help_heading = "Explain")]
+    json: bool,
     /// Say on standard error, after the run, how long each step took
     #[arg(long, help_heading = "Explain")]
     trace: bool,
@@ -74,6 +85,10 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     let plan = Plan::new(&spec, &host)?;
     if arguments.plan {
         failure::print(&plan.to_string())?;
+        return Ok(0);
+    }
+    if arguments.report {
+        failure::print(&report::text(&spec, &host, arguments.json)?)?;
         return Ok(0);
     }
     supervise::run(plan, arguments.trace)
@@ -103,6 +118,7 @@ fn spec(
         files,
         process,
         isolation,
+        landlock,
         ..
     } = arguments;
     isolation.share(&mut spec.namespaces);
@@ -127,6 +143,7 @@ fn spec(
     let capabilities = spec.capabilities.unwrap_or(CapabilitySet::EMPTY);
     let capabilities = isolation.capabilities(capabilities)?;
     spec.capabilities = Some(capabilities);
+    spec.landlock = landlock.wanted(spec.landlock.take());
     if let Some(path) = &isolation.seccomp {
         spec.syscalls = Some(seccomp::profile(path, capabilities)?);
     }
@@ -186,6 +203,7 @@ mod tests {
             capabilities: CapabilitySet::EMPTY,
             has_all_ids: false,
             ranges: warren_spawn::Ranges::None,
+            landlock: None,
         };
         spec(&arguments, &matches, &host)
     }

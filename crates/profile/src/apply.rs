@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use warren_confine::landlock::{Landlock, Ports};
 use warren_confine::seccomp::table::Call;
 use warren_confine::seccomp::{self, policy};
 use warren_confine::{CapabilitySet, Resource, Rlimit};
@@ -11,7 +12,7 @@ use warren_spawn::{Access, IdMapping, Mount, Namespace, Spec, Upper, system};
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::profile::{
-    Files, Limits, Map, Mode, Network, Process, Profile, Root, Syscalls,
+    Files, Limits, Map, Mode, Network, Process, Profile, Requirement, Root, Syscalls,
 };
 use crate::text::optional;
 
@@ -36,7 +37,25 @@ impl Profile {
             spec.syscalls = Some(profile);
         }
         self.limits.apply(&mut spec);
+        if let Some(landlock) = self.landlock()? {
+            spec.landlock = Some(landlock);
+        }
         Ok(spec)
+    }
+
+    /// What is asked of Landlock: ports and a requirement turn it on.
+    fn landlock(&self) -> Result<Option<Landlock>, Error> {
+        let required = self.require.contains(&Requirement::Landlock);
+        let ports = self.network.ports();
+        match self.landlock {
+            Some(false) if required || ports.is_some() => Err(Error::new(
+                "it is turned off, and a list of ports or require = [\"landlock\"] needs it",
+            )
+            .key("landlock")),
+            None if !required && ports.is_none() => Ok(None),
+            Some(false) => Ok(None),
+            _ => Ok(Some(Landlock { required, ports })),
+        }
     }
 }
 
@@ -233,6 +252,16 @@ impl Network {
         };
         spec.namespaces.set(Kind::Net, namespace);
         spec.loopback = loopback;
+    }
+
+    /// The ports that may be used, if not all: one list alone leaves none for the other.
+    fn ports(&self) -> Option<Ports> {
+        let connect = self.connect.iter().flatten().map(|target| target.port);
+        let bind = self.bind.iter().flatten().copied();
+        (self.connect.is_some() || self.bind.is_some()).then(|| Ports {
+            connect: connect.collect(),
+            bind: bind.collect(),
+        })
     }
 }
 

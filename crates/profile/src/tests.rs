@@ -299,7 +299,7 @@ impl Random {
             let hosts = [None, Some("::1"), Some("a.example")];
             let target = |random: &mut Self| Endpoint {
                 host: hosts[random.below(3)].map(str::to_owned),
-                port: random.below(65536) as u16,
+                port: 1 + random.below(65535) as u16,
             };
             (0..random.below(20)).map(|_| target(random)).collect()
         });

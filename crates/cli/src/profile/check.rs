@@ -5,6 +5,7 @@ use std::path::Path;
 use rustix::process::{Resource as Limited, getrlimit};
 use serde::Serialize;
 use warren_confine::Resource;
+use warren_confine::landlock::Landlock;
 use warren_profile::{Loaded, Map, Origin, Profile};
 use warren_spawn::{Host, Plan};
 
@@ -84,6 +85,7 @@ fn checked(loaded: &Loaded, words: &[String]) -> Result<Checked, Failure> {
     problems.extend(self_written(loaded)?);
     problems.extend(limits(&loaded.profile, &host));
     problems.extend(network(&loaded.profile));
+    problems.extend(landlock(&loaded.profile, &host));
     problems.extend(starting(&loaded.profile));
     let planned = run::spec_with_profiles(words, &host)
         .and_then(|spec| Ok(Plan::new(&spec, &host).map(drop)?));
@@ -205,6 +207,19 @@ fn network(profile: &Profile) -> Vec<Problem> {
         ),
         "Landlock knows ports alone",
     )]
+}
+
+/// A second wall that this kernel has not, or not all of. Where it is required the plan
+/// has the words.
+fn landlock(profile: &Profile, host: &Host) -> Option<Problem> {
+    let is_wanted = profile.landlock == Some(true) && profile.require.is_empty();
+    let wanted = Landlock {
+        required: true,
+        ports: None,
+    };
+    let lack = wanted.check(host.landlock()).err().filter(|_| is_wanted)?;
+    let text = format!("{lack}; the mounts hold alone");
+    Some(Problem::warning("landlock", text, lack.way_out()))
 }
 
 /// A filter that refuses the call by which the command is started.
