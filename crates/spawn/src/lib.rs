@@ -36,8 +36,9 @@ pub use report::Timing;
 pub use role::{Change, Graft, Role};
 pub use shown::{Reach, Shown};
 pub use spec::{
-    Access, Folder, Hop, IdMapping, Join, Mount, Namespace, Namespaces, Open, Root,
-    Seccomp, Spec, Terminal, User,
+    Access, Content, Folder, Forbidden, Hop, IdMapping, Join, Mount, Namespace,
+    Namespaces, Open, ProcMasks, RawFilter, Root, Seccomp, Spec, Terminal, Tree, Upper,
+    User,
 };
 pub use step::{Place, Side, Step};
 

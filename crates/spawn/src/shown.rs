@@ -1,12 +1,12 @@
 //! What of the files a process may use, and how: what its Spec mounts, as rules.
 
 use std::fmt;
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FileType;
 use warren_confine::landlock::Files;
 
-use crate::spec::{Access, Mount, Root, Spec};
+use crate::spec::{Access, Mount, Root, Spec, Tree, Upper};
 
 /// A place of the root, and what the process may do there and below, as far as the files'
 /// owners and modes allow, and until the next place below it says otherwise.
@@ -90,6 +90,19 @@ impl Shown {
         }
     }
 
+    fn file(target: impl Into<PathBuf>, reach: Reach) -> Self {
+        Self {
+            is_file: true,
+            ..Self::folder(target, reach)
+        }
+    }
+
+    fn forbid_write(&mut self) {
+        if self.reach == Reach::Write {
+            self.reach = Reach::Read;
+        }
+    }
+
     /// What Landlock can say of it.
     #[must_use]
     pub fn rights(&self) -> Files {
@@ -119,7 +132,7 @@ impl Spec {
         match &self.root {
             Root::Empty => Shown::folder("/", Reach::List),
             Root::Tree { path, access } => Shown::of_host("/", reach(*access), path),
-            Root::Overlay { .. } | Root::Inherit | Root::Visit => {
+            Root::Overlay { .. } | Root::Scratch | Root::Inherit | Root::Visit => {
                 Shown::folder("/", Reach::Write)
             }
         }
@@ -128,9 +141,33 @@ impl Spec {
     fn show(&self, mount: &Mount, all: &mut Vec<Shown>) {
         let target = mount.target();
         let shown = match mount {
-            Mount::Bind { source, access, .. } => bound(source, target, *access),
-            Mount::Tmpfs { .. } | Mount::Overlay { .. } => {
+            Mount::Bind {
+                source,
+                access,
+                devices,
+                ..
+            } => bound(source, target, *access, *devices),
+            Mount::Overlay {
+                upper: Upper::None, ..
+            } => Shown::folder(target, Reach::Read),
+            Mount::Tmpfs { .. } | Mount::Overlay { .. } | Mount::Mqueue { .. } => {
                 Shown::folder(target, Reach::Write)
+            }
+            Mount::File {
+                mounted: Some(access),
+                ..
+            } => Shown::file(target, reach(*access)),
+            // Made where nothing else can be read.
+            Mount::File { mounted: None, .. } if lies_in_empty_root(target, all) => {
+                Shown::file(target, Reach::Read)
+            }
+            Mount::Forbid { what, .. } => {
+                if what.write {
+                    all.iter_mut()
+                        .filter(|shown| shown.target == *target)
+                        .for_each(Shown::forbid_write);
+                }
+                return;
             }
             Mount::Programs { .. } => Shown::folder(target, Reach::Read),
             Mount::Proc { .. } => Shown::folder(target, Reach::Processes),
@@ -144,7 +181,10 @@ impl Spec {
                 Shown::folder(target, Reach::Write)
             }
             // As what they lie in.
-            Mount::Folder { .. } | Mount::Symlink { .. } => return,
+            Mount::Folder { .. }
+            | Mount::Symlink { .. }
+            | Mount::Mode { .. }
+            | Mount::File { .. } => return,
         };
         all.push(shown);
     }
@@ -156,21 +196,51 @@ impl Spec {
 
 /// Whether what was there before cannot be seen any more.
 fn covers(mount: &Mount) -> bool {
-    !matches!(mount, Mount::Folder { .. } | Mount::Symlink { .. })
+    !matches!(
+        mount,
+        Mount::Folder { .. }
+            | Mount::Symlink { .. }
+            | Mount::Mode { .. }
+            | Mount::Forbid { .. }
+            | Mount::File { mounted: None, .. }
+    )
 }
 
 /// Of a source that cannot be looked at, the plan tells.
-fn bound(source: &Path, target: &Path, access: Access) -> Shown {
-    let kind = std::fs::metadata(source).map(|data| data.file_type());
-    let is_socket = kind.as_ref().is_ok_and(|kind| kind.is_socket());
-    let reach = match is_socket {
-        true => Reach::Connect,
-        false => reach(access),
+fn bound(source: &Tree, target: &Path, access: Access, devices: bool) -> Shown {
+    let kind = kind_of(source);
+    let reach = match (kind, access) {
+        (Some(FileType::Socket), _) => Reach::Connect,
+        // Devices are written to whether their mount is or not.
+        (_, Access::ReadOnly) if devices => Reach::Devices,
+        (_, access) => reach(access),
     };
     Shown {
-        is_file: kind.is_ok_and(|kind| !kind.is_dir()),
-        ..Shown::of_host(target, reach, source)
+        target: target.to_owned(),
+        reach,
+        is_file: kind.is_some_and(|kind| kind != FileType::Directory),
+        source: match source {
+            Tree::Path(path) => Some(path.clone()),
+            Tree::Open(_) => None,
+        },
     }
+}
+
+fn kind_of(source: &Tree) -> Option<FileType> {
+    let stat = match source {
+        Tree::Path(path) => rustix::fs::stat(path).ok()?,
+        Tree::Open(open) => {
+            let file = warren_sys::duplicate(open.fd).ok()?;
+            rustix::fs::fstat(&file).ok()?
+        }
+    };
+    Some(FileType::from_raw_mode(stat.st_mode))
+}
+
+fn lies_in_empty_root(target: &Path, all: &[Shown]) -> bool {
+    let above = all.iter().filter(|shown| target.starts_with(&shown.target));
+    let nearest = above.max_by_key(|shown| shown.target.components().count());
+    nearest.is_some_and(|shown| shown.reach == Reach::List)
 }
 
 fn reach(access: Access) -> Reach {
@@ -183,6 +253,7 @@ fn reach(access: Access) -> Reach {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::{Content, Forbidden};
     use crate::system;
 
     fn spec(root: Root, mounts: Vec<Mount>) -> Spec {
@@ -194,11 +265,7 @@ mod tests {
     }
 
     fn bind(source: &str, target: &str, access: Access) -> Mount {
-        Mount::Bind {
-            source: source.into(),
-            target: target.into(),
-            access,
-        }
+        Mount::bind(source, target, access)
     }
 
     fn folder(target: &str) -> Mount {
@@ -277,6 +344,74 @@ mod tests {
             access: Access::ReadOnly,
         };
         is(&spec(root, vec![folder("/a")]), &[("/", Reach::Read)]);
+    }
+
+    #[test]
+    fn what_is_forbidden_later_is_no_right() {
+        let forbid = |target: &str| Mount::Forbid {
+            target: target.into(),
+            what: Forbidden {
+                write: true,
+                ..Forbidden::default()
+            },
+        };
+        let mounts = vec![
+            bind("/usr", "/a", Access::ReadWrite),
+            bind("/usr", "/b", Access::ReadWrite),
+            forbid("/a"),
+            forbid("/"),
+        ];
+        let expected = [
+            ("/", Reach::Read),
+            ("/a", Reach::Read),
+            ("/b", Reach::Write),
+        ];
+        is(&spec(Root::Scratch, mounts), &expected);
+    }
+
+    #[test]
+    fn a_file_with_a_content_is_a_rule_where_it_is_mounted_or_alone() {
+        let file = |target: &str, mounted| Mount::File {
+            content: Content::Bytes(Vec::new()),
+            target: target.into(),
+            mode: 0o644,
+            mounted,
+        };
+        let mounts = vec![
+            folder("/srv"),
+            file("/srv/in", None),
+            file("/srv/on", Some(Access::ReadOnly)),
+            file("/alone", None),
+        ];
+        let expected = [
+            ("/", Reach::List),
+            ("/srv", Reach::Write),
+            ("/srv/on", Reach::Read),
+            ("/alone", Reach::Read),
+        ];
+        is(&spec(Root::Empty, mounts), &expected);
+    }
+
+    #[test]
+    fn an_overlay_without_an_upper_layer_can_be_read() {
+        let overlay = |upper| Mount::Overlay {
+            lower: vec!["/usr".into()],
+            upper,
+            target: "/a".into(),
+        };
+        let read = spec(Root::Empty, vec![overlay(Upper::None)]);
+        is(&read, &[("/", Reach::List), ("/a", Reach::Read)]);
+        let write = spec(Root::Empty, vec![overlay(Upper::Memory)]);
+        is(&write, &[("/", Reach::List), ("/a", Reach::Write)]);
+    }
+
+    #[test]
+    fn a_bind_at_the_root_is_the_root() {
+        let mounts = vec![
+            bind("/usr", "/x", Access::ReadWrite),
+            bind("/", "/", Access::ReadOnly),
+        ];
+        is(&spec(Root::Scratch, mounts), &[("/", Reach::Read)]);
     }
 
     #[test]

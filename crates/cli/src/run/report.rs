@@ -383,11 +383,7 @@ mod tests {
     use warren_spawn::{Access, Mount, Namespaces, Root};
 
     fn bind(source: &str, target: &str, access: Access) -> Mount {
-        Mount::Bind {
-            source: source.into(),
-            target: target.into(),
-            access,
-        }
+        Mount::bind(source, target, access)
     }
 
     fn spec(mounts: Vec<Mount>) -> Spec {
