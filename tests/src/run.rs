@@ -3,6 +3,7 @@
 mod escapes;
 mod exit_codes;
 mod inside;
+mod landlock;
 mod leftovers;
 mod nested;
 mod older_kernels;
@@ -17,7 +18,7 @@ use std::process::Command;
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 11] = [
+pub const TESTS: [&[Test]; 12] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
@@ -29,6 +30,7 @@ pub const TESTS: [&[Test]; 11] = [
     leftovers::TESTS,
     older_kernels::TESTS,
     plan::TESTS,
+    landlock::TESTS,
 ];
 
 /// `warren run OPTIONS -- sh -c SCRIPT`, not started yet.
