@@ -3,6 +3,7 @@
 mod escapes;
 mod exit_codes;
 mod inside;
+mod landlock;
 mod leftovers;
 mod nested;
 mod older_kernels;
@@ -18,7 +19,7 @@ use std::process::Command;
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 12] = [
+pub const TESTS: [&[Test]; 13] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
@@ -31,6 +32,7 @@ pub const TESTS: [&[Test]; 12] = [
     older_kernels::TESTS,
     plan::TESTS,
     profiles::TESTS,
+    landlock::TESTS,
 ];
 
 /// `warren run OPTIONS -- sh -c SCRIPT`, not started yet.

@@ -113,10 +113,10 @@ struct Fds {
     trees: [Option<OwnedFd>; MOST_KEPT],
     /// Device files, likewise.
     devices: [Option<OwnedFd>; kernel::DEVICES.len()],
-    /// Files that are locked.
-    locks: [Option<OwnedFd>; MOST_LOCKS],
     /// The rules of Landlock, until they hold.
     ruleset: Option<Ruleset>,
+    /// Files that are locked.
+    locks: [Option<OwnedFd>; MOST_LOCKS],
 }
 
 struct Child<'a> {

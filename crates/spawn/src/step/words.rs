@@ -315,6 +315,29 @@ fn text(string: &CStr) -> Cow<'_, str> {
     string.to_string_lossy()
 }
 
+/// What a ruleset is about: `files, TCP ports, abstract sockets, signals`.
+fn kinds(handled: Handled) -> String {
+    let scopes = handled.scopes;
+    let kinds = [
+        (!handled.files.is_empty(), "files"),
+        (!handled.tcp.is_empty(), "TCP ports"),
+        (
+            scopes.contains(Scopes::ABSTRACT_SOCKETS),
+            "abstract sockets",
+        ),
+        (scopes.contains(Scopes::SIGNALS), "signals"),
+    ];
+    let kinds = kinds.into_iter().filter(|(is, _)| *is);
+    kinds.map(|(_, kind)| kind).collect::<Vec<_>>().join(", ")
+}
+
+fn verb(rights: Tcp) -> &'static str {
+    match rights.contains(Tcp::BIND) {
+        true => "bind",
+        false => "connect to",
+    }
+}
+
 fn words(access: Access) -> &'static str {
     match access {
         Access::ReadOnly => ", read-only",
@@ -346,41 +369,6 @@ fn forbidden(what: Attributes, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         before = ", ";
     }
     Ok(())
-}
-
-/// What a ruleset is about: `files, TCP ports, abstract sockets, signals`.
-fn kinds(handled: Handled) -> String {
-    let kinds = [
-        (!handled.files.is_empty(), "files"),
-        (!handled.tcp.is_empty(), "TCP ports"),
-        (
-            handled.scopes.contains(Scopes::ABSTRACT_SOCKETS),
-            "abstract sockets",
-        ),
-        (handled.scopes.contains(Scopes::SIGNALS), "signals"),
-    ];
-    let kinds: Vec<_> = kinds
-        .iter()
-        .filter(|(is, _)| *is)
-        .map(|(_, kind)| *kind)
-        .collect();
-    kinds.join(", ")
-}
-
-fn verb(rights: Tcp) -> &'static str {
-    match rights.contains(Tcp::BIND) {
-        true => "bind",
-        false => "connect to",
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path(path) => text(path).fmt(f),
-            Self::Open(open) => f.write_str(&open.name),
-        }
-    }
 }
 
 impl fmt::Display for Layering {
@@ -418,6 +406,15 @@ impl fmt::Display for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => path.display().fmt(f),
+            Self::Open(open) => f.write_str(&open.name),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => text(path).fmt(f),
             Self::Open(open) => f.write_str(&open.name),
         }
     }
