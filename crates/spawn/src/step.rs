@@ -350,6 +350,8 @@ pub enum Step {
         /// Which.
         keep: Vec<RawFd>,
     },
+    /// Says that it is there, and waits until it is watched.
+    AwaitObserver,
     /// Executes the program.
     Exec(Program),
 }
@@ -430,6 +432,7 @@ impl Step {
             Self::DieWithInit
             | Self::ControlTerminal { .. }
             | Self::Descriptors { .. }
+            | Self::AwaitObserver
             | Self::Exec(_) => Side::Payload,
             _ => Side::Child,
         }
@@ -618,6 +621,7 @@ impl fmt::Display for Step {
             Self::ForkInit => f.write_str("fork the program and stay as its init"),
             Self::DieWithInit => f.write_str("receive signal 9 when the init dies"),
             Self::ControlTerminal { .. } => f.write_str("make the terminal its own"),
+            Self::AwaitObserver => f.write_str("wait until it is watched"),
             Self::Descriptors { keep } if keep.is_empty() => {
                 f.write_str("close all descriptors above 2")
             }

@@ -18,6 +18,7 @@ mod fd;
 mod mount;
 mod nsfs;
 mod probe;
+pub mod ptrace;
 mod seccomp;
 mod shared;
 pub mod signal;
