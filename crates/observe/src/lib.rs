@@ -11,6 +11,7 @@
 mod address;
 mod decode;
 mod event;
+mod learn;
 mod memory;
 mod names;
 mod needs;
@@ -18,10 +19,13 @@ mod observed;
 mod paths;
 mod shape;
 mod tracer;
+mod view;
 mod wants;
 
 pub use address::Address;
 pub use event::{Contact, Event, Name, Protocol};
+pub use learn::{Learner, Machine, Needs, Note};
 pub use observed::{Failure, Observed};
 pub use tracer::Tracer;
+pub use view::{Seen, View};
 pub use wants::{Use, Wants};
