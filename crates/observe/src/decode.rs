@@ -179,9 +179,7 @@ impl Caller<'_> {
     fn process(&self) -> Option<i32> {
         let status = self.paths.of_process(self.tid, "status").ok()?;
         let status = String::from_utf8_lossy(&status);
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("Tgid:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?;
         line.trim().parse().ok()
     }
 }
@@ -234,8 +232,8 @@ fn opening(flags: u64) -> Asked {
     if nameless || flags.contains(OFlags::CREATE) {
         wants |= Wants::CREATE;
     }
-    let kept = flags.contains(OFlags::NOFOLLOW)
-        || flags.contains(OFlags::CREATE | OFlags::EXCL);
+    let kept =
+        flags.contains(OFlags::NOFOLLOW) || flags.contains(OFlags::CREATE | OFlags::EXCL);
     Asked {
         wants,
         follow: !kept,
@@ -269,10 +267,7 @@ pub fn mapped(paths: &Paths, tid: i32) -> Vec<PathBuf> {
         let start = line.iter().position(|byte| *byte == b'/')?;
         Some(PathBuf::from(OsStr::from_bytes(&line[start..])))
     };
-    let mut files: Vec<_> = maps
-        .split(|byte| *byte == b'\n')
-        .filter_map(file)
-        .collect();
+    let mut files: Vec<_> = maps.split(|byte| *byte == b'\n').filter_map(file).collect();
     files.sort();
     files.dedup();
     files

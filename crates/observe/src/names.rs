@@ -66,9 +66,9 @@ impl Default for Names {
 pub fn foreign(architecture: u32, number: u64) -> String {
     let number = u32::try_from(number).unwrap_or(u32::MAX);
     let is_x32 = number & Architecture::X32_BIT != 0;
-    let known = Architecture::ALL.into_iter().find(|one| {
-        one.audit() == architecture && (*one == Architecture::X32) == is_x32
-    });
+    let known = Architecture::ALL
+        .into_iter()
+        .find(|one| one.audit() == architecture && (*one == Architecture::X32) == is_x32);
     let Some(known) = known else {
         return format!("{architecture:#x}:{number}");
     };
@@ -86,7 +86,8 @@ mod tests {
     #[test]
     fn numbers_have_the_names_of_the_table() {
         let names = Names::new();
-        let number = Call::find("openat").and_then(|call| call.number(Architecture::NATIVE));
+        let number =
+            Call::find("openat").and_then(|call| call.number(Architecture::NATIVE));
         let number = u64::from(number.expect("every architecture has it"));
         assert_eq!(names.name(number), Some("openat"));
         assert_eq!(names.shape(number).map(|shape| shape.name), Some("openat"));

@@ -153,14 +153,8 @@ pub const SHAPES: &[Shape] = &[
     address("connect", Address::At(1, 2, Talk::Reach)),
     files("creat", &[path(0, WRITE.union(CREATE))]),
     files("execve", &[path(0, EXECUTE)]),
-    files(
-        "execveat",
-        &[at(0, 1, EXECUTE).links(Links::UnlessTold(4))],
-    ),
-    files(
-        "faccessat",
-        &[at(0, 1, LOOK).wants(Wanted::AccessMode(2))],
-    ),
+    files("execveat", &[at(0, 1, EXECUTE).links(Links::UnlessTold(4))]),
+    files("faccessat", &[at(0, 1, LOOK).wants(Wanted::AccessMode(2))]),
     files(
         "faccessat2",
         &[at(0, 1, LOOK)
@@ -169,10 +163,7 @@ pub const SHAPES: &[Shape] = &[
     ),
     files("fchmod", &[descriptor(0, WRITE)]),
     files("fchmodat", &[at(0, 1, WRITE)]),
-    files(
-        "fchmodat2",
-        &[at(0, 1, WRITE).links(Links::UnlessTold(3))],
-    ),
+    files("fchmodat2", &[at(0, 1, WRITE).links(Links::UnlessTold(3))]),
     files("fchown", &[descriptor(0, WRITE)]),
     files("fchownat", &[at(0, 1, WRITE).links(Links::UnlessTold(4))]),
     files("fremovexattr", &[descriptor(0, WRITE)]),
@@ -206,10 +197,7 @@ pub const SHAPES: &[Shape] = &[
         "name_to_handle_at",
         &[at(0, 1, LOOK).links(Links::IfTold(4))],
     ),
-    files(
-        "newfstatat",
-        &[at(0, 1, LOOK).links(Links::UnlessTold(3))],
-    ),
+    files("newfstatat", &[at(0, 1, LOOK).links(Links::UnlessTold(3))]),
     files("open", &[path(0, READ).wants(Wanted::OpenFlags(1))]),
     files("openat", &[at(0, 1, READ).wants(Wanted::OpenFlags(2))]),
     files("openat2", &[at(0, 1, READ).wants(Wanted::OpenHow(2))]),
@@ -239,10 +227,7 @@ pub const SHAPES: &[Shape] = &[
     files("unlink", &[path(0, REMOVE).kept()]),
     files("unlinkat", &[at(0, 1, REMOVE).kept()]),
     files("utime", &[path(0, WRITE)]),
-    files(
-        "utimensat",
-        &[at(0, 1, WRITE).links(Links::UnlessTold(3))],
-    ),
+    files("utimensat", &[at(0, 1, WRITE).links(Links::UnlessTold(3))]),
     files("utimes", &[path(0, WRITE)]),
 ];
 

@@ -157,7 +157,8 @@ impl Tracer {
         if status & 0xff != STOPPED {
             let entered = self.threads.remove(&tid).flatten();
             if let Some(entered) = entered.filter(|_| status & 0x7f == SIGSYS) {
-                self.observed.note_killed(entered.returned(Err(Errno::NOSYS)));
+                self.observed
+                    .note_killed(entered.returned(Err(Errno::NOSYS)));
             }
             if tid == self.first {
                 self.ended = Some(status);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use warren_spawn::{Access, Mount, Root, Spec};
+use warren_spawn::{Access, Mount, Root, Spec, Tree};
 
 /// What is at a path of the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl View {
     #[must_use]
     pub fn of(spec: &Spec) -> Self {
         let root = match &spec.root {
-            Root::Empty => Place::Nothing,
+            Root::Empty | Root::Scratch => Place::Nothing,
             Root::Tree { path, access } => Place::Host(path.clone(), *access),
             Root::Overlay { path } => Place::Layered(path.clone()),
             _ => Place::Host("/".into(), Access::ReadWrite),
@@ -110,14 +110,21 @@ impl View {
 
 fn place(mount: &Mount) -> Option<Place> {
     Some(match mount {
-        Mount::Bind { source, access, .. } => Place::Host(source.clone(), *access),
-        Mount::Overlay { source, .. } => Place::Layered(source.clone()),
-        Mount::Proc { .. } | Mount::Dev { .. } => Place::Kernel,
+        Mount::Bind {
+            source: Tree::Path(source),
+            access,
+            ..
+        } => Place::Host(source.clone(), *access),
+        Mount::Overlay { lower, .. } => Place::Layered(lower.last()?.clone()),
+        Mount::Proc { .. } | Mount::Dev { .. } | Mount::Mqueue { .. } => Place::Kernel,
         Mount::Mask { .. } => Place::Masked,
-        Mount::Symlink { .. } => return None,
-        Mount::Tmpfs { .. } | Mount::Folder { .. } | Mount::Programs { .. } => {
-            Place::Private
-        }
+        Mount::Symlink { .. } | Mount::Mode { .. } | Mount::Forbid { .. } => return None,
+        // What an open descriptor shows has no path that could be given.
+        Mount::Bind { .. }
+        | Mount::File { .. }
+        | Mount::Tmpfs { .. }
+        | Mount::Folder { .. }
+        | Mount::Programs { .. } => Place::Private,
     })
 }
 
@@ -126,11 +133,7 @@ mod tests {
     use super::*;
 
     fn bind(source: &str, target: &str, access: Access) -> Mount {
-        Mount::Bind {
-            source: source.into(),
-            target: target.into(),
-            access,
-        }
+        Mount::bind(source, target, access)
     }
 
     #[test]

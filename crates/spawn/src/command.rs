@@ -192,12 +192,7 @@ impl Command {
         target: impl Into<PathBuf>,
         access: Access,
     ) -> &mut Self {
-        let (source, target) = (source.into(), target.into());
-        self.mount(Mount::Bind {
-            source,
-            target,
-            access,
-        })
+        self.mount(Mount::bind(source.into(), target, access))
     }
 
     /// Adds something below the root; it needs a new mount namespace and a root.
@@ -283,7 +278,7 @@ impl Command {
             })?;
             (ours[number], theirs[number]) = stream;
         }
-        let mut child = plan.launch_with(Streams(theirs))?;
+        let mut child = plan.launch_with(Streams(theirs), &mut |_| Ok(()))?;
         [child.stdin, child.stdout, child.stderr] = ours;
         Ok(child)
     }

@@ -6,10 +6,10 @@ mod join;
 mod maps;
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use rustix::thread::futex;
+use warren_mounts::Attributes;
 use warren_namespaces::ProcRoot;
 use warren_namespaces::accounts::Accounts;
 use warren_sys::signal::{self, SignalSet};
@@ -21,7 +21,7 @@ use crate::ids::Reservation;
 use crate::process::{Child, TerminalEnd};
 use crate::reasons;
 use crate::report::Report;
-use crate::spec::Access;
+use crate::spec::Tree;
 use crate::step::Step;
 use crate::{Plan, Side};
 pub use channel::Held;
@@ -33,7 +33,7 @@ pub use join::open as open_namespace;
 pub struct Streams(pub [Option<OwnedFd>; 3]);
 
 /// Who watches the program from its first instruction on.
-type Observer<'a> = &'a mut dyn FnMut(&Held<'_>) -> Result<(), Errno>;
+pub type Observer<'a> = &'a mut dyn FnMut(&Held<'_>) -> Result<(), Errno>;
 
 /// What the parent's steps have opened.
 #[derive(Debug, Default)]
@@ -49,31 +49,50 @@ impl Plan {
     /// # Errors
     /// The step that failed; nothing of the process is left then.
     pub fn launch(self) -> Result<Child, Error> {
-        self.launch_with(Streams::default())
+        self.launch_with(Streams::default(), &mut |_| Ok(()))
     }
 
-    /// Carries out a plan that is [observed](Plan::observed). When the process that will
+    /// The same, and calls `announce` with the number of the child once it exists: its
+    /// namespaces are made then, and nothing is set up in them yet. An error that it
+    /// returns ends the child.
+    ///
+    /// # Errors
+    /// As [`launch`](Self::launch), and what `announce` returns.
+    pub fn launch_announced(
+        self,
+        announce: &mut dyn FnMut(u32) -> Result<(), Error>,
+    ) -> Result<Child, Error> {
+        self.launch_with(Streams::default(), announce)
+    }
+
+    /// The same for a plan that is [observed](Plan::observed). When the process that will
     /// execute the program is there, `observer` is called: it begins to watch it,
     /// [releases](Held::release) it, and returns when the program was executed or the
     /// process has ended.
     ///
     /// # Errors
-    /// The step that failed, the observer's among them; nothing of the process is left
-    /// then, unless the observer has left it traced.
+    /// As [`launch_announced`](Self::launch_announced), and what `observer` returns, which
+    /// must leave nothing traced then.
     pub fn launch_observed(
         self,
-        observer: &mut dyn FnMut(&Held<'_>) -> Result<(), Errno>,
+        announce: &mut dyn FnMut(u32) -> Result<(), Error>,
+        observer: Observer<'_>,
     ) -> Result<Child, Error> {
-        self.carry_out(Streams::default(), Some(observer))
+        self.carry_out(Streams::default(), announce, Some(observer))
     }
 
-    pub(crate) fn launch_with(self, streams: Streams) -> Result<Child, Error> {
-        self.carry_out(streams, None)
+    pub(crate) fn launch_with(
+        self,
+        streams: Streams,
+        announce: &mut dyn FnMut(u32) -> Result<(), Error>,
+    ) -> Result<Child, Error> {
+        self.carry_out(streams, announce, None)
     }
 
     fn carry_out(
         self,
         streams: Streams,
+        announce: &mut dyn FnMut(u32) -> Result<(), Error>,
         observer: Option<Observer<'_>>,
     ) -> Result<Child, Error> {
         if self.is_observed() != observer.is_some() {
@@ -103,7 +122,7 @@ impl Plan {
         let started = launch.clone_child(clone, channels, &streams)?;
         // The child has its own copies of what is closed here.
         drop(streams);
-        let terminal = launch.after_clone(clone, &started, observer)?;
+        let terminal = launch.after_clone(clone, &started, announce, observer)?;
         let Started { pid, pidfd, .. } = started;
         Ok(Child::new(
             pid,
@@ -144,11 +163,14 @@ impl Plan {
                     opened.namespaces.push(namespace);
                 }
                 Step::CloneTree {
-                    path,
+                    tree,
                     access,
+                    devices,
                     recursive,
                 } => {
-                    let tree = clone_tree(path, *access, *recursive).map_err(failed)?;
+                    let attributes = child::attributes(*access, *devices);
+                    let tree =
+                        clone_tree(tree, attributes, *recursive).map_err(failed)?;
                     opened.trees.push(tree);
                 }
                 Step::ShiftIdsTo {
@@ -239,10 +261,11 @@ impl Launch<'_> {
         &self,
         clone: usize,
         started: &Started,
+        announce: &mut dyn FnMut(u32) -> Result<(), Error>,
         observer: Option<Observer<'_>>,
     ) -> Result<Option<TerminalEnd>, Error> {
-        let result = self
-            .parent_steps(clone, started)
+        let result = announce(started.pid as u32)
+            .and_then(|()| self.parent_steps(clone, started))
             .and_then(|()| started.receive_terminal())
             .and_then(|terminal| self.observe(started, observer).map(|()| terminal))
             .and_then(|terminal| started.await_exec().map(|()| terminal));
@@ -353,12 +376,24 @@ fn reserve(step: &Step) -> Result<Reservation, Error> {
     })
 }
 
-fn clone_tree(path: &Path, access: Access, recursive: bool) -> Result<OwnedFd, Errno> {
+fn clone_tree(
+    tree: &Tree,
+    attributes: Attributes,
+    recursive: bool,
+) -> Result<OwnedFd, Errno> {
     use std::os::unix::ffi::OsStrExt;
-    let path =
-        std::ffi::CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
-    let tree = warren_mounts::clone_tree(rustix::fs::CWD, &path, recursive)?;
-    warren_mounts::set_attributes(tree.as_fd(), child::attributes(access), recursive)?;
+    let tree = match tree {
+        Tree::Path(path) => {
+            let path = std::ffi::CString::new(path.as_os_str().as_bytes());
+            let path = path.map_err(|_| Errno::INVAL)?;
+            warren_mounts::clone_tree(rustix::fs::CWD, &path, recursive)?
+        }
+        Tree::Open(open) => {
+            let file = warren_sys::duplicate(open.fd)?;
+            warren_mounts::clone_tree(file.as_fd(), c"", recursive)?
+        }
+    };
+    warren_mounts::set_attributes(tree.as_fd(), attributes, recursive)?;
     Ok(tree)
 }
 

@@ -29,14 +29,15 @@ pub mod transition;
 pub use command::{Command, Stdio};
 pub use error::{Error, ErrorKind};
 pub use host::{Host, Ranges};
-pub use launch::Held;
+pub use launch::{Held, Observer};
 pub use plan::Plan;
 pub use process::{Child, Event, Output, TerminalEnd};
 pub use report::Timing;
 pub use role::{Change, Graft, Role};
 pub use spec::{
-    Access, Folder, Hop, IdMapping, Join, Mount, Namespace, Namespaces, Open, Root,
-    Seccomp, Spec, Terminal, User,
+    Access, Content, Folder, Forbidden, Hop, IdMapping, Join, Mount, Namespace,
+    Namespaces, Open, ProcMasks, RawFilter, Root, Seccomp, Spec, Terminal, Tree, Upper,
+    User,
 };
 pub use step::{Side, Step};
 

@@ -11,6 +11,7 @@ use warren_sys::Errno;
 
 use crate::Plan;
 use crate::report::Detail;
+use crate::spec::Tree;
 use crate::step::{MapWriter, Source, Step};
 
 /// The hints for a failed step.
@@ -76,7 +77,7 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         (Step::OpenNamespace { .. } | Step::JoinNamespace { .. }, errno) => {
             cannot_join(step, errno, plan)
         }
-        (Step::ForkInit, Errno::NOMEM) if joins(plan, Kind::Pid) => dead_pid_namespace(),
+        (Step::ForkInit { .. }, Errno::NOMEM) if joins(plan, Kind::Pid) => dead_pid_namespace(),
         (Step::ProcOfJoined { .. }, Errno::NOMEM) => dead_pid_namespace(),
         (Step::ProcOfJoined { .. }, Errno::PERM) => proc_covered(),
         (Step::ChangeRootTo(_) | Step::ChangeRoot(_), Errno::PERM) => vec![
@@ -126,7 +127,7 @@ fn missing_call(step: &Step) -> String {
         Step::PrivateMounts | Step::ShiftIds { .. } | Step::SealRoot => {
             ("mount_setattr", "5.12")
         }
-        Step::RootEmpty
+        Step::RootEmpty { .. }
         | Step::Tmpfs { .. }
         | Step::Proc { .. }
         | Step::DevFolder { .. } => ("fsopen and move_mount", "5.2"),
@@ -157,9 +158,11 @@ fn not_watched() -> Vec<String> {
     let scope = ProcRoot::open().ok().map(|proc| proc.sysctl(YAMA));
     vec![match scope {
         Some(Ok(Some(NOBODY))) => {
-            "kernel.yama.ptrace_scope is 3: nobody may trace, until the next boot".to_owned()
+            "kernel.yama.ptrace_scope is 3: nobody may trace, until the next boot"
+                .to_owned()
         }
-        _ => "a filter or a security module around this process forbids ptrace(2)".to_owned(),
+        _ => "a filter or a security module around this process forbids ptrace(2)"
+            .to_owned(),
     }]
 }
 
@@ -513,7 +516,7 @@ fn not_executed(
     let in_empty_root = plan
         .steps()
         .iter()
-        .any(|step| matches!(step, Step::RootEmpty));
+        .any(|step| matches!(step, Step::RootEmpty { .. }));
     let entered = joins(plan, Kind::Mnt)
         || plan
             .steps()
@@ -534,6 +537,7 @@ fn not_executed(
 fn is_whole_host(source: &Source) -> bool {
     match source {
         Source::Path(path) | Source::Kept(_, path) => path.as_bytes() == b"/",
-        Source::Tree(_, path) => path.as_os_str() == "/",
+        Source::Tree(_, tree) => *tree == Tree::from("/"),
+        Source::Open(_) => false,
     }
 }

@@ -7,8 +7,9 @@ use std::path::Path;
 use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
 use warren_spawn::{
-    Access, Change, Error, Folder, Graft, Hop, Host, IdMapping, Join, Mount, Namespace,
-    Namespaces, Open, Plan, Ranges, Role, Root, Seccomp, Spec, Terminal, User, system,
+    Access, Change, Content, Error, Folder, Forbidden, Graft, Hop, Host, IdMapping, Join,
+    Mount, Namespace, Namespaces, Open, Plan, ProcMasks, Ranges, RawFilter, Role, Root,
+    Seccomp, Spec, Terminal, Tree, Upper, User, system,
 };
 
 /// Somebody without privilege, and without id ranges.
@@ -92,11 +93,7 @@ fn sandbox() -> Spec {
 }
 
 fn bind(source: &str, target: &str, access: Access) -> Mount {
-    Mount::Bind {
-        source: source.into(),
-        target: target.into(),
-        access,
-    }
+    Mount::bind(source, target, access)
 }
 
 /// Compares the plan with the file of that name, and with itself.
@@ -198,7 +195,8 @@ fn overlays() {
     is_as_kept("overlay_root", &spec, &root());
     spec.root = Root::Empty;
     let overlay = Mount::Overlay {
-        source: "/usr".into(),
+        lower: vec!["/usr".into()],
+        upper: Upper::Memory,
         target: "/usr".into(),
     };
     spec.mounts.insert(0, overlay);
@@ -252,7 +250,7 @@ fn a_procfs_on_the_inherited_root() {
     spec.namespaces = Namespaces::new_of([Kind::Mnt, Kind::Pid].into_iter().collect());
     spec.mounts = vec![Mount::Proc {
         target: "/proc".into(),
-        masked: false,
+        masks: ProcMasks::None,
     }];
     is_as_kept("procfs_here", &spec, &root());
 }
@@ -334,7 +332,7 @@ fn a_visit_with_trees_of_the_callers() {
         },
         Mount::Proc {
             target: "/proc".into(),
-            masked: false,
+            masks: ProcMasks::None,
         },
     ];
     is_as_kept("visit", &spec, &ordinary());
@@ -396,10 +394,100 @@ fn refused(change: impl FnOnce(&mut Spec)) -> Error {
     Plan::new(&spec, &ordinary()).expect_err("a Spec that cannot be")
 }
 
+/// Every step that only some front ends ask for.
+#[test]
+fn a_root_that_is_put_together() {
+    let mut spec = sandbox();
+    spec.root = Root::Scratch;
+    spec.exact_targets = true;
+    spec.leave_caller = false;
+    spec.new_session = true;
+    spec.cwd = Some("/no/such".into());
+    spec.cwd_else = vec!["/root".into(), "/".into()];
+    spec.tell_cwd = true;
+    spec.init_keeps = vec![9, 8];
+    spec.lock_files = vec!["/etc/lock".into()];
+    spec.await_before_exec = Some(open(7, "descriptor 7"));
+    spec.last_user_namespace = Some(open(6, "of descriptor 6"));
+    spec.filters = vec![RawFilter(vec![6, 0, 0, 0, 0, 0, 0xff, 0x7f])];
+    let path = |text: &str| text.into();
+    let forbid_writing = Forbidden {
+        write: true,
+        ..Forbidden::default()
+    };
+    spec.mounts = vec![
+        bind("/usr", "/", Access::ReadOnly),
+        Mount::Bind {
+            source: Tree::Path("/dev".into()),
+            target: path("/dev"),
+            access: Access::ReadWrite,
+            devices: true,
+        },
+        Mount::Overlay {
+            lower: vec![path("/etc"), path("/usr")],
+            upper: Upper::Folder {
+                upper: path("/usr"),
+                work: path("/etc"),
+            },
+            target: path("/a"),
+        },
+        Mount::Overlay {
+            lower: vec![path("/etc"), path("/usr")],
+            upper: Upper::None,
+            target: path("/b"),
+        },
+        Mount::File {
+            content: Content::Bytes(b"text".into()),
+            target: path("/tmp/file"),
+            mode: 0o600,
+            mounted: None,
+        },
+        Mount::File {
+            content: Content::Open(open(5, "descriptor 5")),
+            target: path("/tmp/data"),
+            mode: 0o600,
+            mounted: Some(Access::ReadOnly),
+        },
+        Mount::Mode {
+            target: path("/tmp/file"),
+            mode: 0o644,
+        },
+        Mount::Mqueue {
+            target: path("/dev/mqueue"),
+        },
+        Mount::Proc {
+            target: path("/proc"),
+            masks: ProcMasks::Settings,
+        },
+        Mount::Forbid {
+            target: path("/b"),
+            what: Forbidden {
+                execute: true,
+                ..forbid_writing
+            },
+        },
+        Mount::Forbid {
+            target: path("/"),
+            what: forbid_writing,
+        },
+    ];
+    is_as_kept("put_together", &spec, &ordinary());
+    is_as_kept("put_together_root", &spec, &root());
+}
+
+#[test]
+fn maps_that_somebody_else_writes_are_waited_for() {
+    let mut spec = sandbox();
+    spec.id_map = IdMapping::Unmapped;
+    spec.user = None;
+    spec.await_maps = Some(open(7, "descriptor 7"));
+    is_as_kept("maps_awaited", &spec, &ordinary());
+}
+
 #[test]
 fn contradictions_are_refused_before_anything_is_made() {
     type Change = fn(&mut Spec);
-    let cases: [(&str, Change); 9] = [
+    let cases: [(&str, Change); 13] = [
         ("no program is given", |spec| spec.argv.clear()),
         ("a root or a mount needs a new mnt namespace", |spec| {
             spec.namespaces.set(Kind::Mnt, Namespace::Inherit);
@@ -413,6 +501,28 @@ fn contradictions_are_refused_before_anything_is_made() {
         ("a system-call filter needs no_new_privs", |spec| {
             spec.no_new_privs = false
         }),
+        (
+            "a terminal of its own has a session of its own already",
+            |spec| {
+                spec.new_session = true;
+                spec.terminal = Terminal::New {
+                    rows: 24,
+                    columns: 80,
+                };
+            },
+        ),
+        (
+            "id maps are written either here or by somebody else",
+            |spec| spec.await_maps = Some(open(7, "descriptor 7")),
+        ),
+        ("what the init holds needs an init", |spec| {
+            spec.no_init = true;
+            spec.init_keeps = vec![9];
+        }),
+        (
+            "take the system-call filter: its length is not a multiple of eight bytes",
+            |spec| spec.filters = vec![RawFilter(vec![1, 2, 3])],
+        ),
         ("a descriptor to keep must be above 2", |spec| {
             spec.keep_fds = vec![2]
         }),
@@ -443,7 +553,7 @@ fn holder(kinds: NamespaceSet, examinable: bool) -> Spec {
         namespaces: Namespaces::new_of(kinds),
         mounts: vec![Mount::Proc {
             target: "/proc".into(),
-            masked: false,
+            masks: ProcMasks::None,
         }],
         loopback: true,
         capabilities: Some(CapabilitySet::EMPTY),

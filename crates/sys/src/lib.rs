@@ -27,8 +27,8 @@ mod statmount;
 pub use clone::{CloneArgs, Forked, clone3, fork, has_one_thread, setns, unshare};
 pub use exec::{CStringArray, execve, execveat, exit_now};
 pub use fd::{
-    close_range, close_range_on_exec, is_alive, is_below_root, is_open, leave_terminal,
-    loopback_up, open_standard_streams,
+    close_range, close_range_on_exec, duplicate, is_alive, is_below_root, is_open,
+    leave_terminal, lock_for_reading, loopback_up, open_standard_streams,
 };
 pub use mount::{
     MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID,

@@ -184,11 +184,11 @@ fn folders_between_which_a_file_moves_have_one_rule() {
 fn what_is_shown_elsewhere_is_a_note() {
     let view = View::of(&Spec {
         root: Root::Empty,
-        mounts: vec![warren_spawn::Mount::Bind {
-            source: "/data".into(),
-            target: "/srv".into(),
-            access: Access::ReadWrite,
-        }],
+        mounts: vec![warren_spawn::Mount::bind(
+            "/data",
+            "/srv",
+            Access::ReadWrite,
+        )],
         ..Spec::default()
     });
     let mut observed = Observed::default();
@@ -203,7 +203,10 @@ fn what_is_shown_elsewhere_is_a_note() {
     let needs = learner.needs(&observed);
     assert!(needs.read.is_empty());
     let text = needs.notes[0].to_string();
-    assert!(text.starts_with("no rule for /srv/x, which is /data/x"), "{text}");
+    assert!(
+        text.starts_with("no rule for /srv/x, which is /data/x"),
+        "{text}"
+    );
 }
 
 #[test]
