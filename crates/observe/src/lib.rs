@@ -9,6 +9,7 @@
 //! slower.
 
 mod address;
+mod audit;
 mod decode;
 mod event;
 mod learn;
@@ -23,6 +24,7 @@ mod view;
 mod wants;
 
 pub use address::Address;
+pub use audit::{Auditor, Cure, Host, Refusal};
 pub use event::{Contact, Event, Name, Protocol};
 pub use learn::{Learner, Machine, Needs, Note};
 pub use observed::{Failure, Observed};
