@@ -4,6 +4,7 @@ mod files;
 mod isolation;
 mod process;
 mod root;
+mod watch;
 
 use std::ffi::OsString;
 
@@ -20,6 +21,7 @@ pub use isolation::id_map;
 use process::ProcessOptions;
 pub use process::variable;
 use root::RootOptions;
+use watch::WatchOptions;
 
 /// Run a command in eight new namespaces, isolated unless told
 ///
@@ -42,6 +44,8 @@ struct Arguments {
     process: ProcessOptions,
     #[command(flatten)]
     isolation: IsolationOptions,
+    #[command(flatten)]
+    watch: WatchOptions,
 
     /// Print what would be done, and do nothing
     #[arg(long, help_heading = "Explain")]
@@ -70,7 +74,10 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
         failure::print(&plan.to_string())?;
         return Ok(0);
     }
-    supervise::run(plan, arguments.trace)
+    match arguments.watch.watching(&spec, &host)? {
+        Some(watching) => watching.run(plan, arguments.trace),
+        None => supervise::run(plan, arguments.trace),
+    }
 }
 
 /// What the arguments ask for.

@@ -16,6 +16,7 @@ use crate::observed::Observed;
 use crate::view::{Seen, View};
 use crate::wants::Wants;
 use fold::Folding;
+pub use fold::{covers, outermost};
 
 /// What a run like the one that was watched has to be given, beyond what `run` gives
 /// without options.

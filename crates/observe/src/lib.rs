@@ -26,7 +26,7 @@ mod wants;
 pub use address::Address;
 pub use audit::{Auditor, Cure, Host, Refusal};
 pub use event::{Contact, Event, Name, Protocol};
-pub use learn::{Learner, Machine, Needs, Note};
+pub use learn::{Learner, Machine, Needs, Note, covers, outermost};
 pub use observed::{Failure, Observed};
 pub use tracer::Tracer;
 pub use view::{Seen, View};
