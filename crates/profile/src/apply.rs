@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use warren_confine::landlock::{Landlock, Ports};
 use warren_confine::seccomp::table::Call;
 use warren_confine::seccomp::{self, policy};
 use warren_confine::{CapabilitySet, Resource, Rlimit};
@@ -11,7 +12,7 @@ use warren_spawn::{Access, IdMapping, Mount, Namespace, Spec, Upper, system};
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::profile::{
-    Files, Limits, Map, Mode, Network, Process, Profile, Root, Syscalls,
+    Files, Limits, Map, Mode, Network, Process, Profile, Requirement, Root, Syscalls,
 };
 use crate::text::optional;
 
@@ -36,14 +37,37 @@ impl Profile {
             spec.syscalls = Some(profile);
         }
         self.limits.apply(&mut spec);
+        if let Some(landlock) = self.landlock()? {
+            spec.landlock = Some(landlock);
+        }
         Ok(spec)
+    }
+
+    /// What is asked of Landlock: ports and a requirement turn it on.
+    fn landlock(&self) -> Result<Option<Landlock>, Error> {
+        let required = self.require.contains(&Requirement::Landlock);
+        let ports = self.network.ports();
+        match self.landlock {
+            Some(false) if required || ports.is_some() => Err(Error::new(
+                "it is turned off, and a list of ports or require = [\"landlock\"] needs it",
+            )
+            .key("landlock")),
+            None if !required && ports.is_none() => Ok(None),
+            Some(false) => Ok(None),
+            _ => Ok(Some(Landlock { required, ports })),
+        }
     }
 }
 
-/// One entry of the lists.
-struct Entry {
-    key: &'static str,
-    path: PathBuf,
+/// One entry of the lists of [`Files`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The list: `files.read`.
+    pub key: &'static str,
+    /// As the profile has it.
+    pub text: String,
+    /// What it stands for.
+    pub path: PathBuf,
 }
 
 impl Files {
@@ -52,49 +76,54 @@ impl Files {
             spec.root = root.root();
             spec.mounts = root.mounts();
         }
-        let entries = self.entries(caller)?;
-        spec.mounts.extend(entries.iter().map(Entry::mount));
-        spec.mounts.extend(uncovered(&entries));
+        let shown = self.shown(caller)?;
+        spec.mounts.extend(shown.iter().map(Shown::mount));
+        spec.mounts.extend(uncovered(&shown));
         Ok(())
     }
 
-    /// What is shown and is there, the shorter paths first: a longer one goes on it.
-    fn entries(&self, caller: &Caller) -> Result<Vec<Entry>, Error> {
-        let mut entries: Vec<Entry> = Vec::new();
+    /// What is shown with this caller, without what may be absent and is; the shorter
+    /// paths first, since a longer one goes on it.
+    ///
+    /// # Errors
+    /// See [`Profile::apply`].
+    pub fn shown(&self, caller: &Caller) -> Result<Vec<Shown>, Error> {
+        let mut all: Vec<Shown> = Vec::new();
         for (key, list) in self.lists() {
             for text in list {
-                let (text, is_optional) = optional(text);
+                let (path, is_optional) = optional(text);
                 // The components anew: `//` and a slash at the end are no difference.
                 let path: PathBuf =
-                    Path::new(&caller.expand(text, key)?).components().collect();
+                    Path::new(&caller.expand(path, key)?).components().collect();
                 if is_optional && path.metadata().is_err() {
                     continue;
                 }
-                if let Some(other) = entries.iter().find(|other| other.path == path) {
+                if let Some(other) = all.iter().find(|other| other.path == path) {
                     return Err(twice(key, other));
                 }
-                entries.push(Entry { key, path });
+                let text = text.clone();
+                all.push(Shown { key, text, path });
             }
         }
-        if let Some(entry) = entries.iter().find(|entry| entry.path == Path::new("/")) {
+        if let Some(shown) = all.iter().find(|shown| shown.path == Path::new("/")) {
             return Err(Error::new("it would cover everything with /")
-                .key(entry.key)
+                .key(shown.key)
                 .hint("in the folder /, $PROJECT is /: cd to a project's folder")
                 .hint("files.root = \"host\" shows the host's whole tree, read-only"));
         }
-        entries.sort_by_key(|entry| entry.path.components().count());
-        Ok(entries)
+        all.sort_by_key(|shown| shown.path.components().count());
+        Ok(all)
     }
 }
 
-fn twice(key: &str, other: &Entry) -> Error {
+fn twice(key: &str, other: &Shown) -> Error {
     let what = format!("{} is in {} too", other.path.display(), other.key);
     Error::new(what)
         .key(key)
         .hint("$PROJECT is the current folder: cd to a project's folder, not the home")
 }
 
-impl Entry {
+impl Shown {
     fn mount(&self) -> Mount {
         let target = self.path.clone();
         let bind = |access| Mount::bind(target.clone(), target.clone(), access);
@@ -117,11 +146,11 @@ impl Entry {
 
 /// Masks for the secrets of /etc that an entry would bring back; one that is itself an
 /// entry is shown.
-fn uncovered(entries: &[Entry]) -> Vec<Mount> {
+fn uncovered(all: &[Shown]) -> Vec<Mount> {
     let is_brought_back = |mask: &Mount| {
         let secret = mask.target();
-        let is_entry = entries.iter().any(|entry| entry.path == *secret);
-        !is_entry && entries.iter().any(|entry| secret.starts_with(&entry.path))
+        let is_named = all.iter().any(|shown| shown.path == *secret);
+        !is_named && all.iter().any(|shown| secret.starts_with(&shown.path))
     };
     system::secrets()
         .into_iter()
@@ -223,6 +252,16 @@ impl Network {
         };
         spec.namespaces.set(Kind::Net, namespace);
         spec.loopback = loopback;
+    }
+
+    /// The ports that may be used, if not all: one list alone leaves none for the other.
+    fn ports(&self) -> Option<Ports> {
+        let connect = self.connect.iter().flatten().map(|target| target.port);
+        let bind = self.bind.iter().flatten().copied();
+        (self.connect.is_some() || self.bind.is_some()).then(|| Ports {
+            connect: connect.collect(),
+            bind: bind.collect(),
+        })
     }
 }
 

@@ -36,6 +36,10 @@ impl Profile {
         if self.include.iter().any(String::is_empty) {
             return Err(of("include")("a name is empty".into()));
         }
+        let mut targets = self.network.connect.iter().flatten();
+        if targets.any(|target| target.port == 0) {
+            return Err(of("network.connect")("nobody can connect to port 0".into()));
+        }
         self.syscalls.check()
     }
 }

@@ -26,6 +26,7 @@ mod tests;
 mod text;
 mod value;
 
+pub use apply::Shown;
 pub use caller::Caller;
 pub use error::Error;
 pub use library::{Entry, Library, Loaded, Origin};

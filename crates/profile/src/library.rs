@@ -1,5 +1,6 @@
 //! Where profiles are, and what they include.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -93,6 +94,20 @@ impl Library {
         Ok(entries.collect())
     }
 
+    /// The file of an entry alone, without what it includes.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(&self, entry: &Entry) -> Result<Profile, Error> {
+        let text = match &entry.origin {
+            Origin::Shipped(name) => shipped::text(name).map(Cow::Borrowed),
+            Origin::File(path) => file::read(path)?.map(|(text, _)| Cow::Owned(text)),
+        };
+        let gone = || Error::new("No such file or directory");
+        let parsed = text.ok_or_else(gone).and_then(|text| text.parse());
+        parsed.map_err(|error| error.file(&entry.origin))
+    }
+
     /// The profile of a name, or of a path with a slash in it.
     ///
     /// # Errors
@@ -129,12 +144,10 @@ impl Library {
             }
         }
         let level = self.folders.len();
-        let shipped = shipped::PROFILES
-            .iter()
-            .filter(|_| from <= level)
-            .find(|(known, _)| *known == name);
-        Ok(shipped.map(|(name, text)| Found {
-            text: (*text).into(),
+        let mut shipped = shipped::PROFILES.iter().filter(|_| from <= level);
+        let found = shipped.find(|(known, _)| *known == name);
+        Ok(found.map(|(name, text)| Found {
+            text: Cow::Borrowed(*text),
             level: Some(level),
             identity: None,
             origin: Origin::Shipped(name),
@@ -167,7 +180,7 @@ struct Wanted<'a> {
 
 /// A profile's text.
 struct Found {
-    text: std::borrow::Cow<'static, str>,
+    text: Cow<'static, str>,
     /// Where its name was found; `None` for a path.
     level: Option<usize>,
     /// Which file it is; `None` for a shipped one.

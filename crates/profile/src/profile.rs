@@ -193,15 +193,15 @@ impl Map {
     }
 }
 
-/// The network.
+/// The network. With either list no port can be used that is in none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Network {
     /// Which network there is.
     pub mode: Option<Mode>,
-    /// Where TCP may connect to; anywhere if `None`.
+    /// Where TCP may connect to. The port alone is held, by Landlock.
     pub connect: Option<Vec<Endpoint>>,
-    /// Ports that TCP may bind; any if `None`.
+    /// Ports that TCP may bind; 0 is one that the kernel chooses.
     pub bind: Option<Vec<u16>>,
 }
 

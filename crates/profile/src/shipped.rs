@@ -16,3 +16,8 @@ shipped! {
     "install",
     "offline",
 }
+
+pub(crate) fn text(name: &str) -> Option<&'static str> {
+    let mut all = PROFILES.iter();
+    all.find_map(|(known, text)| (*known == name).then_some(*text))
+}

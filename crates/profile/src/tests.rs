@@ -299,7 +299,7 @@ impl Random {
             let hosts = [None, Some("::1"), Some("a.example")];
             let target = |random: &mut Self| Endpoint {
                 host: hosts[random.below(3)].map(str::to_owned),
-                port: random.below(65536) as u16,
+                port: 1 + random.below(65535) as u16,
             };
             (0..random.below(20)).map(|_| target(random)).collect()
         });
@@ -307,7 +307,7 @@ impl Random {
         match self.below(3) {
             0 => {
                 syscalls.policy =
-                    Some("default allow\n\n# \"\"\" \\ \r\ndeny mkdir".into())
+                    Some("default allow\n\n# \"\"\" \\ \r\ndeny mkdir".into());
             }
             1 => syscalls.file = Some(self.text()),
             _ => {

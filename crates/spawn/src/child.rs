@@ -11,6 +11,7 @@ mod digits;
 mod enter;
 mod exec;
 mod kernel;
+mod landlock;
 mod role;
 mod terminal;
 mod tree;
@@ -23,6 +24,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal};
 use rustix::thread::{Gid, Uid, futex};
+use warren_confine::landlock::Ruleset;
 use warren_confine::{CapabilitySet, caps};
 use warren_mounts::{Attributes, Node, attach};
 use warren_sys::signal::{self, SignalSet};
@@ -115,6 +117,8 @@ struct Fds {
     devices: [Option<OwnedFd>; kernel::DEVICES.len()],
     /// Files that are locked.
     locks: [Option<OwnedFd>; MOST_LOCKS],
+    /// The rules of Landlock, until they hold.
+    ruleset: Option<Ruleset>,
 }
 
 struct Child<'a> {
@@ -273,6 +277,11 @@ impl Child<'_> {
             }
             Step::SetCapabilities(set) => set_capabilities(*set),
             Step::NoNewPrivs => caps::set_no_new_privs(),
+            Step::Ruleset(handled) => self.make_ruleset(*handled),
+            Step::Allow { place, rights } => self.allow(place, *rights),
+            Step::AllowStreams(handled) => self.allow_streams(*handled),
+            Step::AllowPort { port, rights } => self.allow_port(*port, *rights),
+            Step::RestrictSelf => self.restrict_self(),
             Step::LoadSeccomp(filter)
             | Step::LoadProfile(filter)
             | Step::LoadFilter(filter) => filter.load(),

@@ -21,6 +21,7 @@ mod process;
 mod reasons;
 mod report;
 mod role;
+mod shown;
 mod spec;
 mod step;
 pub mod system;
@@ -34,12 +35,13 @@ pub use plan::Plan;
 pub use process::{Child, Event, Output, TerminalEnd};
 pub use report::Timing;
 pub use role::{Change, Graft, Role};
+pub use shown::{Reach, Shown};
 pub use spec::{
     Access, Content, Folder, Forbidden, Hop, IdMapping, Join, Mount, Namespace,
     Namespaces, Open, ProcMasks, RawFilter, Root, Seccomp, Spec, Terminal, Tree, Upper,
     User,
 };
-pub use step::{Side, Step};
+pub use step::{Place, Side, Step};
 
 /// Where programs are looked for in a root that may not be the caller's.
 pub const DEFAULT_PATH: &str =

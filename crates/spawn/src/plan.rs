@@ -2,6 +2,7 @@
 
 mod enter;
 mod ids;
+mod landlock;
 mod mounts;
 mod program;
 mod role;
@@ -195,6 +196,10 @@ fn check(spec: &Spec) -> Result<(), Error> {
                 || !spec.filters.is_empty())
                 && !spec.no_new_privs,
             "a system-call filter needs no_new_privs",
+        ),
+        (
+            spec.landlock.is_some() && !spec.no_new_privs,
+            "Landlock needs no_new_privs",
         ),
         (
             spec.syscalls.as_ref().is_some_and(notifies),
@@ -403,6 +408,7 @@ impl Planner<'_> {
         if spec.no_new_privs {
             self.push(Step::NoNewPrivs);
         }
+        self.landlock()?;
         if spec.seccomp == Seccomp::Sandbox {
             let allowed = spec.capabilities.unwrap_or(CapabilitySet::ALL);
             self.push(Step::LoadSeccomp(Filter::sandbox(allowed)));

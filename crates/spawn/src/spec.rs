@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use warren_confine::landlock::Landlock;
 use warren_confine::seccomp::Profile;
 use warren_confine::{CapabilitySet, Rlimit};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
@@ -77,6 +78,8 @@ pub struct Spec {
     pub capabilities: Option<CapabilitySet>,
     /// Whether execve(2) can never give more privilege: `PR_SET_NO_NEW_PRIVS`.
     pub no_new_privs: bool,
+    /// A second wall behind the mounts, made of the same rules; none if `None`.
+    pub landlock: Option<Landlock>,
     /// The system calls that are refused.
     pub seccomp: Seccomp,
     /// A profile of the program's own, loaded last: a call passes only if both let it.

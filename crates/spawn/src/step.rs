@@ -8,6 +8,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use rustix::thread::Gid;
+use warren_confine::landlock::{Files, Handled, Tcp};
 use warren_confine::{CapabilitySet, Filter, Rlimit};
 use warren_mounts::{Attributes, Node, Target};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
@@ -351,6 +352,26 @@ pub enum Step {
     SetCapabilities(CapabilitySet),
     /// Gives up gaining privilege by execve(2).
     NoNewPrivs,
+    /// Makes an empty set of rules for Landlock.
+    Ruleset(Handled),
+    /// Allows a place of the root and all below it.
+    Allow {
+        /// Where.
+        place: Place,
+        /// What may be done there.
+        rights: Files,
+    },
+    /// Allows to open once more what the standard streams are, as far as these rights.
+    AllowStreams(Files),
+    /// Allows a TCP port.
+    AllowPort {
+        /// Its number.
+        port: u16,
+        /// What may be done with it.
+        rights: Tcp,
+    },
+    /// Comes under the rules for good.
+    RestrictSelf,
     /// Loads the system-call filter.
     LoadSeccomp(Filter),
     /// Loads the filter of a profile of the program's own.
@@ -484,6 +505,15 @@ pub enum Source {
     Kept(usize, CString),
     /// Cloned by the parent: its number, and what it is, for the reader.
     Tree(usize, Tree),
+}
+
+/// What a rule of Landlock is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A path of the new root.
+    Path(CString),
+    /// A file of the caller's that is open.
+    Open(Open),
 }
 
 /// What is executed.

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use warren_confine::landlock::{Abi, Landlock, Missing, Ports};
 use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
 use warren_spawn::{
@@ -20,6 +21,7 @@ fn ordinary() -> Host {
         capabilities: CapabilitySet::EMPTY,
         has_all_ids: false,
         ranges: Ranges::None,
+        landlock: Some(Ok(Abi::new(7))),
     }
 }
 
@@ -52,6 +54,7 @@ fn root() -> Host {
         capabilities: CapabilitySet::ALL,
         has_all_ids: true,
         ranges: Ranges::None,
+        landlock: Some(Ok(Abi::new(7))),
     }
 }
 
@@ -643,4 +646,99 @@ fn a_user_outside_of_the_map_is_refused() {
         });
     });
     assert_eq!(error.to_string(), "uid 7 is not in the id map");
+}
+
+/// The sandbox on an empty root, behind a second wall.
+fn walled(landlock: Landlock) -> Spec {
+    let mut mounts = vec![
+        bind("/usr", "/usr", Access::ReadOnly),
+        bind("/dev/null", "/srv/file", Access::ReadWrite),
+        bind("/var", "/home/kept", Access::ReadWrite),
+        Mount::Folder {
+            target: "/root".into(),
+            mode: 0o700,
+        },
+    ];
+    mounts.extend(system::kernel());
+    Spec {
+        root: Root::Empty,
+        mounts,
+        landlock: Some(landlock),
+        ..sandbox()
+    }
+}
+
+fn with_landlock(landlock: Result<Abi, Missing>) -> Host {
+    Host {
+        landlock: Some(landlock),
+        ..ordinary()
+    }
+}
+
+#[test]
+fn a_second_wall_has_the_rules_of_the_mounts() {
+    let ports = Ports {
+        connect: vec![443],
+        bind: vec![8000, 0],
+    };
+    let spec = walled(Landlock {
+        required: true,
+        ports: Some(ports),
+    });
+    is_as_kept("landlock", &spec, &with_landlock(Ok(Abi::new(7))));
+}
+
+#[test]
+fn a_second_wall_of_an_older_kernel_has_less() {
+    let spec = walled(Landlock::default());
+    is_as_kept("landlock_abi_3", &spec, &with_landlock(Ok(Abi::new(3))));
+}
+
+#[test]
+fn without_landlock_best_effort_is_the_same_plan() {
+    let plain = Spec {
+        landlock: None,
+        ..walled(Landlock::default())
+    };
+    let plan =
+        |spec: &Spec, host: &Host| Plan::new(spec, host).expect("a plan").to_string();
+    let without = plan(&plain, &ordinary());
+    for has in [
+        Err(Missing::NotBuilt),
+        Err(Missing::NotStarted),
+        Ok(Abi::new(1)),
+    ] {
+        let spec = walled(Landlock::default());
+        assert_eq!(plan(&spec, &with_landlock(has)), without, "{has:?}");
+    }
+}
+
+#[test]
+fn what_must_hold_and_cannot_is_refused_before_anything_is_made() {
+    let required = walled(Landlock {
+        required: true,
+        ports: None,
+    });
+    let error = Plan::new(&required, &with_landlock(Err(Missing::NotStarted)));
+    let error = error.expect_err("no Landlock");
+    assert_eq!(
+        error.to_string(),
+        "confine by Landlock: this kernel was started without Landlock, which rules on \
+         files need"
+    );
+    assert_eq!(
+        error.hints(),
+        ["add landlock to the kernel's lsm= parameter"]
+    );
+    let ports = walled(Landlock {
+        required: false,
+        ports: Some(Ports::default()),
+    });
+    let error = Plan::new(&ports, &with_landlock(Ok(Abi::new(3)))).expect_err("too old");
+    assert_eq!(
+        error.to_string(),
+        "confine by Landlock: this kernel has Landlock ABI 3, and rules on TCP ports need \
+         ABI 4"
+    );
+    assert_eq!(error.hints(), ["it came with Linux 6.7"]);
 }

@@ -15,6 +15,7 @@ mod clone;
 mod entry;
 mod exec;
 mod fd;
+mod landlock;
 mod mount;
 mod nsfs;
 mod probe;
@@ -29,6 +30,10 @@ pub use exec::{CStringArray, execve, execveat, exit_now};
 pub use fd::{
     close_range, close_range_on_exec, duplicate, is_alive, is_below_root, is_open,
     leave_terminal, lock_for_reading, loopback_up, open_standard_streams,
+};
+pub use landlock::{
+    LandlockRuleset, landlock_abi, landlock_add_path, landlock_add_port, landlock_create,
+    landlock_restrict_self,
 };
 pub use mount::{
     MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID,

@@ -45,14 +45,21 @@ pub struct ProcessOptions {
 }
 
 impl ProcessOptions {
-    /// The host name inside.
-    pub fn hostname(&self, namespaces: &Namespaces) -> Result<Option<OsString>, Failure> {
+    /// The host name inside, where a profile says `given`.
+    pub fn hostname(
+        &self,
+        namespaces: &Namespaces,
+        given: Option<OsString>,
+    ) -> Result<Option<OsString>, Failure> {
         match (&self.hostname, namespaces.get(Kind::Uts)) {
             (Some(_), Namespace::Inherit) => Err(Failure::usage(
                 "--hostname: the host's name is kept with --share uts",
             )),
             (None, Namespace::Inherit) => Ok(None),
-            (name, _) => Ok(Some(name.clone().unwrap_or_else(|| "warren".into()))),
+            (name, _) => {
+                let name = name.clone().or(given);
+                Ok(Some(name.unwrap_or_else(|| "warren".into())))
+            }
         }
     }
 
@@ -89,30 +96,40 @@ impl ProcessOptions {
         })
     }
 
-    /// The variables that every program may need, then the user's own.
+    /// The variables that every program may need.
     pub fn environment(
         &self,
         root: &RootOptions,
         user: &User,
-    ) -> Result<Vec<(OsString, OsString)>, Failure> {
-        let mut env: Vec<(OsString, OsString)> = Vec::new();
-        if !self.clear_env {
-            let own = |key: &str| Some((key.into(), std::env::var_os(key)?));
-            let path = match (&root.root, std::env::var_os("PATH")) {
-                (None, Some(path)) => path,
-                _ => DEFAULT_PATH.into(),
-            };
-            env.push(("PATH".into(), path));
-            env.push(("HOME".into(), home(user).into()));
-            env.push(("USER".into(), name(user).into()));
-            env.extend(["TERM", "LANG"].into_iter().filter_map(own));
+    ) -> Vec<(OsString, OsString)> {
+        let own = |key: &str| Some((key.into(), std::env::var_os(key)?));
+        let path = match (&root.root, std::env::var_os("PATH")) {
+            (None, Some(path)) => path,
+            _ => DEFAULT_PATH.into(),
+        };
+        let mut env: Vec<(OsString, OsString)> = vec![
+            ("PATH".into(), path),
+            ("HOME".into(), home(user).into()),
+            ("USER".into(), name(user).into()),
+        ];
+        env.extend(["TERM", "LANG"].into_iter().filter_map(own));
+        env
+    }
+
+    /// The user's own, on top of others.
+    pub fn add_variables(
+        &self,
+        env: &mut Vec<(OsString, OsString)>,
+    ) -> Result<(), Failure> {
+        if self.clear_env {
+            env.clear();
         }
         for word in &self.env {
             let (key, value) = variable(word)?;
             env.retain(|(known, _)| *known != key);
             env.extend(value.map(|value| (key, value)));
         }
-        Ok(env)
+        Ok(())
     }
 
     /// `U[:G]`, by number or by the host's name.

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::ffi::CStr;
 use std::fmt;
 
+use warren_confine::landlock::{Handled, Scopes, Tcp};
 use warren_mounts::Attributes;
 
-use super::{Layering, LayeringUpper, MapLines, MapWriter, Maps, Source, Step};
+use super::{Layering, LayeringUpper, MapLines, MapWriter, Maps, Place, Source, Step};
 use crate::spec::{Access, Content, Join, Tree, User};
 
 impl fmt::Display for Step {
@@ -239,6 +240,17 @@ impl fmt::Display for Step {
             Self::SetUser { user, .. } => write!(f, "become {user}"),
             Self::SetCapabilities(set) => write!(f, "set the capabilities {set}"),
             Self::NoNewPrivs => f.write_str("give up new privileges (no_new_privs)"),
+            Self::Ruleset(handled) => {
+                write!(f, "begin Landlock's rules: {}", kinds(*handled))
+            }
+            Self::Allow { place, rights } => write!(f, "allow {place}: {rights}"),
+            Self::AllowStreams(_) => {
+                f.write_str("allow what the standard streams are, as they are open")
+            }
+            Self::AllowPort { port, rights } => {
+                write!(f, "allow to {} TCP port {port}", verb(*rights))
+            }
+            Self::RestrictSelf => f.write_str("come under Landlock's rules"),
             Self::LoadSeccomp(_) => f.write_str("load the system-call filter"),
             Self::LoadProfile(filter) => {
                 let length = filter.instructions().len();
@@ -313,6 +325,41 @@ fn forbidden(what: Attributes, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         before = ", ";
     }
     Ok(())
+}
+
+/// What a ruleset is about: `files, TCP ports, abstract sockets, signals`.
+fn kinds(handled: Handled) -> String {
+    let kinds = [
+        (!handled.files.is_empty(), "files"),
+        (!handled.tcp.is_empty(), "TCP ports"),
+        (
+            handled.scopes.contains(Scopes::ABSTRACT_SOCKETS),
+            "abstract sockets",
+        ),
+        (handled.scopes.contains(Scopes::SIGNALS), "signals"),
+    ];
+    let kinds: Vec<_> = kinds
+        .iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, kind)| *kind)
+        .collect();
+    kinds.join(", ")
+}
+
+fn verb(rights: Tcp) -> &'static str {
+    match rights.contains(Tcp::BIND) {
+        true => "bind",
+        false => "connect to",
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => text(path).fmt(f),
+            Self::Open(open) => f.write_str(&open.name),
+        }
+    }
 }
 
 impl fmt::Display for Layering {
