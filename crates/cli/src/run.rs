@@ -8,6 +8,7 @@ mod profile;
 mod report;
 mod root;
 mod sizes;
+mod watch;
 
 use std::ffi::OsString;
 
@@ -28,6 +29,7 @@ use process::ProcessOptions;
 pub use process::variable;
 use profile::ProfileOptions;
 use root::RootOptions;
+use watch::WatchOptions;
 
 /// Run a command in eight new namespaces, isolated unless told
 ///
@@ -52,6 +54,8 @@ struct Arguments {
     process: ProcessOptions,
     #[command(flatten)]
     isolation: IsolationOptions,
+    #[command(flatten)]
+    watch: WatchOptions,
     #[command(flatten)]
     landlock: LandlockOptions,
 
@@ -92,7 +96,10 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
         failure::print(&report::text(&spec, &host, arguments.json)?)?;
         return Ok(0);
     }
-    supervise::run(plan, arguments.trace)
+    match arguments.watch.watching(&spec, &host)? {
+        Some(watching) => watching.run(plan, arguments.trace),
+        None => supervise::run(plan, arguments.trace),
+    }
 }
 
 /// What a run with these profiles comes to, whatever its command.

@@ -297,6 +297,7 @@ impl fmt::Display for Step {
             }
             Self::DieWithInit => f.write_str("receive signal 9 when the init dies"),
             Self::ControlTerminal { .. } => f.write_str("make the terminal its own"),
+            Self::AwaitObserver => f.write_str("wait until it is watched"),
             Self::Descriptors { keep } if keep.is_empty() => {
                 f.write_str("close all descriptors above 2")
             }
