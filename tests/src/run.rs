@@ -2,6 +2,8 @@
 
 mod escapes;
 mod exit_codes;
+mod files;
+mod hide;
 mod inside;
 mod landlock;
 mod leftovers;
@@ -19,7 +21,7 @@ use std::process::Command;
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 13] = [
+pub const TESTS: [&[Test]; 15] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
@@ -33,6 +35,8 @@ pub const TESTS: [&[Test]; 13] = [
     plan::TESTS,
     profiles::TESTS,
     landlock::TESTS,
+    files::TESTS,
+    hide::TESTS,
 ];
 
 /// `warren run OPTIONS -- sh -c SCRIPT`, not started yet.
