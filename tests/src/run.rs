@@ -10,6 +10,7 @@ mod older_kernels;
 mod options;
 mod plan;
 mod posture;
+mod profiles;
 mod roots;
 mod terminal;
 
@@ -18,7 +19,7 @@ use std::process::Command;
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 12] = [
+pub const TESTS: [&[Test]; 13] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
@@ -30,6 +31,7 @@ pub const TESTS: [&[Test]; 12] = [
     leftovers::TESTS,
     older_kernels::TESTS,
     plan::TESTS,
+    profiles::TESTS,
     landlock::TESTS,
 ];
 
