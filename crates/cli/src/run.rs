@@ -1,5 +1,6 @@
 //! `warren run`: a command in eight new namespaces.
 
+mod calls;
 mod files;
 mod isolation;
 mod landlock;
@@ -19,6 +20,7 @@ use warren_spawn::{Host, IdMapping, Namespace, Plan, Seccomp, Spec, Terminal, Us
 
 use crate::failure::{self, Failure};
 use crate::{pty, seccomp, supervise};
+use calls::CallOptions;
 use files::FileOptions;
 pub use files::{absolute, current_folder};
 use isolation::IsolationOptions;
@@ -53,6 +55,8 @@ struct Arguments {
     process: ProcessOptions,
     #[command(flatten)]
     isolation: IsolationOptions,
+    #[command(flatten)]
+    calls: CallOptions,
     #[command(flatten)]
     watch: WatchOptions,
     #[command(flatten)]
@@ -126,6 +130,7 @@ fn spec(
         process,
         isolation,
         landlock,
+        calls,
         ..
     } = arguments;
     isolation.share(&mut spec.namespaces);
@@ -154,6 +159,7 @@ fn spec(
     if let Some(path) = &isolation.seccomp {
         spec.syscalls = Some(seccomp::profile(path, capabilities)?);
     }
+    calls.apply(spec.syscalls.as_mut())?;
     Ok(spec)
 }
 

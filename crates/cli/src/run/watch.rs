@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use clap::Args;
+use warren_confine::landlock::Abi;
 use warren_namespaces::ProcRoot;
 use warren_observe::{Auditor, Learner, Tracer, View};
 use warren_spawn::{Held, Host, Plan, Ranges, Spec};
@@ -71,6 +72,7 @@ impl WatchOptions {
             spec,
             is_root: host.is_privileged(),
             has_ids: host.has_all_ids || !matches!(host.ranges, Ranges::None),
+            holds_ports: host.landlock().is_ok_and(|abi| abi >= Abi::TCP),
         }))
     }
 }
@@ -86,6 +88,7 @@ pub struct Watching<'a> {
     spec: &'a Spec,
     is_root: bool,
     has_ids: bool,
+    holds_ports: bool,
 }
 
 impl Watching<'_> {
@@ -125,7 +128,7 @@ impl Watching<'_> {
             machine: &self.files,
         };
         let needs = learner.needs(self.tracer.observed());
-        learned.write(&needs, self.spec)
+        learned.write(&needs, self.spec, self.holds_ports)
     }
 }
 
