@@ -1,8 +1,10 @@
 //! `warren run`.
 
+mod audit;
 mod escapes;
 mod exit_codes;
 mod inside;
+mod learn;
 mod leftovers;
 mod nested;
 mod older_kernels;
@@ -11,13 +13,14 @@ mod plan;
 mod posture;
 mod roots;
 mod terminal;
+mod watched;
 
 use std::process::Command;
 
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 11] = [
+pub const TESTS: [&[Test]; 14] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
@@ -29,6 +32,9 @@ pub const TESTS: [&[Test]; 11] = [
     leftovers::TESTS,
     older_kernels::TESTS,
     plan::TESTS,
+    watched::TESTS,
+    audit::TESTS,
+    learn::TESTS,
 ];
 
 /// `warren run OPTIONS -- sh -c SCRIPT`, not started yet.

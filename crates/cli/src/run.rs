@@ -91,6 +91,10 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     let host = Host::probe();
     let spec = spec(&arguments, &matches, &host)?;
     let plan = Plan::new(&spec, &host)?;
+    let plan = match arguments.watch.is_asked() {
+        true => plan.observed(),
+        false => plan,
+    };
     if arguments.plan {
         failure::print(&plan.to_string())?;
         return Ok(0);

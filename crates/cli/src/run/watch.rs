@@ -47,6 +47,11 @@ pub struct WatchOptions {
 }
 
 impl WatchOptions {
+    /// Whether anything is to be seen.
+    pub fn is_asked(&self) -> bool {
+        self.learn.is_some() || self.audit.is_some() || self.audit_json.is_some()
+    }
+
     /// Who watches the run, if anybody does. What is wrong with the files that it is to
     /// write is told now.
     pub fn watching<'a>(
@@ -54,8 +59,7 @@ impl WatchOptions {
         spec: &'a Spec,
         host: &Host,
     ) -> Result<Option<Watching<'a>>, Failure> {
-        let told = self.audit.is_some() || self.audit_json.is_some();
-        if self.learn.is_none() && !told {
+        if !self.is_asked() {
             return Ok(None);
         }
         let proc = || ProcRoot::open().map_err(Failure::new);
