@@ -1,5 +1,6 @@
 //! `warren run`: a command in eight new namespaces.
 
+mod calls;
 mod files;
 mod isolation;
 mod landlock;
@@ -20,6 +21,7 @@ use warren_spawn::{Host, IdMapping, Namespace, Plan, Seccomp, Spec, Terminal, Us
 
 use crate::failure::{self, Failure};
 use crate::{pty, seccomp, supervise};
+use calls::CallOptions;
 use files::FileOptions;
 pub use files::{absolute, current_folder};
 use isolation::IsolationOptions;
@@ -55,6 +57,8 @@ struct Arguments {
     #[command(flatten)]
     isolation: IsolationOptions,
     #[command(flatten)]
+    calls: CallOptions,
+    #[command(flatten)]
     watch: WatchOptions,
     #[command(flatten)]
     landlock: LandlockOptions,
@@ -88,6 +92,10 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     let host = Host::probe();
     let spec = spec(&arguments, &matches, &host)?;
     let plan = Plan::new(&spec, &host)?;
+    let plan = match arguments.watch.is_asked() {
+        true => plan.observed(),
+        false => plan,
+    };
     if arguments.plan {
         failure::print(&plan.to_string())?;
         return Ok(0);
@@ -127,6 +135,7 @@ fn spec(
         process,
         isolation,
         landlock,
+        calls,
         ..
     } = arguments;
     isolation.share(&mut spec.namespaces);
@@ -156,6 +165,7 @@ fn spec(
     if let Some(path) = &isolation.seccomp {
         spec.syscalls = Some(seccomp::profile(path, capabilities)?);
     }
+    calls.apply(spec.syscalls.as_mut())?;
     Ok(spec)
 }
 

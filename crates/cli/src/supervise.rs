@@ -45,7 +45,7 @@ pub fn run_watched(
     let plan = if trace { plan.timed() } else { plan };
     signal::default_action(SIGCHLD);
     let own_group = plan.leaves_caller();
-    let plan = plan.observed().holding_signals();
+    let plan = plan.holding_signals();
     let child = plan.launch_observed(&mut |_| Ok(()), &mut |held| watch.begin(held))?;
     let started = Started { child, own_group };
     attend_watched(started, trace, Some(watch))

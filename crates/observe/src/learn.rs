@@ -30,7 +30,7 @@ pub struct Needs {
     pub calls: BTreeSet<String>,
     /// Where TCP connected to.
     pub connect: BTreeSet<SocketAddr>,
-    /// Ports that TCP took. One that the kernel chose is not among them.
+    /// Ports that TCP took; 0 is one of the kernel's choice.
     pub bind: BTreeSet<u16>,
     /// Capabilities that were of use.
     pub capabilities: CapabilitySet,
@@ -59,6 +59,18 @@ pub enum Note {
     },
     /// Processes that asked not to be watched, and were not.
     Unwatched(usize),
+}
+
+impl Needs {
+    /// Whether a connection went to a port that the kernel had chosen for another process
+    /// of the run: next time it is another.
+    #[must_use]
+    pub fn connects_by_chance(&self) -> bool {
+        /// `net.ipv4.ip_local_port_range`.
+        const FIRST_CHOSEN: u16 = 32768;
+        let chosen = |to: &SocketAddr| to.ip().is_loopback() && to.port() >= FIRST_CHOSEN;
+        self.bind.contains(&0) && self.connect.iter().any(chosen)
+    }
 }
 
 impl fmt::Display for Note {
@@ -256,8 +268,9 @@ fn connected(observed: &Observed) -> BTreeSet<SocketAddr> {
 }
 
 fn bound(observed: &Observed) -> BTreeSet<u16> {
-    let ports = streams(observed, true).map(|address| address.port());
-    ports.filter(|port| *port != 0).collect()
+    streams(observed, true)
+        .map(|address| address.port())
+        .collect()
 }
 
 fn streams(observed: &Observed, binds: bool) -> impl Iterator<Item = SocketAddr> {

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use clap::Args;
+use warren_confine::landlock::Abi;
 use warren_namespaces::ProcRoot;
 use warren_observe::{Auditor, Learner, Tracer, View};
 use warren_spawn::{Held, Host, Plan, Ranges, Spec};
@@ -46,6 +47,11 @@ pub struct WatchOptions {
 }
 
 impl WatchOptions {
+    /// Whether anything is to be seen.
+    pub fn is_asked(&self) -> bool {
+        self.learn.is_some() || self.audit.is_some() || self.audit_json.is_some()
+    }
+
     /// Who watches the run, if anybody does. What is wrong with the files that it is to
     /// write is told now.
     pub fn watching<'a>(
@@ -53,8 +59,7 @@ impl WatchOptions {
         spec: &'a Spec,
         host: &Host,
     ) -> Result<Option<Watching<'a>>, Failure> {
-        let told = self.audit.is_some() || self.audit_json.is_some();
-        if self.learn.is_none() && !told {
+        if !self.is_asked() {
             return Ok(None);
         }
         let proc = || ProcRoot::open().map_err(Failure::new);
@@ -71,6 +76,7 @@ impl WatchOptions {
             spec,
             is_root: host.is_privileged(),
             has_ids: host.has_all_ids || !matches!(host.ranges, Ranges::None),
+            holds_ports: host.landlock().is_ok_and(|abi| abi >= Abi::TCP),
         }))
     }
 }
@@ -86,6 +92,7 @@ pub struct Watching<'a> {
     spec: &'a Spec,
     is_root: bool,
     has_ids: bool,
+    holds_ports: bool,
 }
 
 impl Watching<'_> {
@@ -125,7 +132,7 @@ impl Watching<'_> {
             machine: &self.files,
         };
         let needs = learner.needs(self.tracer.observed());
-        learned.write(&needs, self.spec)
+        learned.write(&needs, self.spec, self.holds_ports)
     }
 }
 

@@ -23,23 +23,25 @@ impl Auditor<'_> {
             let refused = self.sandbox.is_some() && failure.errno_is_of_no_call();
             return refused.then(|| Some(refusal(failure, Cure::None)));
         };
-        if self.refuses(self.sandbox.as_ref(), failure) {
-            let tried = TRIED.contains(&name);
-            return Some((!tried).then(|| refusal(failure, self.capability_for(event))));
+        let of = |rules: &Option<Rules>| Some(action(rules.as_ref()?, event));
+        let (sandbox, profile) = (of(&self.sandbox), of(&self.profile));
+        if ![sandbox, profile]
+            .into_iter()
+            .flatten()
+            .any(|one| answers(one, failure))
+        {
+            return None;
         }
-        if self.refuses(self.profile.as_ref(), failure) {
-            return Some(Some(refusal(failure, Cure::Profile(name.to_owned()))));
+        // Both have to let it pass, whichever answered.
+        let mut cure = Cure::Options(Vec::new());
+        if sandbox.is_some_and(refuses) {
+            cure = cure.and(self.capability_for(event));
         }
-        None
-    }
-
-    fn refuses(&self, rules: Option<&Rules>, failure: &Failure) -> bool {
-        let Some(rules) = rules else { return false };
-        match action(rules, &failure.event) {
-            Action::Allow | Action::Log => false,
-            Action::Fail(errno) => i32::from(errno) == failure.errno.raw_os_error(),
-            _ => failure.killed,
+        if profile.is_some_and(refuses) {
+            cure = cure.and(Cure::options(["--allow-call", name]));
         }
+        let tried = TRIED.contains(&name);
+        Some((!tried).then(|| refusal(failure, cure)))
     }
 
     /// The capability whose holder may make the call.
@@ -59,6 +61,18 @@ impl Auditor<'_> {
 impl Failure {
     fn errno_is_of_no_call(&self) -> bool {
         self.killed || self.errno == warren_sys::Errno::NOSYS
+    }
+}
+
+fn refuses(action: Action) -> bool {
+    !matches!(action, Action::Allow | Action::Log)
+}
+
+/// Whether the call failed as this makes it fail.
+fn answers(action: Action, failure: &Failure) -> bool {
+    match action {
+        Action::Fail(errno) => i32::from(errno) == failure.errno.raw_os_error(),
+        other => failure.killed && refuses(other),
     }
 }
 
