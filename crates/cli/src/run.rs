@@ -7,6 +7,7 @@ mod process;
 mod profile;
 mod report;
 mod root;
+mod sizes;
 
 use std::ffi::OsString;
 
@@ -132,6 +133,7 @@ fn spec(
         _ => {}
     }
     spec.mounts.extend(files.mounts(matches)?);
+    spec.hide.extend(files.hide.iter().cloned());
     let hostname = process.hostname(&spec.namespaces, spec.hostname.take())?;
     spec.hostname = hostname;
     if process.workdir.is_some() || files.here {

@@ -44,7 +44,7 @@ pub enum Reach {
 impl Reach {
     fn without_writing(self) -> Self {
         match self {
-            Self::Write => Self::Read,
+            Self::Write | Self::Processes => Self::Read,
             other => other,
         }
     }
@@ -157,6 +157,8 @@ impl Spec {
                 }
                 return;
             }
+            Mount::ReadOnly { .. } => return make_read_only(target, all),
+            Mount::Sys { .. } => Shown::folder(target, Reach::Write),
             Mount::Programs { .. } => Shown::folder(target, Reach::Read),
             Mount::Proc { .. } => Shown::folder(target, Reach::Processes),
             Mount::Mask { .. } => Shown::folder(target, Reach::Nothing),
@@ -191,7 +193,19 @@ fn covers(mount: &Mount) -> bool {
             | Mount::File { mounted: None, .. }
             | Mount::Mode { .. }
             | Mount::Forbid { .. }
+            | Mount::ReadOnly { .. }
     )
+}
+
+/// All places below it. What is no place by itself stays one with what it lies in, which
+/// says more than is allowed there: it may not exist, and then no rule could name it.
+fn make_read_only(target: &Path, all: &mut [Shown]) {
+    for shown in all
+        .iter_mut()
+        .filter(|shown| shown.target.starts_with(target))
+    {
+        shown.reach = shown.reach.without_writing();
+    }
 }
 
 /// Of a source that cannot be looked at, the plan tells.
@@ -284,6 +298,25 @@ mod tests {
                 ("/proc", Reach::Processes),
                 ("/dev", Reach::Devices),
                 ("/dev/shm", Reach::Write),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_made_read_only_is_so_with_what_lies_in_it() {
+        let mounts = vec![
+            bind("/var/tmp", "/a", Access::ReadWrite),
+            bind("/var/tmp", "/b/c", Access::ReadWrite),
+            Mount::ReadOnly {
+                target: "/b".into(),
+            },
+        ];
+        is(
+            &spec(Root::Empty, mounts),
+            &[
+                ("/", Reach::List),
+                ("/a", Reach::Write),
+                ("/b/c", Reach::Read),
             ],
         );
     }

@@ -235,6 +235,18 @@ impl Child<'_> {
         attach_over(cover.as_fd(), place.as_fd())
     }
 
+    /// Mounts what is at `target`, if anything is, over itself, read-only.
+    pub(super) fn read_only(&mut self, target: &Target) -> Result<()> {
+        let place = match open_in_root(self.root()?, target.path(), OFlags::PATH) {
+            Ok(place) => place,
+            Err(Errno::NOENT | Errno::ACCESS | Errno::LOOP) => return Ok(()),
+            Err(errno) => return Err(errno),
+        };
+        let tree = clone_tree(place.as_fd(), c"", true)?;
+        warren_mounts::set_attributes(tree.as_fd(), Attributes::READ_ONLY, true)?;
+        attach_over(tree.as_fd(), place.as_fd())
+    }
+
     /// A folder of the root: not one behind a magic link, since a link of the tree to
     /// /proc/self/fd/N would lead out of it (CVE-2024-21626).
     pub(super) fn work_dir(&mut self, paths: &[CString]) -> Result<()> {
