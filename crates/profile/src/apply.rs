@@ -79,6 +79,10 @@ impl Files {
         let shown = self.shown(caller)?;
         spec.mounts.extend(shown.iter().map(Shown::mount));
         spec.mounts.extend(uncovered(&shown));
+        for pattern in &self.hide {
+            spec.hide
+                .push(caller.expand_pattern(pattern, "files.hide")?);
+        }
         Ok(())
     }
 
