@@ -24,8 +24,7 @@ use std::process::Command;
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 0] = [
-pub const TESTS: [&[Test]; 0] = [
+pub const TESTS: [&[Test]; 18] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
