@@ -2,6 +2,7 @@
 
 mod reasons;
 mod shell;
+mod ways_out;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -41,7 +42,7 @@ const OWN_TESTS: &[Test] = tests! {
         a_mount_namespace_whose_root_is_covered_is_entered_below;
 };
 
-pub const TESTS: &[&[Test]] = &[OWN_TESTS, shell::TESTS, reasons::TESTS];
+pub const TESTS: &[&[Test]] = &[OWN_TESTS, shell::TESTS, reasons::TESTS, ways_out::TESTS];
 
 /// The argument by which the test binary becomes a program that waits, and needs no
 /// other file to do so.

@@ -93,25 +93,27 @@ fn is_named(name: &str, shut: &str, open: &str) {
         let doctor = run(&mut ordinary(&["doctor"]));
         doctor.exits(1).has(name).has(&way_out);
         run(&mut warren(["run", "--", "true"])).succeeds();
+        let mut sysctl = program("sysctl");
+        run(sysctl.args(way_out.split(' ').skip(1))).succeeds();
+        run(&mut ordinary(&["run", "--", "true"])).succeeds();
     }
-    run(&mut ordinary(&["run", "--", "true"])).succeeds();
 }
 
 fn without_unprivileged_user_namespaces_the_sysctl_is_named() {
     is_named("kernel.unprivileged_userns_clone", "0", "1");
 }
 
-/// An AppArmor profile of the binary under test that says nothing of `userns`, until
-/// dropped.
+/// An AppArmor profile of the binary under test, until dropped.
 struct Profile(PathBuf);
 
 impl Profile {
-    fn load() -> Self {
+    /// One that says nothing of `userns`, but for `more`.
+    fn load(more: &str) -> Self {
         let path = scratch().join("profile");
         let warren = staged("warren");
         let text = format!(
             "abi <abi/4.0>,\nprofile warren-shut {} {{\n  file, capability, network,\n  \
-             mount, umount, pivot_root,\n  ptrace, signal, unix,\n}}\n",
+             mount, umount, pivot_root,\n  ptrace, signal, unix,\n  {more}\n}}\n",
             warren.display()
         );
         fs::write(&path, text).expect("write the profile");
@@ -133,7 +135,7 @@ impl Drop for Profile {
 }
 
 fn under_an_apparmor_profile_that_forbids_them_it_is_named() {
-    let profile = Profile::load();
+    let profile = Profile::load("");
     for mut command in [
         ordinary(&["run", "--", "true"]),
         warren(["run", "--", "true"]),
@@ -148,7 +150,9 @@ fn under_an_apparmor_profile_that_forbids_them_it_is_named() {
     }
     run(&mut ordinary(&["doctor"])).exits(1).has("warren-shut");
     drop(profile);
-    run(&mut ordinary(&["run", "--", "true"])).succeeds();
+    // The way out: the same profile with the rule.
+    let _open = Profile::load("userns,");
+    run(&mut ordinary(&["unshare", "--user", "--", "true"])).succeeds();
 }
 
 fn a_machine_without_user_namespaces_is_told_of_to_root_too() {

@@ -31,7 +31,7 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
             "the user has too many processes (ulimit -u), or the cgroup (pids.max)".to_owned(),
         ],
         (Step::WriteOwnMaps { .. } | Step::WriteMaps { .. }, errno) => map_refused(step, errno),
-        (Step::Proc { .. }, Errno::PERM) => proc_covered(),
+        (Step::Proc { .. }, Errno::PERM) => proc_covered("share the pid namespace (--share pid)"),
         (Step::RootOverlay { .. } | Step::Overlay { .. }, errno) => overlay_refused(errno),
         (Step::ShiftIds { .. }, Errno::INVAL) => vec![
             "its filesystem has no idmapped mounts, or the kernel is older than Linux 5.12"
@@ -77,7 +77,7 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         }
         (Step::ForkInit, Errno::NOMEM) if joins(plan, Kind::Pid) => dead_pid_namespace(),
         (Step::ProcOfJoined { .. }, Errno::NOMEM) => dead_pid_namespace(),
-        (Step::ProcOfJoined { .. }, Errno::PERM) => proc_covered(),
+        (Step::ProcOfJoined { .. }, Errno::PERM) => proc_covered(WITHOUT_PROC),
         (Step::ChangeRootTo(_) | Step::ChangeRoot(_), Errno::PERM) => vec![
             "another root takes CAP_SYS_CHROOT: be root, or enter a user namespace as well"
                 .to_owned(),
@@ -188,7 +188,8 @@ fn in_the_way() -> Vec<String> {
         && limits::lives_in_chroot(&mounts)
     {
         hints.push(
-            "this process lives in a chroot, where user namespaces are refused"
+            "this process lives in a chroot, where user namespaces are refused: start it \
+             outside; as root, `warren nsenter --mount=/proc/self/ns/mnt CMD` leaves a chroot"
                 .to_owned(),
         );
     }
@@ -307,8 +308,13 @@ fn mount_namespace_in_tree() -> Vec<String> {
     ]
 }
 
-/// The kernel shows a new procfs only to who sees all of an old one.
-pub fn proc_covered() -> Vec<String> {
+/// The way out of [`proc_covered`] for who mounts a procfs beside the old one.
+pub const WITHOUT_PROC: &str =
+    "leave --mount-proc away: /proc then goes on to show the pid namespace outside";
+
+/// The kernel shows a new procfs only to who sees all of an old one; `without` says how to
+/// do without one.
+pub fn proc_covered(without: &str) -> Vec<String> {
     let covers = ProcRoot::open()
         .ok()
         .and_then(|proc| mountinfo::own(&proc).ok())
@@ -322,9 +328,7 @@ pub fn proc_covered() -> Vec<String> {
              a new one (\"mount too revealing\")",
             example.unwrap_or_default()
         ),
-        "run the outer container with an unmasked /proc, or share the pid namespace \
-         (--share pid)"
-            .to_owned(),
+        format!("run the outer container with an unmasked /proc, or {without}"),
     ]
 }
 
@@ -443,7 +447,8 @@ fn joins(plan: &Plan, wanted: Kind) -> bool {
         .any(|step| matches!(step, Step::JoinNamespace { kind, .. } if *kind == wanted))
 }
 
-fn dead_pid_namespace() -> Vec<String> {
+/// Nothing can be started without the init.
+pub fn dead_pid_namespace() -> Vec<String> {
     vec![
         Obstacle::Dead.to_string(),
         Obstacle::Dead.way_out().to_owned(),

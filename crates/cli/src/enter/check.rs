@@ -122,10 +122,11 @@ fn answer(
     let mut kinds = along_the_route(entered, filter)
         .map_err(|errno| wrap(&entered.name, errno_text(errno)))?;
     for namespace in &entered.same {
-        // Asked for by name, it would be tried.
-        let asked = arguments.kinds.contains(&Kind::User);
+        // Passed over where there is something else to enter.
+        let alone =
+            arguments.kinds.contains(&Kind::User) && entered.namespaces.is_empty();
         let part = match namespace.kind() {
-            Kind::User if asked => Part::blocked(&Obstacle::OwnUserNamespace),
+            Kind::User if alone => Part::blocked(&Obstacle::OwnUserNamespace),
             _ => Part::same(),
         };
         kinds.push(row(namespace, part));
