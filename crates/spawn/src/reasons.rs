@@ -211,7 +211,11 @@ fn in_the_way() -> Vec<String> {
                 .to_owned(),
         );
     }
-    if let Some(profile) = apparmor_profile() {
+    let profile = ProcRoot::open()
+        .ok()
+        .as_ref()
+        .and_then(limits::own_apparmor_profile);
+    if let Some(profile) = profile {
         hints.push(format!(
             "the AppArmor profile {profile} confines this process: user namespaces need \
              its rule `userns,`"
@@ -221,13 +225,6 @@ fn in_the_way() -> Vec<String> {
         hints.push("see `warren doctor` for what this machine allows".to_owned());
     }
     hints
-}
-
-/// The profile that confines this process, if one does: `NAME (MODE)`.
-fn apparmor_profile() -> Option<String> {
-    let label = std::fs::read_to_string("/proc/self/attr/apparmor/current").ok()?;
-    let label = label.trim_end_matches(['\n', '\0']);
-    (!label.is_empty() && label != "unconfined").then(|| label.to_owned())
 }
 
 /// ENOSPC of clone: which limit, with its value.
