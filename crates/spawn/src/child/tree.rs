@@ -8,18 +8,19 @@ use rustix::mount::UnmountFlags;
 use warren_mounts::{
     Attributes, Filesystem, Target, attach_at, attach_over, clone_tree, open_in_root,
 };
+use warren_namespaces::Kind;
 use warren_sys::{Errno, Result};
 
 use super::Child;
 use crate::spec::Access;
-use crate::step::Source;
+use crate::step::{Source, Step};
 
 impl Child<'_> {
     /// The tree of a source, detached, with the attributes that every tree gets.
     pub(super) fn tree(&self, source: &Source, access: Access) -> Result<OwnedFd> {
         match source {
             Source::Path(path) => {
-                let tree = clone_tree(rustix::fs::CWD, path, true)?;
+                let tree = self.clone_own_tree(path)?;
                 warren_mounts::set_attributes(tree.as_fd(), attributes(access), true)?;
                 Ok(tree)
             }
@@ -34,6 +35,27 @@ impl Child<'_> {
                 rustix::io::fcntl_dupfd_cloexec(tree, 3)
             }
         }
+    }
+
+    /// KERNEL(6.18): a copied mount namespace has no unbindable mounts. Before, one that
+    /// another user namespace owns can be neither copied nor left out of a copy (`EPERM`),
+    /// as the store of kept namespaces; as a private one it is copied.
+    fn clone_own_tree(&self, path: &CStr) -> Result<OwnedFd> {
+        let clone = || clone_tree(rustix::fs::CWD, path, true);
+        match clone() {
+            Err(Errno::PERM) if self.has_new_mounts() => {
+                warren_mounts::make_all_private()?;
+                clone()
+            }
+            tree => tree,
+        }
+    }
+
+    /// Whether the mount namespace was made for this child.
+    fn has_new_mounts(&self) -> bool {
+        self.with.steps.iter().any(|step| {
+            matches!(step, Step::Clone { namespaces } if namespaces.contains(Kind::Mnt))
+        })
     }
 
     pub(super) fn stage(&mut self, root: OwnedFd) -> Result<()> {
