@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitStatus;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::stdio::{stderr, stdin, stdout};
 use rustix::termios::{
@@ -18,7 +18,7 @@ use rustix::termios::{
 use warren_spawn::{Child, Event};
 use warren_sys::signal::{SIGCHLD, SIGWINCH, SignalFd, SignalSet};
 
-use crate::supervise;
+use crate::supervise::{self, Deadlines};
 
 /// What a terminal's line discipline takes for the end of input: Ctrl-D.
 const END_OF_INPUT: u8 = 4;
@@ -40,6 +40,7 @@ pub fn is_at_terminal() -> bool {
 pub fn hold(
     child: &mut Child,
     terminal: &warren_spawn::TerminalEnd,
+    deadlines: &mut Deadlines,
 ) -> io::Result<ExitStatus> {
     let signals = SignalFd::open(SignalSet::ALL)?;
     rustix::io::ioctl_fionbio(&terminal.master, true)?;
@@ -48,6 +49,7 @@ pub fn hold(
         child,
         terminal,
         signals,
+        deadlines,
         raw,
         typed: Flow::new(),
         shown: Flow::new(),
@@ -57,7 +59,11 @@ pub fn hold(
     relay.resize();
     while relay.turn()? {}
     drop(relay);
-    child.wait()
+    // It may have ended while its output was shown, or go on without its terminal.
+    match child.try_wait()? {
+        Some(status) => Ok(status),
+        None => supervise::wait(child, true, deadlines),
+    }
 }
 
 /// The caller's terminal in raw mode; restored when dropped.
@@ -140,6 +146,7 @@ struct Relay<'a> {
     child: &'a mut Child,
     terminal: &'a warren_spawn::TerminalEnd,
     signals: SignalFd,
+    deadlines: &'a mut Deadlines,
     raw: Raw,
     typed: Flow,
     shown: Flow,
@@ -151,6 +158,7 @@ impl Relay<'_> {
     /// Waits for whatever comes and handles it; false when all output has been shown.
     fn turn(&mut self) -> io::Result<bool> {
         let [keyboard, master, screen, signals, events] = self.ready()?;
+        self.deadlines.look(self.child);
         if signals {
             self.signal()?;
         }
@@ -208,7 +216,11 @@ impl Relay<'_> {
                 when(self.events, PollFlags::IN),
             ),
         ];
-        match poll(&mut fds, None) {
+        let pause = self.deadlines.pause().map(|pause| Timespec {
+            tv_sec: i64::try_from(pause.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: pause.subsec_nanos().into(),
+        });
+        match poll(&mut fds, pause.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }

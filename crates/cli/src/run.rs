@@ -2,7 +2,10 @@
 
 mod files;
 mod isolation;
+mod landlock;
 mod process;
+mod report;
+mod results;
 mod root;
 
 use std::ffi::OsString;
@@ -12,13 +15,16 @@ use warren_namespaces::Kind;
 use warren_spawn::{Host, Namespace, Plan, Seccomp, Spec, Terminal};
 
 use crate::failure::{self, Failure};
+use crate::supervise::Ended;
 use crate::{pty, seccomp, supervise};
 use files::FileOptions;
 pub use files::absolute;
 use isolation::IsolationOptions;
 pub use isolation::id_map;
+use landlock::LandlockOptions;
 use process::ProcessOptions;
 pub use process::variable;
+use results::{ResultsOptions, Status};
 use root::RootOptions;
 
 /// Run a command in eight new namespaces, isolated unless told
@@ -42,10 +48,20 @@ struct Arguments {
     process: ProcessOptions,
     #[command(flatten)]
     isolation: IsolationOptions,
+    #[command(flatten)]
+    landlock: LandlockOptions,
+    #[command(flatten)]
+    results: ResultsOptions,
 
     /// Print what would be done, and do nothing
     #[arg(long, help_heading = "Explain")]
     plan: bool,
+    /// Print the rules of this run and what holds each on this kernel, and do nothing
+    #[arg(long, conflicts_with = "plan", help_heading = "Explain")]
+    report: bool,
+    /// Print the report as JSON, as docs/json.md describes it
+    #[arg(long, requires = "report", help_heading = "Explain")]
+    json: bool,
     /// Say on standard error, after the run, how long each step took
     #[arg(long, help_heading = "Explain")]
     trace: bool,
@@ -64,13 +80,64 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     let matches = Arguments::command().try_get_matches_from(arguments)?;
     let arguments = Arguments::from_arg_matches(&matches)?;
     let host = Host::probe();
-    let spec = spec(&arguments, &matches, &host)?;
-    let plan = Plan::new(&spec, &host)?;
+    if arguments.plan || arguments.report {
+        return explain(&arguments, &matches, &host);
+    }
+    if !arguments.results.are_told() {
+        return execute(&arguments, &matches, &host).map(|ended| ended.code());
+    }
+    arguments.results.check()?;
+    execute_and_tell(&arguments, &matches, &host)
+}
+
+/// Prints what would be done, or what holds each rule.
+fn explain(
+    arguments: &Arguments,
+    matches: &ArgMatches,
+    host: &Host,
+) -> Result<u8, Failure> {
+    let spec = spec(arguments, matches, host)?;
+    let plan = Plan::new(&spec, host)?;
     if arguments.plan {
         failure::print(&plan.to_string())?;
-        return Ok(0);
+    } else {
+        failure::print(&report::text(&spec, host, arguments.json)?)?;
     }
-    supervise::run(plan, arguments.trace)
+    Ok(0)
+}
+
+/// Runs the command to its end.
+fn execute(
+    arguments: &Arguments,
+    matches: &ArgMatches,
+    host: &Host,
+) -> Result<Ended, Failure> {
+    let plan = Plan::new(&spec(arguments, matches, host)?, host)?;
+    let limits = arguments.results.time_limits();
+    supervise::run_within(plan, arguments.trace, &limits)
+}
+
+/// The same, and says in JSON how it ended, or why it did not begin.
+fn execute_and_tell(
+    arguments: &Arguments,
+    matches: &ArgMatches,
+    host: &Host,
+) -> Result<u8, Failure> {
+    let results = &arguments.results;
+    let before = results::oom_kills();
+    let ended = match execute(arguments, matches, host) {
+        Ok(ended) => ended,
+        Err(failure) => {
+            results.tell_beside_failure(&Status::of_failure(&failure));
+            return Err(failure);
+        }
+    };
+    let code = ended.code();
+    let status = Status::of_command(&ended, code, [before, results::oom_kills()]);
+    results
+        .tell(&status)
+        .map_err(|failure| results::with_code(failure, code))?;
+    Ok(code)
 }
 
 /// What the arguments ask for.
@@ -84,6 +151,7 @@ fn spec(
         files,
         process,
         isolation,
+        landlock,
         ..
     } = arguments;
     let user = process.user()?;
@@ -107,9 +175,10 @@ fn spec(
         user: Some(user),
         capabilities: Some(capabilities),
         no_new_privs: true,
+        landlock: landlock.wanted(),
         seccomp: Seccomp::Sandbox,
         syscalls: syscalls.transpose()?,
-        rlimits: Vec::new(),
+        rlimits: arguments.results.rlimits(),
         parent_death_signal: Some(supervise::KILL),
         keep_fds: process.keep_fd.clone(),
         leave_caller: !process.tty && !pty::is_at_terminal(),
@@ -140,6 +209,7 @@ mod tests {
             capabilities: CapabilitySet::EMPTY,
             has_all_ids: false,
             ranges: warren_spawn::Ranges::None,
+            landlock: None,
         };
         spec(&arguments, &matches, &host)
     }

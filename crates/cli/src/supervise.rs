@@ -1,13 +1,19 @@
 //! The supervisor of a running command: it waits, passes signals on, and holds the
 //! terminal.
 
-use std::process::ExitStatus;
+mod deadlines;
 
-use warren_spawn::{Child, Error, ErrorKind, Plan, Terminal, Timing};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use warren_spawn::{Child, Error, ErrorKind, Plan, Terminal, Timing, Usage};
+use warren_sys::Errno;
 use warren_sys::signal::{
     self, SIGCHLD, SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU,
     SignalSet, Taken,
 };
+
+pub use deadlines::{Deadlines, GRACE, Over, TimeLimits};
 
 use crate::failure::Failure;
 use crate::pty;
@@ -17,8 +23,17 @@ pub const KILL: i32 = SIGKILL;
 
 /// Carries a plan out and gives the exit code of its command.
 pub fn run(plan: Plan, trace: bool) -> Result<u8, Failure> {
+    run_within(plan, trace, &TimeLimits::default()).map(|ended| ended.code())
+}
+
+/// The same for a command that may take only so long.
+pub fn run_within(
+    plan: Plan,
+    trace: bool,
+    limits: &TimeLimits,
+) -> Result<Ended, Failure> {
     let plan = if trace { plan.timed() } else { plan };
-    attend(start(plan)?, trace)
+    attend_within(start(plan)?, trace, limits)
 }
 
 /// A command that runs, and what its plan said of it.
@@ -38,13 +53,43 @@ pub fn start(plan: Plan) -> Result<Started, Error> {
 
 /// Stays with a command until its end, and gives its exit code.
 pub fn attend(started: Started, trace: bool) -> Result<u8, Failure> {
+    attend_within(started, trace, &TimeLimits::default()).map(|ended| ended.code())
+}
+
+/// How a command ended, and what it took.
+pub struct Ended {
+    pub status: ExitStatus,
+    pub usage: Option<Usage>,
+    pub wall: Duration,
+    /// The limit that it had reached.
+    pub over: Option<Over>,
+}
+
+impl Ended {
+    /// The exit code of the whole run; of one that took too long, that of timeout(1).
+    pub fn code(&self) -> u8 {
+        const TIMED_OUT: u8 = 124;
+        match self.over {
+            Some(_) => TIMED_OUT,
+            None => code(self.status),
+        }
+    }
+}
+
+/// Stays with a command until its end, which comes at a limit at the latest.
+pub fn attend_within(
+    started: Started,
+    trace: bool,
+    limits: &TimeLimits,
+) -> Result<Ended, Failure> {
     let Started {
         mut child,
         own_group,
     } = started;
+    let mut deadlines = Deadlines::new(limits);
     let status = match child.take_terminal() {
-        Some(terminal) => pty::hold(&mut child, &terminal),
-        None => wait(&mut child, own_group),
+        Some(terminal) => pty::hold(&mut child, &terminal, &mut deadlines),
+        None => wait(&mut child, own_group, &mut deadlines),
     };
     let status = status.map_err(|error| {
         Failure::new(format!(
@@ -55,9 +100,15 @@ pub fn attend(started: Started, trace: bool) -> Result<u8, Failure> {
     if trace {
         crate::failure::print_error(&table(&child.timings()))?;
     }
-    // The process ends now, and its descriptors and memory with it.
+    let ended = Ended {
+        status,
+        usage: child.usage(),
+        wall: deadlines.elapsed(),
+        over: deadlines.over(),
+    };
+    // The process ends soon, and its descriptors and memory with it.
     std::mem::forget(child);
-    Ok(code(status))
+    Ok(ended)
 }
 
 /// A new terminal of the size of the caller's.
@@ -75,15 +126,24 @@ fn code(status: ExitStatus) -> u8 {
 }
 
 /// Waits for the end, and passes signals on meanwhile.
-fn wait(child: &mut Child, own_group: bool) -> std::io::Result<ExitStatus> {
+pub fn wait(
+    child: &mut Child,
+    own_group: bool,
+    deadlines: &mut Deadlines,
+) -> std::io::Result<ExitStatus> {
     loop {
         // All have been blocked since before the child was made: its end is among them.
-        let taken = signal::wait(SignalSet::ALL, None)?;
-        if taken.signal != SIGCHLD {
-            pass_on(child, taken, own_group);
-        } else if let Some(status) = child.try_wait()? {
-            return Ok(status);
+        match signal::wait(SignalSet::ALL, deadlines.pause()) {
+            Ok(taken) if taken.signal != SIGCHLD => pass_on(child, taken, own_group),
+            Ok(_) => {
+                if let Some(status) = child.try_wait()? {
+                    return Ok(status);
+                }
+            }
+            Err(Errno::AGAIN) => {}
+            Err(errno) => return Err(errno.into()),
         }
+        deadlines.look(child);
     }
 }
 
@@ -149,7 +209,9 @@ impl From<Error> for Failure {
                 crate::failure::OWN_FAILURE
             }
         };
-        let failure = Self::new(&error).code(code);
+        let failure = Self::new(&error)
+            .code(code)
+            .step(error.doing(), error.raw_os_error());
         error
             .hints()
             .iter()

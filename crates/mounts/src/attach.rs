@@ -21,7 +21,8 @@ pub enum Node {
 /// where they are missing.
 ///
 /// A target of one component is used as it is named, without following a symlink;
-/// symlinks on a longer way are resolved inside the root.
+/// symlinks on a longer way are resolved inside the root, the last component too unless
+/// the target is [exact](Target::exactly).
 ///
 /// # Errors
 /// `EROFS` or `EACCES` where the target is missing and cannot be made; `ENOTDIR` or
@@ -32,7 +33,9 @@ pub fn attach(
     target: &Target,
     node: Node,
 ) -> Result<()> {
-    if target.parents().is_empty() {
+    // A folder cannot be mounted on a symlink; a file can.
+    let plain = !target.is_exact() || node == Node::Folder;
+    if target.parents().is_empty() && plain {
         match attach_at(mount, root, target.name()) {
             Err(Errno::NOENT) => {
                 make(root, target.name(), node)?;
@@ -42,6 +45,9 @@ pub fn attach(
             Err(Errno::INVAL | Errno::NOTDIR) => {}
             other => return other,
         }
+    }
+    if target.is_exact() {
+        return attach_exactly(mount, root, target, node, true);
     }
     let place = ensure(root, target, node)?;
     match (node, is_folder(&place)?) {
@@ -186,7 +192,8 @@ pub fn ensure_parent(root: BorrowedFd<'_>, target: &Target) -> Result<Option<Own
     let mut parent = None;
     for path in target.parents() {
         let dir = parent.as_ref().map_or(root, OwnedFd::as_fd);
-        match make(dir, last_component(path), Node::Folder) {
+        let mode = Mode::from_raw_mode(target.parents_mode());
+        match rustix::fs::mkdirat(dir, last_component(path), mode) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno),
         }

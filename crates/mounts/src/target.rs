@@ -22,6 +22,10 @@ pub struct Target {
     prefixes: Vec<CString>,
     /// The last component.
     name: CString,
+    /// The mode of parents that are made.
+    parents_mode: u32,
+    /// Whether a symlink there is refused.
+    exact: bool,
 }
 
 impl Target {
@@ -52,7 +56,34 @@ impl Target {
             }
         }
         let name = name.ok_or(TargetError::Root)?;
-        Ok(Self { prefixes, name })
+        Ok(Self {
+            prefixes,
+            name,
+            parents_mode: 0o755,
+            exact: false,
+        })
+    }
+
+    /// The same, but parents that are missing get this mode, in place of 755.
+    #[must_use]
+    pub fn with_parents_mode(mut self, mode: u32) -> Self {
+        self.parents_mode = mode;
+        self
+    }
+
+    /// The same, but a symlink as its last component is refused.
+    #[must_use]
+    pub fn exactly(mut self) -> Self {
+        self.exact = true;
+        self
+    }
+
+    pub(crate) fn parents_mode(&self) -> u32 {
+        self.parents_mode
+    }
+
+    pub(crate) fn is_exact(&self) -> bool {
+        self.exact
     }
 
     /// The path relative to the root.

@@ -7,9 +7,11 @@
 //! [`Report`] as a number and an errno, and the process is gone; the parent has the
 //! words.
 
+mod digits;
 mod enter;
 mod exec;
 mod kernel;
+mod landlock;
 mod role;
 mod terminal;
 mod tree;
@@ -22,6 +24,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal};
 use rustix::thread::{Gid, Uid, futex};
+use warren_confine::landlock::Ruleset;
 use warren_confine::{CapabilitySet, caps};
 use warren_mounts::{Attributes, Node, attach};
 use warren_sys::signal::{self, SignalSet};
@@ -73,7 +76,8 @@ pub fn run(inheritance: &Inheritance<'_>) -> ! {
     let mut child = Child {
         with: inheritance,
         fds: Fds::default(),
-        overlays: 0,
+        numbered: 0,
+        folder: 0,
         umask,
     };
     for (number, step) in inheritance.steps.iter().enumerate() {
@@ -95,6 +99,8 @@ type Failure = (Errno, Detail);
 #[derive(Debug, Default)]
 struct Fds {
     root: Option<OwnedFd>,
+    /// How many mounts lie on the root of this process, one over the other.
+    stacked: u32,
     layers: Option<OwnedFd>,
     proc: Option<OwnedFd>,
     dev: Option<OwnedFd>,
@@ -107,13 +113,19 @@ struct Fds {
     trees: [Option<OwnedFd>; MOST_KEPT],
     /// Device files, likewise.
     devices: [Option<OwnedFd>; kernel::DEVICES.len()],
+    /// Files that are locked.
+    locks: [Option<OwnedFd>; MOST_LOCKS],
+    /// The rules of Landlock, until they hold.
+    ruleset: Option<Ruleset>,
 }
 
 struct Child<'a> {
     with: &'a Inheritance<'a>,
     fds: Fds,
-    /// How many there are, to name their layers.
-    overlays: u16,
+    /// How many folders for layers and files there are, to name them.
+    numbered: u16,
+    /// Which of the working directories was entered.
+    folder: usize,
     /// The caller's, which the program gets back.
     umask: Mode,
 }
@@ -123,7 +135,7 @@ impl Child<'_> {
         match step {
             Step::Exec(program) => {
                 rustix::process::umask(self.umask);
-                Err(exec::execute(program, self.with.blocked))
+                Err(exec::execute(program, self.folder, self.with.blocked))
             }
             step => self.set_up(step).map_err(|errno| (errno, Detail::None)),
         }
@@ -170,15 +182,19 @@ impl Child<'_> {
                 self.fds.root = Some(rustix::fs::open(c"/", flags, Mode::empty())?);
                 Ok(())
             }
-            Step::RootEmpty => self.root_empty(),
-            Step::RootTree { source, access } => self.root_tree(source, *access),
+            Step::RootEmpty { mode, size } => self.root_empty(mode, size.as_deref()),
+            Step::RootTree {
+                source,
+                access,
+                devices,
+            } => self.root_tree(source, attributes(*access, *devices)),
             Step::Layers => self.make_layers(),
-            Step::RootOverlay { source } => {
-                let overlay = self.overlay(source)?;
+            Step::RootOverlay(layering) => {
+                let overlay = self.overlay(layering)?;
                 self.stage(overlay)
             }
-            Step::Overlay { source, target } => {
-                let overlay = self.overlay(source)?;
+            Step::Overlay { layering, target } => {
+                let overlay = self.overlay(layering)?;
                 attach(overlay.as_fd(), self.root()?, target, Node::Folder)
             }
             Step::SealRoot => {
@@ -189,8 +205,9 @@ impl Child<'_> {
                 target,
                 node,
                 access,
+                devices,
             } => {
-                let tree = self.tree(source, *access)?;
+                let tree = self.tree(source, attributes(*access, *devices))?;
                 attach(tree.as_fd(), self.root()?, target, *node)
             }
             Step::Tmpfs { target, mode, size } => {
@@ -199,8 +216,32 @@ impl Child<'_> {
             }
             Step::Folder { target, mode, own } => self.folder(target, *mode, *own),
             Step::Symlink { content, target } => self.symlink(content, target),
+            Step::Mqueue { target } => self.mqueue(target),
+            Step::File {
+                content,
+                target,
+                mode,
+                mounted: None,
+            } => self.file(content, target, *mode),
+            Step::File {
+                content,
+                target,
+                mode,
+                mounted: Some(access),
+            } => self.file_in_memory(content, target, *mode, *access),
+            Step::Mode { target, mode } => self.mode(target, *mode),
+            Step::Forbid { target, attributes } => {
+                self.forbid(target.as_ref(), *attributes)
+            }
+            Step::EnterUserNamespace(namespace) => warren_sys::setns(
+                borrowed(&namespace.fd),
+                warren_namespaces::Kind::User.clone_flag(),
+            ),
+            Step::NewSession => rustix::process::setsid().map(drop),
+            Step::AwaitMaps(open) | Step::AwaitExec(open) => await_byte(open.fd),
+            Step::LockFile(path) => self.lock_file(path),
             Step::Proc { target } => self.mount_proc(target),
-            Step::ProcMasks { all } => self.mask_proc(*all),
+            Step::ProcMasks { cover, all } => self.mask_proc(*cover, *all),
             Step::DevFolder { target } => self.dev_folder(target),
             Step::Devices => self.devices(),
             Step::DevLinks => self.dev_links(),
@@ -221,7 +262,7 @@ impl Child<'_> {
                 self.open_terminal(&master, terminal::size(*rows, *columns))
             }
             Step::EnterRoot => self.enter_root(),
-            Step::WorkDir(path) => self.work_dir(path),
+            Step::WorkDir(paths) => self.work_dir(paths),
             Step::SetRlimit(limit) => limit.apply(),
             Step::DropBounding { keep } => caps::drop_bounding(*keep),
             Step::SetUser {
@@ -234,9 +275,16 @@ impl Child<'_> {
             }
             Step::SetCapabilities(set) => set_capabilities(*set),
             Step::NoNewPrivs => caps::set_no_new_privs(),
-            Step::LoadSeccomp(filter) | Step::LoadProfile(filter) => filter.load(),
+            Step::Ruleset(handled) => self.make_ruleset(*handled),
+            Step::Allow { place, rights } => self.allow(place, *rights),
+            Step::AllowStreams(handled) => self.allow_streams(*handled),
+            Step::AllowPort { port, rights } => self.allow_port(*port, *rights),
+            Step::RestrictSelf => self.restrict_self(),
+            Step::LoadSeccomp(filter)
+            | Step::LoadProfile(filter)
+            | Step::LoadFilter(filter) => filter.load(),
             Step::HideInit => hide_init(),
-            Step::ForkInit => self.fork_init(),
+            Step::ForkInit { keep } => self.fork_init(keep),
             Step::Graft {
                 target, node, make, ..
             } => self.graft(target, *node, *make),
@@ -345,7 +393,7 @@ impl Child<'_> {
     }
 
     /// Returns in the program's process; the caller becomes the init.
-    fn fork_init(&self) -> Result<()> {
+    fn fork_init(&self, keep: &[RawFd]) -> Result<()> {
         if let Some(terminal) = &self.fds.terminal {
             rustix::process::setsid()?;
             rustix::process::ioctl_tiocsctty(terminal)?;
@@ -356,8 +404,41 @@ impl Child<'_> {
             return Ok(());
         };
         let events = self.with.terminal;
-        close_all_but(events);
+        self.close_for_init(keep);
         init::run(program, self.with.report, events)
+    }
+
+    /// Closes all but what the init needs or holds.
+    fn close_for_init(&self, keep: &[RawFd]) {
+        let locks = self.fds.locks.iter().flatten().map(AsRawFd::as_raw_fd);
+        let events = self.with.terminal.iter().map(AsRawFd::as_raw_fd);
+        let mut held = [RawFd::MAX; MOST_HELD];
+        let all = keep.iter().copied().chain(locks).chain(events);
+        let mut count = 0;
+        for (place, fd) in held.iter_mut().zip(all) {
+            *place = fd;
+            count += 1;
+        }
+        held.sort_unstable();
+        close_all_but(&held[..count]);
+    }
+}
+
+/// How many descriptors the init may keep.
+pub const MOST_KEPT_BY_INIT: usize = 32;
+/// How many files it may lock.
+pub const MOST_LOCKS: usize = 16;
+/// Both, and the event channel.
+const MOST_HELD: usize = MOST_KEPT_BY_INIT + MOST_LOCKS + 1;
+
+/// Waits until a byte or the end can be read.
+fn await_byte(fd: RawFd) -> Result<()> {
+    let mut byte = [0];
+    loop {
+        match rustix::io::read(borrowed(&fd), &mut byte) {
+            Err(Errno::INTR) => {}
+            result => return result.map(drop),
+        }
     }
 }
 
@@ -412,17 +493,17 @@ fn borrowed(fd: &RawFd) -> BorrowedFd<'_> {
     unsafe { BorrowedFd::borrow_raw(*fd) }
 }
 
-/// Closes every descriptor but one.
-fn close_all_but(kept: Option<BorrowedFd<'_>>) {
-    let Some(kept) = kept.map(|fd| fd.as_raw_fd() as u32) else {
-        // SAFETY: this process is forked, never returns to code that owns descriptors,
-        // and from here on uses none.
-        return unsafe { warren_sys::close_range(0, u32::MAX) };
-    };
-    if kept > 0 {
-        // SAFETY: as above; `kept` alone is used from here on.
-        unsafe { warren_sys::close_range(0, kept - 1) };
+/// Closes every descriptor but those of `kept`, which are in ascending order.
+fn close_all_but(kept: &[RawFd]) {
+    let mut first = 0;
+    for fd in kept.iter().map(|fd| *fd as u32) {
+        if fd > first {
+            // SAFETY: this process is forked, never returns to code that owns
+            // descriptors, and from here on uses none but those of `kept`.
+            unsafe { warren_sys::close_range(first, fd - 1) };
+        }
+        first = fd + 1;
     }
     // SAFETY: as above.
-    unsafe { warren_sys::close_range(kept + 1, u32::MAX) };
+    unsafe { warren_sys::close_range(first, u32::MAX) };
 }

@@ -6,10 +6,10 @@ mod join;
 mod maps;
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use rustix::thread::futex;
+use warren_mounts::Attributes;
 use warren_namespaces::ProcRoot;
 use warren_namespaces::accounts::Accounts;
 use warren_sys::signal::{self, SignalSet};
@@ -21,7 +21,7 @@ use crate::ids::Reservation;
 use crate::process::{Child, TerminalEnd};
 use crate::reasons;
 use crate::report::Report;
-use crate::spec::Access;
+use crate::spec::Tree;
 use crate::step::Step;
 use crate::{Plan, Side};
 use channel::{Channels, Started};
@@ -45,10 +45,27 @@ impl Plan {
     /// # Errors
     /// The step that failed; nothing of the process is left then.
     pub fn launch(self) -> Result<Child, Error> {
-        self.launch_with(Streams::default())
+        self.launch_with(Streams::default(), &mut |_| Ok(()))
     }
 
-    pub(crate) fn launch_with(self, streams: Streams) -> Result<Child, Error> {
+    /// The same, and calls `announce` with the number of the child once it exists: its
+    /// namespaces are made then, and nothing is set up in them yet. An error that it
+    /// returns ends the child.
+    ///
+    /// # Errors
+    /// As [`launch`](Self::launch), and what `announce` returns.
+    pub fn launch_announced(
+        self,
+        announce: &mut dyn FnMut(u32) -> Result<(), Error>,
+    ) -> Result<Child, Error> {
+        self.launch_with(Streams::default(), announce)
+    }
+
+    pub(crate) fn launch_with(
+        self,
+        streams: Streams,
+        announce: &mut dyn FnMut(u32) -> Result<(), Error>,
+    ) -> Result<Child, Error> {
         self.check_kept_descriptors()?;
         let proc = open_proc()?;
         let report = SharedPage::<Report>::new()
@@ -73,7 +90,7 @@ impl Plan {
         let started = launch.clone_child(clone, channels, &streams)?;
         // The child has its own copies of what is closed here.
         drop(streams);
-        let terminal = launch.after_clone(clone, &started)?;
+        let terminal = launch.after_clone(clone, &started, announce)?;
         let Started { pid, pidfd, .. } = started;
         Ok(Child::new(
             pid,
@@ -114,11 +131,14 @@ impl Plan {
                     opened.namespaces.push(namespace);
                 }
                 Step::CloneTree {
-                    path,
+                    tree,
                     access,
+                    devices,
                     recursive,
                 } => {
-                    let tree = clone_tree(path, *access, *recursive).map_err(failed)?;
+                    let attributes = child::attributes(*access, *devices);
+                    let tree =
+                        clone_tree(tree, attributes, *recursive).map_err(failed)?;
                     opened.trees.push(tree);
                 }
                 Step::ShiftIdsTo {
@@ -207,9 +227,10 @@ impl Launch<'_> {
         &self,
         clone: usize,
         started: &Started,
+        announce: &mut dyn FnMut(u32) -> Result<(), Error>,
     ) -> Result<Option<TerminalEnd>, Error> {
-        let result = self
-            .parent_steps(clone, started)
+        let result = announce(started.pid as u32)
+            .and_then(|()| self.parent_steps(clone, started))
             .and_then(|()| started.receive_terminal())
             .and_then(|terminal| started.await_exec().map(|()| terminal));
         let error = match (self.child_failure(), result) {
@@ -298,12 +319,24 @@ fn reserve(step: &Step) -> Result<Reservation, Error> {
     })
 }
 
-fn clone_tree(path: &Path, access: Access, recursive: bool) -> Result<OwnedFd, Errno> {
+fn clone_tree(
+    tree: &Tree,
+    attributes: Attributes,
+    recursive: bool,
+) -> Result<OwnedFd, Errno> {
     use std::os::unix::ffi::OsStrExt;
-    let path =
-        std::ffi::CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
-    let tree = warren_mounts::clone_tree(rustix::fs::CWD, &path, recursive)?;
-    warren_mounts::set_attributes(tree.as_fd(), child::attributes(access), recursive)?;
+    let tree = match tree {
+        Tree::Path(path) => {
+            let path = std::ffi::CString::new(path.as_os_str().as_bytes());
+            let path = path.map_err(|_| Errno::INVAL)?;
+            warren_mounts::clone_tree(rustix::fs::CWD, &path, recursive)?
+        }
+        Tree::Open(open) => {
+            let file = warren_sys::duplicate(open.fd)?;
+            warren_mounts::clone_tree(file.as_fd(), c"", recursive)?
+        }
+    };
+    warren_mounts::set_attributes(tree.as_fd(), attributes, recursive)?;
     Ok(tree)
 }
 

@@ -21,6 +21,7 @@ mod process;
 mod reasons;
 mod report;
 mod role;
+mod shown;
 mod spec;
 mod step;
 pub mod system;
@@ -33,11 +34,14 @@ pub use plan::Plan;
 pub use process::{Child, Event, Output, TerminalEnd};
 pub use report::Timing;
 pub use role::{Change, Graft, Role};
+pub use shown::{Reach, Shown};
 pub use spec::{
-    Access, Folder, Hop, IdMapping, Join, Mount, Namespace, Namespaces, Open, Root,
-    Seccomp, Spec, Terminal, User,
+    Access, Content, Folder, Forbidden, Hop, IdMapping, Join, Mount, Namespace,
+    Namespaces, Open, ProcMasks, RawFilter, Root, Seccomp, Spec, Terminal, Tree, Upper,
+    User,
 };
-pub use step::{Side, Step};
+pub use step::{Place, Side, Step};
+pub use warren_sys::Usage;
 
 /// Where programs are looked for in a root that may not be the caller's.
 pub const DEFAULT_PATH: &str =

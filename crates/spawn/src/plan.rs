@@ -2,6 +2,7 @@
 
 mod enter;
 mod ids;
+mod landlock;
 mod mounts;
 mod program;
 mod role;
@@ -14,10 +15,13 @@ use warren_confine::CapabilitySet;
 use warren_confine::seccomp::{Action, Filter, Profile};
 use warren_namespaces::{IdMap, Kind};
 
+use crate::child::{MOST_KEPT_BY_INIT, MOST_LOCKS};
 use crate::error::Error;
 use crate::host::Host;
 use crate::role::Role;
-use crate::spec::{IdMapping, Mount, Namespace, Root, Seccomp, Spec, Terminal, User};
+use crate::spec::{
+    IdMapping, Mount, Namespace, RawFilter, Root, Seccomp, Spec, Terminal, User,
+};
 use crate::step::{MapLines, MapWriter, Maps, Step};
 pub use enter::MOST_KEPT;
 use program::{c_string, own_text, program};
@@ -163,9 +167,15 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "an id map needs a new user namespace",
         ),
         (
-            (spec.seccomp != Seccomp::Off || spec.syscalls.is_some())
+            (spec.seccomp != Seccomp::Off
+                || spec.syscalls.is_some()
+                || !spec.filters.is_empty())
                 && !spec.no_new_privs,
             "a system-call filter needs no_new_privs",
+        ),
+        (
+            spec.landlock.is_some() && !spec.no_new_privs,
+            "Landlock needs no_new_privs",
         ),
         (
             spec.syscalls.as_ref().is_some_and(notifies),
@@ -174,6 +184,28 @@ fn check(spec: &Spec) -> Result<(), Error> {
         (
             spec.leave_caller && spec.terminal != Terminal::Inherit,
             "a terminal of its own leaves the caller's already",
+        ),
+        (
+            spec.new_session && spec.terminal != Terminal::Inherit,
+            "a terminal of its own has a session of its own already",
+        ),
+        (
+            spec.tell_cwd && spec.cwd.is_none(),
+            "no working directory is given that could be told",
+        ),
+        (
+            spec.await_maps.is_some() && spec.id_map != IdMapping::Unmapped,
+            "id maps are written either here or by somebody else",
+        ),
+        (
+            !(spec.has_init()
+                || spec.init_keeps.is_empty() && spec.lock_files.is_empty()),
+            "what the init holds needs an init",
+        ),
+        (
+            spec.init_keeps.len() > MOST_KEPT_BY_INIT
+                || spec.lock_files.len() > MOST_LOCKS,
+            "an init holds at most 32 descriptors and 16 locks",
         ),
         (
             spec.keep_fds.iter().any(|fd| *fd <= 2),
@@ -238,6 +270,9 @@ impl Planner<'_> {
 
     fn begin_child(&mut self, maps: Option<&Maps>, setup: Option<&User>) {
         self.die_with_parent();
+        if let Some(open) = &self.spec.await_maps {
+            self.push(Step::AwaitMaps(open.clone()));
+        }
         let Some(maps) = maps else { return };
         let Some(user) = setup.cloned() else { return };
         match (maps.writer, &maps.lines) {
@@ -266,6 +301,9 @@ impl Planner<'_> {
     fn plain_namespaces(&mut self) -> Result<(), Error> {
         if self.spec.leave_caller {
             self.push(Step::LeaveCaller);
+        }
+        if self.spec.new_session {
+            self.push(Step::NewSession);
         }
         if let Some(name) = &self.spec.hostname {
             self.push(Step::Hostname(hostname(name)?));
@@ -296,7 +334,17 @@ impl Planner<'_> {
             .as_ref()
             .filter(|path| !(at_top && path.as_os_str() == "/"))
         {
-            self.push(Step::WorkDir(c_string(path.as_os_str())?));
+            let paths = [path].into_iter().chain(&spec.cwd_else);
+            let paths = paths.map(|path| c_string(path.as_os_str()));
+            self.push(Step::WorkDir(paths.collect::<Result<_, _>>()?));
+        }
+        for path in &spec.lock_files {
+            self.push(Step::LockFile(c_string(path.as_os_str())?));
+        }
+        if let Some(namespace) = &spec.last_user_namespace {
+            self.push(Step::EnterUserNamespace(namespace.clone()));
+            // To enter one clears the parent-death signal, as a change of ids does.
+            self.die_with_parent();
         }
         Ok(())
     }
@@ -336,13 +384,17 @@ impl Planner<'_> {
         if spec.no_new_privs {
             self.push(Step::NoNewPrivs);
         }
+        self.landlock()?;
         if spec.seccomp == Seccomp::Sandbox {
             let allowed = spec.capabilities.unwrap_or(CapabilitySet::ALL);
             self.push(Step::LoadSeccomp(Filter::sandbox(allowed)));
         }
         if spec.has_init() {
             self.push(Step::HideInit);
-            self.push(Step::ForkInit);
+            let mut keep = spec.init_keeps.clone();
+            keep.sort_unstable();
+            keep.dedup();
+            self.push(Step::ForkInit { keep });
         }
         Ok(())
     }
@@ -400,6 +452,9 @@ impl Planner<'_> {
         self.push(Step::Descriptors {
             keep: spec.keep_fds.clone(),
         });
+        if let Some(open) = &spec.await_before_exec {
+            self.push(Step::AwaitExec(open.clone()));
+        }
         // After all else, so that the profile needs to allow none of it.
         if let Some(profile) = &spec.syscalls {
             let filter = profile.compile();
@@ -407,6 +462,12 @@ impl Planner<'_> {
                 Error::spec(format!("compile the system-call profile: {error}"))
             })?;
             self.push(Step::LoadProfile(filter));
+        }
+        for RawFilter(bytes) in &spec.filters {
+            let filter = Filter::from_bytes(bytes).map_err(|error| {
+                Error::spec(format!("take the system-call filter: {error}"))
+            })?;
+            self.push(Step::LoadFilter(filter));
         }
         self.push(Step::Exec(program(spec)?));
         Ok(())

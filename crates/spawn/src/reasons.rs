@@ -11,6 +11,7 @@ use warren_sys::Errno;
 
 use crate::Plan;
 use crate::report::Detail;
+use crate::spec::Tree;
 use crate::step::{MapWriter, Source, Step};
 
 /// The hints for a failed step.
@@ -69,13 +70,16 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         (Step::LimitUserNamespaces, _) => {
             vec!["/proc/sys cannot be written here, as in a container of another tool".to_owned()]
         }
+        (Step::RestrictSelf, Errno::TOOBIG) => {
+            vec!["16 sets of Landlock's rules lie on this process already".to_owned()]
+        }
         (Step::LoadSeccomp(_) | Step::LoadProfile(_), Errno::INVAL) => {
             vec!["the kernel has no seccomp filters (CONFIG_SECCOMP_FILTER)".to_owned()]
         }
         (Step::OpenNamespace { .. } | Step::JoinNamespace { .. }, errno) => {
             cannot_join(step, errno, plan)
         }
-        (Step::ForkInit, Errno::NOMEM) if joins(plan, Kind::Pid) => dead_pid_namespace(),
+        (Step::ForkInit { .. }, Errno::NOMEM) if joins(plan, Kind::Pid) => dead_pid_namespace(),
         (Step::ProcOfJoined { .. }, Errno::NOMEM) => dead_pid_namespace(),
         (Step::ProcOfJoined { .. }, Errno::PERM) => proc_covered(WITHOUT_PROC),
         (Step::ChangeRootTo(_) | Step::ChangeRoot(_), Errno::PERM) => vec![
@@ -125,7 +129,7 @@ fn missing_call(step: &Step) -> String {
         Step::PrivateMounts | Step::ShiftIds { .. } | Step::SealRoot => {
             ("mount_setattr", "5.12")
         }
-        Step::RootEmpty
+        Step::RootEmpty { .. }
         | Step::Tmpfs { .. }
         | Step::Proc { .. }
         | Step::DevFolder { .. } => ("fsopen and move_mount", "5.2"),
@@ -140,6 +144,7 @@ fn missing_call(step: &Step) -> String {
         Step::Graft { .. } => ("move_mount", "5.2"),
         Step::ProcMasks { .. } => ("mount_setattr", "5.12"),
         Step::Mask { .. } | Step::EnterRoot => ("move_mount", "5.2"),
+        Step::Ruleset(_) | Step::RestrictSelf => ("landlock_create_ruleset", "5.13"),
         Step::LoadSeccomp(_) | Step::LoadProfile(_) => ("seccomp", "3.17"),
         _ => {
             return "this kernel, or a filter on this process, lacks a system call"
@@ -501,7 +506,7 @@ fn not_executed(
     let in_empty_root = plan
         .steps()
         .iter()
-        .any(|step| matches!(step, Step::RootEmpty));
+        .any(|step| matches!(step, Step::RootEmpty { .. }));
     let entered = joins(plan, Kind::Mnt)
         || plan
             .steps()
@@ -522,6 +527,7 @@ fn not_executed(
 fn is_whole_host(source: &Source) -> bool {
     match source {
         Source::Path(path) | Source::Kept(_, path) => path.as_bytes() == b"/",
-        Source::Tree(_, path) => path.as_os_str() == "/",
+        Source::Tree(_, tree) => *tree == Tree::from("/"),
+        Source::Open(_) => false,
     }
 }

@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use warren_confine::landlock::Landlock;
 use warren_confine::seccomp::Profile;
 use warren_confine::{CapabilitySet, Rlimit};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
@@ -49,8 +50,17 @@ pub struct Spec {
     pub loopback: bool,
     /// Forbids user namespaces below a new one (`user.max_user_namespaces` = 0).
     pub no_nested_user_namespaces: bool,
+    /// Mounts exactly where a target says: one whose last component is a symlink is
+    /// refused (`ELOOP`), where else the symlink is followed inside the root.
+    pub exact_targets: bool,
+    /// A user namespace that is entered when the root is set up, which may own none of it.
+    pub last_user_namespace: Option<Open>,
     /// The working directory, inside the root; inherited if `None`.
     pub cwd: Option<PathBuf>,
+    /// What is tried in turn where `cwd` cannot be entered.
+    pub cwd_else: Vec<PathBuf>,
+    /// Sets the variable `PWD` to the one of `cwd` and `cwd_else` that was entered.
+    pub tell_cwd: bool,
     /// An open folder as the working directory. One that lies outside of the root is
     /// refused, since `..` would lead on from there.
     pub cwd_open: Option<Open>,
@@ -68,11 +78,15 @@ pub struct Spec {
     pub capabilities: Option<CapabilitySet>,
     /// Whether execve(2) can never give more privilege: `PR_SET_NO_NEW_PRIVS`.
     pub no_new_privs: bool,
+    /// A second wall behind the mounts, made of the same rules; none if `None`.
+    pub landlock: Option<Landlock>,
     /// The system calls that are refused.
     pub seccomp: Seccomp,
     /// A profile of the program's own, loaded last: a call passes only if both let it.
     /// It must allow execve(2), which starts the program.
     pub syscalls: Option<Profile>,
+    /// Programs of classic BPF, loaded after all of Warren's own and in this order.
+    pub filters: Vec<RawFilter>,
     /// Resource limits to set.
     pub rlimits: Vec<Rlimit>,
     /// Sent to the child when the *thread* that launched it ends:
@@ -83,8 +97,19 @@ pub struct Spec {
     /// A process group of the process's own, and no controlling terminal. Else it is in
     /// the caller's group, which it can signal, and can open the caller's terminal.
     pub leave_caller: bool,
+    /// A session of the process's own: setsid(2).
+    pub new_session: bool,
     /// A terminal of the process's own.
     pub terminal: Terminal,
+    /// Id maps that somebody else writes: the process goes on when a byte, or the end, of
+    /// this can be read. With [`IdMapping::Unmapped`].
+    pub await_maps: Option<Open>,
+    /// The program is executed when a byte, or the end, of this can be read.
+    pub await_before_exec: Option<Open>,
+    /// Descriptors that the init keeps open as long as it lives.
+    pub init_keeps: Vec<RawFd>,
+    /// Files inside the root on which the init holds a lock for reading: fcntl(2).
+    pub lock_files: Vec<PathBuf>,
     /// Runs the program as pid 1 itself, without the reaping init.
     pub no_init: bool,
     /// Whether there is a program at all.
@@ -280,6 +305,9 @@ pub enum Root {
     /// end it cannot be written itself, but for the folders that [`Mount::Folder`] makes
     /// directly in it.
     Empty,
+    /// The same, but it can be written, and [`Mount::Bind`], [`Mount::Tmpfs`] and
+    /// [`Mount::Overlay`] at `/` replace it.
+    Scratch,
     /// The tree at this path, and all that is mounted in it.
     Tree {
         /// Where it is; `/` for the host's whole tree.
@@ -316,12 +344,14 @@ pub enum Access {
 pub enum Mount {
     /// A file or folder of the host, with all that is mounted in it.
     Bind {
-        /// The path on the host.
-        source: PathBuf,
+        /// What it is on the host.
+        source: Tree,
         /// Where it appears.
         target: PathBuf,
         /// Whether it can be written.
         access: Access,
+        /// Whether device files in it can be opened.
+        devices: bool,
     },
     /// An empty filesystem in memory.
     Tmpfs {
@@ -332,13 +362,45 @@ pub enum Mount {
         /// Bytes that it may hold; the kernel's default, half the memory, if `None`.
         size: Option<u64>,
     },
-    /// A folder of the host under an overlay in memory that takes all changes and
-    /// vanishes with the process. What is mounted in it is not seen.
+    /// Folders of the host, laid one over the other. What is mounted in them is not seen.
     Overlay {
-        /// The path of the folder on the host.
-        source: PathBuf,
+        /// Their paths on the host, the lowest first.
+        lower: Vec<PathBuf>,
+        /// Where changes go.
+        upper: Upper,
         /// Where it appears.
         target: PathBuf,
+    },
+    /// A message-queue filesystem: mq_overview(7).
+    Mqueue {
+        /// Where it appears.
+        target: PathBuf,
+    },
+    /// A file with some content.
+    File {
+        /// What is in it.
+        content: Content,
+        /// Where it appears.
+        target: PathBuf,
+        /// Its mode.
+        mode: u32,
+        /// Made in what is there, if `None`; else kept in memory, and mounted over what is
+        /// there.
+        mounted: Option<Access>,
+    },
+    /// Other permissions for what is there.
+    Mode {
+        /// What gets them.
+        target: PathBuf,
+        /// The permissions.
+        mode: u32,
+    },
+    /// More that the mount exactly there forbids.
+    Forbid {
+        /// Where it is mounted; `/` for the root itself.
+        target: PathBuf,
+        /// What it forbids from now on.
+        what: Forbidden,
     },
     /// A folder; directly in an empty root, it stays writable.
     Folder {
@@ -347,7 +409,7 @@ pub enum Mount {
         /// Its mode.
         mode: u32,
     },
-    /// A symlink.
+    /// A symlink; one that says the same may be there already.
     Symlink {
         /// What it says.
         content: PathBuf,
@@ -359,8 +421,8 @@ pub enum Mount {
     Proc {
         /// Where it appears.
         target: PathBuf,
-        /// Whether those files are masked.
-        masked: bool,
+        /// What of those files is masked.
+        masks: ProcMasks,
     },
     /// null, zero, full, random, urandom, tty, pts, shm and the usual links.
     Dev {
@@ -385,11 +447,30 @@ pub enum Mount {
 }
 
 impl Mount {
+    /// A file or folder of the host whose device files cannot be opened.
+    #[must_use]
+    pub fn bind(
+        source: impl Into<Tree>,
+        target: impl Into<PathBuf>,
+        access: Access,
+    ) -> Self {
+        Self::Bind {
+            source: source.into(),
+            target: target.into(),
+            access,
+            devices: false,
+        }
+    }
+
     /// Where it appears.
     #[must_use]
     pub fn target(&self) -> &PathBuf {
         match self {
             Self::Bind { target, .. }
+            | Self::Mqueue { target }
+            | Self::File { target, .. }
+            | Self::Mode { target, .. }
+            | Self::Forbid { target, .. }
             | Self::Tmpfs { target, .. }
             | Self::Folder { target, .. }
             | Self::Overlay { target, .. }
@@ -401,6 +482,82 @@ impl Mount {
         }
     }
 }
+
+/// A file or folder of the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tree {
+    /// The one at this path, when the process is launched.
+    Path(PathBuf),
+    /// One that is open, be it with `O_PATH` only: whatever has its path by then.
+    Open(Open),
+}
+
+impl<P: Into<PathBuf>> From<P> for Tree {
+    fn from(path: P) -> Self {
+        Self::Path(path.into())
+    }
+}
+
+/// Where an overlay puts changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Upper {
+    /// In memory; they vanish with the process.
+    #[default]
+    Memory,
+    /// Nowhere: it cannot be written.
+    None,
+    /// In a folder of the host.
+    Folder {
+        /// The folder.
+        upper: PathBuf,
+        /// An empty one on the same filesystem, for the overlay's own use.
+        work: PathBuf,
+    },
+}
+
+/// What is in a file that is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Content {
+    /// What can be read from a descriptor, up to its end.
+    Open(Open),
+    /// This.
+    Bytes(Vec<u8>),
+}
+
+/// What a mount can forbid: mount_setattr(2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Forbidden {
+    /// To write.
+    pub write: bool,
+    /// To open device files.
+    pub devices: bool,
+    /// To gain privilege by set-user-id bits and file capabilities.
+    pub set_id: bool,
+    /// To execute files.
+    pub execute: bool,
+}
+
+/// What of a procfs is masked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProcMasks {
+    /// Nothing.
+    None,
+    /// What changes the host is read-only.
+    Settings,
+    /// That, and what tells of the host is covered.
+    #[default]
+    All,
+}
+
+/// A program of classic BPF, as seccomp(2) takes it: eight bytes an instruction, in the
+/// machine's byte order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RawFilter(pub Vec<u8>);
 
 /// Who the process is, in the ids of its user namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

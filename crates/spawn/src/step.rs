@@ -1,18 +1,20 @@
 //! The steps of a plan: what each does, on which side, in words.
 
-use std::borrow::Cow;
-use std::ffi::{CStr, CString, OsString};
+mod words;
+
+use std::ffi::{CString, OsString};
 use std::fmt;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use rustix::thread::Gid;
+use warren_confine::landlock::{Files, Handled, Tcp};
 use warren_confine::{CapabilitySet, Filter, Rlimit};
-use warren_mounts::{Node, Target};
+use warren_mounts::{Attributes, Node, Target};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
 use warren_sys::CStringArray;
 
-use crate::spec::{Access, Join, Open, User};
+use crate::spec::{Access, Content, Join, Open, Tree, User};
 
 /// Who does a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,10 +56,12 @@ pub enum Step {
     },
     /// Clones a tree of the host, since the child will lack the right to.
     CloneTree {
-        /// Where it is on the host.
-        path: PathBuf,
+        /// What it is on the host.
+        tree: Tree,
         /// Whether it can be written.
         access: Access,
+        /// Whether device files in it can be opened.
+        devices: bool,
         /// Whether with all that is mounted in it.
         recursive: bool,
     },
@@ -75,8 +79,8 @@ pub enum Step {
     ShiftIds {
         /// Its number among the cloned trees.
         tree: usize,
-        /// Where it is on the host.
-        path: PathBuf,
+        /// What it is on the host.
+        name: Tree,
     },
     /// Lets the child go on.
     Release,
@@ -179,19 +183,23 @@ pub enum Step {
     /// Makes a tmpfs for the layers of overlays, which the root will cover.
     Layers,
     /// Makes an empty tmpfs the root to be.
-    RootEmpty,
+    RootEmpty {
+        /// Mode of its root folder, in octal.
+        mode: CString,
+        /// Bytes that it may hold.
+        size: Option<CString>,
+    },
     /// Makes a tree the root to be.
     RootTree {
         /// The tree.
         source: Source,
         /// Whether it can be written.
         access: Access,
+        /// Whether device files in it can be opened.
+        devices: bool,
     },
-    /// Makes an overlay over a tree the root to be.
-    RootOverlay {
-        /// The tree below.
-        source: Source,
-    },
+    /// Makes an overlay the root to be.
+    RootOverlay(Layering),
     /// Mounts a file or folder of the host.
     Bind {
         /// What.
@@ -202,6 +210,8 @@ pub enum Step {
         node: Node,
         /// Whether it can be written.
         access: Access,
+        /// Whether device files in it can be opened.
+        devices: bool,
     },
     /// Mounts an empty filesystem in memory.
     Tmpfs {
@@ -212,13 +222,51 @@ pub enum Step {
         /// Bytes that it may hold.
         size: Option<CString>,
     },
-    /// Mounts an overlay over a folder of the host.
+    /// Mounts an overlay.
     Overlay {
         /// What.
-        source: Source,
+        layering: Layering,
         /// Where.
         target: Target,
     },
+    /// Mounts a message-queue filesystem.
+    Mqueue {
+        /// Where.
+        target: Target,
+    },
+    /// Makes a file.
+    File {
+        /// What is in it.
+        content: Content,
+        /// Where.
+        target: Target,
+        /// Its mode.
+        mode: u32,
+        /// Whether it is kept in memory and mounted there, and can then be written.
+        mounted: Option<Access>,
+    },
+    /// Changes permissions.
+    Mode {
+        /// Of what.
+        target: Target,
+        /// To which.
+        mode: u32,
+    },
+    /// Lets a mount forbid more.
+    Forbid {
+        /// Where it is mounted; the root itself if `None`.
+        target: Option<Target>,
+        /// What it forbids.
+        attributes: Attributes,
+    },
+    /// Enters a user namespace that may own nothing of what was set up.
+    EnterUserNamespace(Open),
+    /// Leads a session of its own.
+    NewSession,
+    /// Waits for somebody else to write the id maps.
+    AwaitMaps(Open),
+    /// Locks a file for reading.
+    LockFile(CString),
     /// Makes a folder.
     Folder {
         /// Where.
@@ -242,6 +290,8 @@ pub enum Step {
     },
     /// Masks what a procfs tells of the host, and keeps its settings from change.
     ProcMasks {
+        /// Whether files that tell of the host are covered.
+        cover: bool,
         /// Whether also what a user namespace of the container's own keeps from it.
         all: bool,
     },
@@ -278,8 +328,8 @@ pub enum Step {
     },
     /// Makes the root to be the root, and lets the old one go.
     EnterRoot,
-    /// Goes to the working directory.
-    WorkDir(CString),
+    /// Goes to the working directory: the first of these that it can enter.
+    WorkDir(Vec<CString>),
     /// Goes to an open folder inside of the root.
     WorkDirTo(Open),
     /// Sets a resource limit.
@@ -302,14 +352,41 @@ pub enum Step {
     SetCapabilities(CapabilitySet),
     /// Gives up gaining privilege by execve(2).
     NoNewPrivs,
+    /// Makes an empty set of rules for Landlock.
+    Ruleset(Handled),
+    /// Allows a place of the root and all below it.
+    Allow {
+        /// Where.
+        place: Place,
+        /// What may be done there.
+        rights: Files,
+    },
+    /// Allows to open once more what the standard streams are, as far as these rights.
+    AllowStreams(Files),
+    /// Allows a TCP port.
+    AllowPort {
+        /// Its number.
+        port: u16,
+        /// What may be done with it.
+        rights: Tcp,
+    },
+    /// Comes under the rules for good.
+    RestrictSelf,
     /// Loads the system-call filter.
     LoadSeccomp(Filter),
     /// Loads the filter of a profile of the program's own.
     LoadProfile(Filter),
+    /// Loads a filter that was given as a program.
+    LoadFilter(Filter),
+    /// Waits before the program is executed.
+    AwaitExec(Open),
     /// Hides the memory and descriptors of the init from the program.
     HideInit,
     /// Forks the program off and becomes the init.
-    ForkInit,
+    ForkInit {
+        /// The descriptors that the init keeps.
+        keep: Vec<RawFd>,
+    },
     /// Mounts the first cloned tree exactly there.
     Graft {
         /// Where it is on the host.
@@ -388,15 +465,53 @@ pub enum MapWriter {
     Helpers,
 }
 
+/// The layers of an overlay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layering {
+    /// The lower ones, the lowest first, each with the name that it gets.
+    pub lowers: Vec<(Source, CString)>,
+    /// Those names as overlayfs takes them, the lowest last.
+    pub lowerdir: CString,
+    /// Where changes go.
+    pub upper: LayeringUpper,
+}
+
+/// Where an overlay puts changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LayeringUpper {
+    /// In memory.
+    Memory,
+    /// Nowhere.
+    None,
+    /// In a folder of the host.
+    Folder {
+        /// Its path.
+        upper: CString,
+        /// That of a folder for overlayfs' own use.
+        work: CString,
+    },
+}
+
 /// Where the child finds a tree of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// At a path, which it clones itself.
     Path(CString),
+    /// Open, which it clones itself.
+    Open(Open),
     /// Taken along: its number, and its path for the reader.
     Kept(usize, CString),
-    /// Cloned by the parent: its number, and its path for the reader.
-    Tree(usize, PathBuf),
+    /// Cloned by the parent: its number, and what it is, for the reader.
+    Tree(usize, Tree),
+}
+
+/// What a rule of Landlock is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A path of the new root.
+    Path(CString),
+    /// A file of the caller's that is open.
+    Open(Open),
 }
 
 /// What is executed.
@@ -410,8 +525,8 @@ pub struct Program {
     pub candidates: Vec<CString>,
     /// Its arguments, the first being its name.
     pub arguments: CStringArray,
-    /// Its environment.
-    pub environment: CStringArray,
+    /// Its environment: one, or one for each working directory that there may be.
+    pub environments: Vec<CStringArray>,
 }
 
 impl Step {
@@ -430,266 +545,11 @@ impl Step {
             Self::DieWithInit
             | Self::ControlTerminal { .. }
             | Self::Descriptors { .. }
+            | Self::LoadProfile(_)
+            | Self::LoadFilter(_)
+            | Self::AwaitExec(_)
             | Self::Exec(_) => Side::Payload,
             _ => Side::Child,
-        }
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ReserveIds => {
-                write!(f, "reserve {} unused host ids", crate::ids::BLOCK)
-            }
-            Self::OpenNamespace { kind, from } => {
-                write!(f, "open the {kind} namespace {from}")
-            }
-            Self::CloneTree {
-                path,
-                access,
-                recursive,
-            } => {
-                let alone = if *recursive {
-                    ""
-                } else {
-                    ", without the mounts in it"
-                };
-                write!(
-                    f,
-                    "clone the tree {}{}{alone}",
-                    path.display(),
-                    words(*access)
-                )
-            }
-            Self::Clone { namespaces } if namespaces.is_empty() => {
-                f.write_str("clone a process")
-            }
-            Self::Clone { namespaces } => {
-                write!(f, "clone a process into new namespaces {namespaces}")
-            }
-            Self::WriteMaps { maps } => write!(f, "write the id maps: {maps}"),
-            Self::ShiftIds { path, .. } => {
-                write!(f, "show {} under the container's ids", path.display())
-            }
-            Self::Release => f.write_str("let the child go on"),
-            Self::ShiftIdsTo { path, name, .. } => {
-                write!(f, "show {} under the ids of {name}", path.display())
-            }
-            Self::Graft {
-                source,
-                target,
-                make,
-                ..
-            } => {
-                let made = if *make {
-                    ", which is made if it is missing"
-                } else {
-                    ""
-                };
-                write!(f, "mount {} at {target}{made}", source.display())
-            }
-            Self::Unmount { target } => write!(f, "unmount {target}"),
-            Self::Hide => f.write_str("hide the process from who lives there"),
-            Self::HideHolder { .. } => {
-                f.write_str("forget the caller's arguments and environment")
-            }
-            Self::Hold => f.write_str("close all descriptors and stay"),
-            Self::Finish => f.write_str("end"),
-            Self::DieWithParent { signal } => {
-                write!(f, "receive signal {signal} when the parent dies")
-            }
-            Self::AwaitParent => f.write_str("wait for the parent"),
-            Self::WriteOwnMaps { uid, gid, .. } => {
-                write!(f, "write the id maps: uids {uid}, gids {gid}")
-            }
-            Self::JoinCgroup(group) => write!(f, "join the control group {}", group.name),
-            Self::HoldTerminal => {
-                f.write_str("open a terminal, should the root to be entered have none")
-            }
-            Self::KeepTree { path, access, .. } => {
-                write!(f, "take {} along{}", text(path), words(*access))
-            }
-            Self::KeepDevices => f.write_str("take the device files along"),
-            Self::CopyMounts { private: true } => {
-                f.write_str("copy the mount namespace, to mount unseen by others")
-            }
-            Self::CopyMounts { private: false } => {
-                f.write_str("copy the mount namespace, to be allowed to clone trees")
-            }
-            Self::JoinNamespace {
-                kind,
-                through: false,
-                ..
-            } => write!(f, "enter the {kind} namespace"),
-            Self::JoinNamespace { kind, .. } => {
-                write!(f, "pass through the {kind} namespace that owns the next")
-            }
-            Self::ChangeRootTo(folder) => write!(f, "make {} the root", folder.name),
-            Self::ChangeRoot(path) => write!(f, "make {} the root", text(path)),
-            Self::RootVisit => f.write_str(
-                "make a root of one's own with all that is in the entered one",
-            ),
-            Self::ProcOfJoined { target } => {
-                write!(f, "mount a procfs of the pid namespace at {target}")
-            }
-            Self::Programs {
-                target, content, ..
-            } => write!(f, "make links to {} in {target}", text(content)),
-            Self::TakeIds { user, .. } => write!(f, "become {user}"),
-            Self::LeaveCaller => {
-                f.write_str("leave the caller's process group and terminal")
-            }
-            Self::Hostname(name) => write!(f, "set the host name {}", text(name)),
-            Self::Loopback => f.write_str("bring the interface lo up"),
-            Self::LimitUserNamespaces => {
-                f.write_str("forbid further user namespaces (user.max_user_namespaces)")
-            }
-            Self::PrivateMounts => f.write_str("make all mounts private"),
-            Self::RootHere => f.write_str("open the root"),
-            Self::Layers => f.write_str("make a tmpfs for the layers of overlays"),
-            Self::RootEmpty => f.write_str("make an empty root"),
-            Self::RootTree { source, access } => {
-                write!(f, "make {source} the root{}", words(*access))
-            }
-            Self::RootOverlay { source } => {
-                write!(f, "make {source} the root, with all changes in memory")
-            }
-            Self::Bind {
-                source,
-                target,
-                access,
-                ..
-            } => {
-                write!(f, "bind {source} at {target}{}", words(*access))
-            }
-            Self::Tmpfs { target, mode, size } => {
-                write!(f, "mount a tmpfs at {target}, mode {}", text(mode))?;
-                match size {
-                    Some(size) => write!(f, ", at most {} bytes", text(size)),
-                    None => Ok(()),
-                }
-            }
-            Self::Overlay { source, target } => {
-                write!(f, "mount {source} at {target}, with all changes in memory")
-            }
-            Self::Folder { target, mode, own } => {
-                let kind = if *own { "writable folder" } else { "folder" };
-                write!(f, "make the {kind} {target}, mode {mode:o}")
-            }
-            Self::Symlink { content, target } => {
-                write!(f, "make the symlink {target} to {}", text(content))
-            }
-            Self::Proc { target } => write!(f, "mount a procfs at {target}"),
-            Self::ProcMasks { .. } => {
-                f.write_str("mask what the procfs tells of the host")
-            }
-            Self::DevFolder { target } => {
-                write!(f, "mount a tmpfs at {target} for devices")
-            }
-            Self::Devices => {
-                write!(f, "bind the devices {} at /dev", crate::child::DEVICE_NAMES)
-            }
-            Self::DevLinks => f.write_str("make the usual links in /dev"),
-            Self::DevPts => f.write_str("mount a devpts at /dev/pts"),
-            Self::Mask { target } => write!(f, "mask {target}"),
-            Self::SealRoot => f.write_str("make the root itself read-only"),
-            Self::OpenTerminal { multiplexer, .. } => {
-                write!(f, "open a terminal at {}", text(multiplexer))
-            }
-            Self::EnterRoot => f.write_str("enter the new root and let the old one go"),
-            Self::WorkDir(path) => {
-                write!(f, "change to the directory {}", text(path))
-            }
-            Self::WorkDirTo(folder) => write!(f, "change to {}", folder.name),
-            Self::SetRlimit(limit) => write!(f, "set the resource limit {limit}"),
-            Self::DropBounding { keep } => {
-                write!(f, "limit the bounding set to the capabilities {keep}")
-            }
-            Self::SetUser { user, .. } => write!(f, "become {user}"),
-            Self::SetCapabilities(set) => write!(f, "set the capabilities {set}"),
-            Self::NoNewPrivs => f.write_str("give up new privileges (no_new_privs)"),
-            Self::LoadSeccomp(_) => f.write_str("load the system-call filter"),
-            Self::LoadProfile(filter) => {
-                let length = filter.instructions().len();
-                write!(f, "load the system-call profile, {length} instructions")
-            }
-            Self::HideInit => f.write_str("hide the init from the program"),
-            Self::ForkInit => f.write_str("fork the program and stay as its init"),
-            Self::DieWithInit => f.write_str("receive signal 9 when the init dies"),
-            Self::ControlTerminal { .. } => f.write_str("make the terminal its own"),
-            Self::Descriptors { keep } if keep.is_empty() => {
-                f.write_str("close all descriptors above 2")
-            }
-            Self::Descriptors { keep } => {
-                write!(f, "close all descriptors above 2 but {keep:?}")
-            }
-            Self::Exec(program) => match &program.file {
-                Some(file) => write!(f, "execute {}", file.name),
-                None => write!(f, "execute {}", program.name.display()),
-            },
-        }
-    }
-}
-
-fn text(string: &CStr) -> Cow<'_, str> {
-    string.to_string_lossy()
-}
-
-fn words(access: Access) -> &'static str {
-    match access {
-        Access::ReadOnly => ", read-only",
-        Access::ReadWrite => ", writable",
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path(path) | Self::Kept(_, path) => text(path).fmt(f),
-            Self::Tree(_, path) => path.display().fmt(f),
-        }
-    }
-}
-
-impl fmt::Display for Join {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path(path) => path.display().fmt(f),
-            Self::Fd(fd) => write!(f, "of descriptor {fd}"),
-            Self::Open(open) => f.write_str(&open.name),
-            Self::Process(pid) => write!(f, "of process {pid}"),
-        }
-    }
-}
-
-impl fmt::Display for User {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "uid {} gid {}", self.uid, self.gid)?;
-        match self.groups.as_deref() {
-            None | Some([]) => Ok(()),
-            Some(groups) => write!(f, " groups {groups:?}"),
-        }
-    }
-}
-
-impl fmt::Display for Maps {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.lines {
-            MapLines::FreeBlock => {
-                let last = crate::ids::BLOCK - 1;
-                write!(f, "0 to {last} are the reserved host ids")?;
-            }
-            MapLines::Known { uids, gids } => {
-                f.write_str("uids")?;
-                uids.iter().try_for_each(|line| write!(f, " {line}"))?;
-                f.write_str(", gids")?;
-                gids.iter().try_for_each(|line| write!(f, " {line}"))?;
-            }
-        }
-        match self.writer {
-            MapWriter::Helpers => f.write_str(" (by newuidmap and newgidmap)"),
-            MapWriter::Child | MapWriter::Parent => Ok(()),
         }
     }
 }

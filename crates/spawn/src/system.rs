@@ -11,7 +11,7 @@ use warren_namespaces::mountinfo::{self, MountInfo};
 use warren_sys::Errno;
 
 use crate::error::Error;
-use crate::spec::{Access, Mount};
+use crate::spec::{Access, Mount, ProcMasks, Upper};
 
 /// Folders that hold the system: programs, libraries, settings.
 const SYSTEM: [&str; 9] = [
@@ -66,7 +66,7 @@ pub fn kernel() -> [Mount; 2] {
     [
         Mount::Proc {
             target: "/proc".into(),
-            masked: true,
+            masks: ProcMasks::All,
         },
         Mount::Dev {
             target: "/dev".into(),
@@ -241,7 +241,8 @@ fn overlay_folder(
         around.is_some_and(|mount| LAYERS.contains(&mount.filesystem.as_str()));
     match (can_be_layer, has_mounts) {
         (true, false) => mounts.push(Mount::Overlay {
-            source: path.clone(),
+            lower: vec![path.clone()],
+            upper: Upper::Memory,
             target: path,
         }),
         (true, true) if on_top.is_none() => {
@@ -257,11 +258,7 @@ fn overlay_folder(
 }
 
 fn read_only(path: PathBuf) -> Mount {
-    Mount::Bind {
-        source: path.clone(),
-        target: path,
-        access: Access::ReadOnly,
-    }
+    Mount::bind(path.clone(), path, Access::ReadOnly)
 }
 
 #[cfg(test)]

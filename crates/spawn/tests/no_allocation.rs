@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::{Kind, NsFd};
 use warren_spawn::{
-    Access, Change, Command, Folder, Graft, Host, IdMapping, Join, Mount, Namespace,
-    Namespaces, Open, Plan, Role, Root, Spec, Terminal, User,
+    Access, Change, Command, Content, Folder, Forbidden, Graft, Host, IdMapping, Join,
+    Mount, Namespace, Namespaces, Open, Plan, RawFilter, Role, Root, Spec, Terminal,
+    Upper, User,
 };
 
 struct ParentOnly;
@@ -64,10 +65,42 @@ fn a_sandbox_allocates_nothing() {
 #[test]
 fn every_kind_of_mount_allocates_nothing() {
     let mut command = Command::sandbox("true");
-    let overlay = Mount::Overlay {
-        source: "/etc".into(),
-        target: "/srv/etc".into(),
-    };
+    let mut scratch = std::env::temp_dir();
+    scratch.push(format!("warren-no-allocation-{}", std::process::id()));
+    let [upper, work] = ["upper", "work"].map(|name| scratch.join(name));
+    for folder in [&scratch, &upper, &work] {
+        std::fs::create_dir(folder).expect("a new folder");
+    }
+    let overlays = [Upper::Memory, Upper::None, Upper::Folder { upper, work }];
+    for (number, upper) in overlays.into_iter().enumerate() {
+        command.mount(Mount::Overlay {
+            lower: vec!["/etc/default".into(), "/etc/security".into()],
+            upper,
+            target: format!("/srv/etc{number}").into(),
+        });
+    }
+    for mounted in [None, Some(Access::ReadOnly)] {
+        command.mount(Mount::File {
+            content: Content::Bytes(b"text".into()),
+            target: "/srv/file".into(),
+            mode: 0o640,
+            mounted,
+        });
+    }
+    command.mount(Mount::Mode {
+        target: "/srv".into(),
+        mode: 0o750,
+    });
+    command.mount(Mount::Mqueue {
+        target: "/srv/mqueue".into(),
+    });
+    command.mount(Mount::Forbid {
+        target: "/srv/mqueue".into(),
+        what: Forbidden {
+            write: true,
+            ..Forbidden::default()
+        },
+    });
     let link = Mount::Symlink {
         content: "a".into(),
         target: "/srv/b/c".into(),
@@ -82,7 +115,7 @@ fn every_kind_of_mount_allocates_nothing() {
         mode: 0o700,
     };
     for mount in [
-        overlay,
+        link.clone(),
         link,
         tmpfs,
         folder,
@@ -95,6 +128,32 @@ fn every_kind_of_mount_allocates_nothing() {
     command.bind("/etc/passwd", "/srv/h/i", Access::ReadWrite);
     command.rlimit("nofile=64".parse().expect("a limit"));
     command.capabilities(CapabilitySet::EMPTY.with(Capability::CHOWN));
+    runs(&mut command);
+    std::fs::remove_dir_all(&scratch).expect("the folder");
+}
+
+#[test]
+fn what_the_process_is_given_allocates_nothing() {
+    let mut command = Command::sandbox("true");
+    let (word, sender) = std::io::pipe().expect("a pipe");
+    drop(sender);
+    let kept = std::fs::File::open("/dev/null").expect("the null device");
+    let spec = command.spec_mut();
+    spec.exact_targets = true;
+    spec.cwd = Some("/no/such".into());
+    spec.cwd_else = vec!["/usr".into()];
+    spec.tell_cwd = true;
+    spec.leave_caller = false;
+    spec.new_session = true;
+    spec.await_before_exec = Some(Open {
+        fd: word.as_raw_fd(),
+        name: "a pipe".to_owned(),
+    });
+    spec.init_keeps = vec![kept.as_raw_fd()];
+    spec.lock_files = vec!["/etc/passwd".into()];
+    // An instruction that allows everything.
+    let allow = [6, 0, 0, 0, 0, 0, 0xff, 0x7f];
+    spec.filters = vec![RawFilter(allow.into())];
     runs(&mut command);
 }
 
@@ -195,11 +254,7 @@ fn a_visit_allocates_nothing() {
     spec.program = None;
     spec.root = Root::Visit;
     spec.mounts = vec![
-        Mount::Bind {
-            source: "/usr".into(),
-            target: "/.tools/usr".into(),
-            access: Access::ReadOnly,
-        },
+        Mount::bind("/usr", "/.tools/usr", Access::ReadOnly),
         Mount::Programs {
             target: "/.tools/bin".into(),
             content: "/.tools/launcher".into(),

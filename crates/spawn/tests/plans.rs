@@ -4,11 +4,13 @@
 
 use std::path::Path;
 
+use warren_confine::landlock::{Abi, Landlock, Missing, Ports};
 use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
 use warren_spawn::{
-    Access, Change, Error, Folder, Graft, Hop, Host, IdMapping, Join, Mount, Namespace,
-    Namespaces, Open, Plan, Ranges, Role, Root, Seccomp, Spec, Terminal, User, system,
+    Access, Change, Content, Error, Folder, Forbidden, Graft, Hop, Host, IdMapping, Join,
+    Mount, Namespace, Namespaces, Open, Plan, ProcMasks, Ranges, RawFilter, Role, Root,
+    Seccomp, Spec, Terminal, Tree, Upper, User, system,
 };
 
 /// Somebody without privilege, and without id ranges.
@@ -19,6 +21,7 @@ fn ordinary() -> Host {
         capabilities: CapabilitySet::EMPTY,
         has_all_ids: false,
         ranges: Ranges::None,
+        landlock: Some(Ok(Abi::new(7))),
     }
 }
 
@@ -51,6 +54,7 @@ fn root() -> Host {
         capabilities: CapabilitySet::ALL,
         has_all_ids: true,
         ranges: Ranges::None,
+        landlock: Some(Ok(Abi::new(7))),
     }
 }
 
@@ -92,11 +96,7 @@ fn sandbox() -> Spec {
 }
 
 fn bind(source: &str, target: &str, access: Access) -> Mount {
-    Mount::Bind {
-        source: source.into(),
-        target: target.into(),
-        access,
-    }
+    Mount::bind(source, target, access)
 }
 
 /// Compares the plan with the file of that name, and with itself.
@@ -198,7 +198,8 @@ fn overlays() {
     is_as_kept("overlay_root", &spec, &root());
     spec.root = Root::Empty;
     let overlay = Mount::Overlay {
-        source: "/usr".into(),
+        lower: vec!["/usr".into()],
+        upper: Upper::Memory,
         target: "/usr".into(),
     };
     spec.mounts.insert(0, overlay);
@@ -252,7 +253,7 @@ fn a_procfs_on_the_inherited_root() {
     spec.namespaces = Namespaces::new_of([Kind::Mnt, Kind::Pid].into_iter().collect());
     spec.mounts = vec![Mount::Proc {
         target: "/proc".into(),
-        masked: false,
+        masks: ProcMasks::None,
     }];
     is_as_kept("procfs_here", &spec, &root());
 }
@@ -334,7 +335,7 @@ fn a_visit_with_trees_of_the_callers() {
         },
         Mount::Proc {
             target: "/proc".into(),
-            masked: false,
+            masks: ProcMasks::None,
         },
     ];
     is_as_kept("visit", &spec, &ordinary());
@@ -396,10 +397,100 @@ fn refused(change: impl FnOnce(&mut Spec)) -> Error {
     Plan::new(&spec, &ordinary()).expect_err("a Spec that cannot be")
 }
 
+/// Every step that only some front ends ask for.
+#[test]
+fn a_root_that_is_put_together() {
+    let mut spec = sandbox();
+    spec.root = Root::Scratch;
+    spec.exact_targets = true;
+    spec.leave_caller = false;
+    spec.new_session = true;
+    spec.cwd = Some("/no/such".into());
+    spec.cwd_else = vec!["/root".into(), "/".into()];
+    spec.tell_cwd = true;
+    spec.init_keeps = vec![9, 8];
+    spec.lock_files = vec!["/etc/lock".into()];
+    spec.await_before_exec = Some(open(7, "descriptor 7"));
+    spec.last_user_namespace = Some(open(6, "of descriptor 6"));
+    spec.filters = vec![RawFilter(vec![6, 0, 0, 0, 0, 0, 0xff, 0x7f])];
+    let path = |text: &str| text.into();
+    let forbid_writing = Forbidden {
+        write: true,
+        ..Forbidden::default()
+    };
+    spec.mounts = vec![
+        bind("/usr", "/", Access::ReadOnly),
+        Mount::Bind {
+            source: Tree::Path("/dev".into()),
+            target: path("/dev"),
+            access: Access::ReadWrite,
+            devices: true,
+        },
+        Mount::Overlay {
+            lower: vec![path("/etc"), path("/usr")],
+            upper: Upper::Folder {
+                upper: path("/usr"),
+                work: path("/etc"),
+            },
+            target: path("/a"),
+        },
+        Mount::Overlay {
+            lower: vec![path("/etc"), path("/usr")],
+            upper: Upper::None,
+            target: path("/b"),
+        },
+        Mount::File {
+            content: Content::Bytes(b"text".into()),
+            target: path("/tmp/file"),
+            mode: 0o600,
+            mounted: None,
+        },
+        Mount::File {
+            content: Content::Open(open(5, "descriptor 5")),
+            target: path("/tmp/data"),
+            mode: 0o600,
+            mounted: Some(Access::ReadOnly),
+        },
+        Mount::Mode {
+            target: path("/tmp/file"),
+            mode: 0o644,
+        },
+        Mount::Mqueue {
+            target: path("/dev/mqueue"),
+        },
+        Mount::Proc {
+            target: path("/proc"),
+            masks: ProcMasks::Settings,
+        },
+        Mount::Forbid {
+            target: path("/b"),
+            what: Forbidden {
+                execute: true,
+                ..forbid_writing
+            },
+        },
+        Mount::Forbid {
+            target: path("/"),
+            what: forbid_writing,
+        },
+    ];
+    is_as_kept("put_together", &spec, &ordinary());
+    is_as_kept("put_together_root", &spec, &root());
+}
+
+#[test]
+fn maps_that_somebody_else_writes_are_waited_for() {
+    let mut spec = sandbox();
+    spec.id_map = IdMapping::Unmapped;
+    spec.user = None;
+    spec.await_maps = Some(open(7, "descriptor 7"));
+    is_as_kept("maps_awaited", &spec, &ordinary());
+}
+
 #[test]
 fn contradictions_are_refused_before_anything_is_made() {
     type Change = fn(&mut Spec);
-    let cases: [(&str, Change); 9] = [
+    let cases: [(&str, Change); 13] = [
         ("no program is given", |spec| spec.argv.clear()),
         ("a root or a mount needs a new mnt namespace", |spec| {
             spec.namespaces.set(Kind::Mnt, Namespace::Inherit);
@@ -413,6 +504,28 @@ fn contradictions_are_refused_before_anything_is_made() {
         ("a system-call filter needs no_new_privs", |spec| {
             spec.no_new_privs = false
         }),
+        (
+            "a terminal of its own has a session of its own already",
+            |spec| {
+                spec.new_session = true;
+                spec.terminal = Terminal::New {
+                    rows: 24,
+                    columns: 80,
+                };
+            },
+        ),
+        (
+            "id maps are written either here or by somebody else",
+            |spec| spec.await_maps = Some(open(7, "descriptor 7")),
+        ),
+        ("what the init holds needs an init", |spec| {
+            spec.no_init = true;
+            spec.init_keeps = vec![9];
+        }),
+        (
+            "take the system-call filter: its length is not a multiple of eight bytes",
+            |spec| spec.filters = vec![RawFilter(vec![1, 2, 3])],
+        ),
         ("a descriptor to keep must be above 2", |spec| {
             spec.keep_fds = vec![2]
         }),
@@ -443,7 +556,7 @@ fn holder(kinds: NamespaceSet, examinable: bool) -> Spec {
         namespaces: Namespaces::new_of(kinds),
         mounts: vec![Mount::Proc {
             target: "/proc".into(),
-            masked: false,
+            masks: ProcMasks::None,
         }],
         loopback: true,
         capabilities: Some(CapabilitySet::EMPTY),
@@ -533,4 +646,99 @@ fn a_user_outside_of_the_map_is_refused() {
         });
     });
     assert_eq!(error.to_string(), "uid 7 is not in the id map");
+}
+
+/// The sandbox on an empty root, behind a second wall.
+fn walled(landlock: Landlock) -> Spec {
+    let mut mounts = vec![
+        bind("/usr", "/usr", Access::ReadOnly),
+        bind("/dev/null", "/srv/file", Access::ReadWrite),
+        bind("/var", "/home/kept", Access::ReadWrite),
+        Mount::Folder {
+            target: "/root".into(),
+            mode: 0o700,
+        },
+    ];
+    mounts.extend(system::kernel());
+    Spec {
+        root: Root::Empty,
+        mounts,
+        landlock: Some(landlock),
+        ..sandbox()
+    }
+}
+
+fn with_landlock(landlock: Result<Abi, Missing>) -> Host {
+    Host {
+        landlock: Some(landlock),
+        ..ordinary()
+    }
+}
+
+#[test]
+fn a_second_wall_has_the_rules_of_the_mounts() {
+    let ports = Ports {
+        connect: vec![443],
+        bind: vec![8000, 0],
+    };
+    let spec = walled(Landlock {
+        required: true,
+        ports: Some(ports),
+    });
+    is_as_kept("landlock", &spec, &with_landlock(Ok(Abi::new(7))));
+}
+
+#[test]
+fn a_second_wall_of_an_older_kernel_has_less() {
+    let spec = walled(Landlock::default());
+    is_as_kept("landlock_abi_3", &spec, &with_landlock(Ok(Abi::new(3))));
+}
+
+#[test]
+fn without_landlock_best_effort_is_the_same_plan() {
+    let plain = Spec {
+        landlock: None,
+        ..walled(Landlock::default())
+    };
+    let plan =
+        |spec: &Spec, host: &Host| Plan::new(spec, host).expect("a plan").to_string();
+    let without = plan(&plain, &ordinary());
+    for has in [
+        Err(Missing::NotBuilt),
+        Err(Missing::NotStarted),
+        Ok(Abi::new(1)),
+    ] {
+        let spec = walled(Landlock::default());
+        assert_eq!(plan(&spec, &with_landlock(has)), without, "{has:?}");
+    }
+}
+
+#[test]
+fn what_must_hold_and_cannot_is_refused_before_anything_is_made() {
+    let required = walled(Landlock {
+        required: true,
+        ports: None,
+    });
+    let error = Plan::new(&required, &with_landlock(Err(Missing::NotStarted)));
+    let error = error.expect_err("no Landlock");
+    assert_eq!(
+        error.to_string(),
+        "confine by Landlock: this kernel was started without Landlock, which rules on \
+         files need"
+    );
+    assert_eq!(
+        error.hints(),
+        ["add landlock to the kernel's lsm= parameter"]
+    );
+    let ports = walled(Landlock {
+        required: false,
+        ports: Some(Ports::default()),
+    });
+    let error = Plan::new(&ports, &with_landlock(Ok(Abi::new(3)))).expect_err("too old");
+    assert_eq!(
+        error.to_string(),
+        "confine by Landlock: this kernel has Landlock ABI 3, and rules on TCP ports need \
+         ABI 4"
+    );
+    assert_eq!(error.hints(), ["it came with Linux 6.7"]);
 }

@@ -1,6 +1,6 @@
 //! Descriptors in bulk, and the one network call of every sandbox.
 
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::fs::{Mode, OFlags};
 
@@ -135,6 +135,47 @@ pub fn is_alive(pidfd: BorrowedFd<'_>) -> Result<()> {
 pub fn is_open(number: RawFd) -> Result<()> {
     // SAFETY: F_GETFD changes nothing.
     check(unsafe { libc::syscall(libc::SYS_fcntl, number, libc::F_GETFD) }).map(drop)
+}
+
+/// A copy of the descriptor `number`, at 3 or above, that is closed at exec: fcntl(2)
+/// `F_DUPFD_CLOEXEC`.
+///
+/// # Errors
+/// `EBADF` where it is not open, `EMFILE` where there is no number left.
+pub fn duplicate(number: RawFd) -> Result<OwnedFd> {
+    // SAFETY: it changes nothing but the table of descriptors, by one that is new.
+    let copy = check(unsafe {
+        libc::syscall(libc::SYS_fcntl, number, libc::F_DUPFD_CLOEXEC, 3)
+    })?;
+    // SAFETY: the kernel has just given it to this process, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy as RawFd) })
+}
+
+/// Locks the whole of a file for reading, without waiting: fcntl_locking(2) `F_SETLK`,
+/// `F_RDLCK`. The lock belongs to the process and ends when it closes any descriptor of
+/// the file.
+///
+/// # Errors
+/// `EAGAIN` or `EACCES` where somebody has it locked for writing.
+pub fn lock_for_reading(file: BorrowedFd<'_>) -> Result<()> {
+    // All zero: from the start of the file to its end, wherever that is.
+    let lock = libc::flock {
+        l_type: libc::F_RDLCK as _,
+        l_whence: libc::SEEK_SET as _,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    // SAFETY: the kernel reads one struct flock, which lives over the call.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_fcntl,
+            file.as_raw_fd(),
+            libc::F_SETLK,
+            &raw const lock,
+        )
+    })
+    .map(drop)
 }
 
 /// Gives up the controlling terminal, if there is one: ioctl_tty(2) `TIOCNOTTY`.

@@ -15,6 +15,7 @@ mod clone;
 mod entry;
 mod exec;
 mod fd;
+mod landlock;
 mod mount;
 mod nsfs;
 mod probe;
@@ -22,12 +23,17 @@ mod seccomp;
 mod shared;
 pub mod signal;
 mod statmount;
+mod wait;
 
 pub use clone::{CloneArgs, Forked, clone3, fork, has_one_thread, setns, unshare};
 pub use exec::{CStringArray, execve, execveat, exit_now};
 pub use fd::{
-    close_range, close_range_on_exec, is_alive, is_below_root, is_open, leave_terminal,
-    loopback_up, open_standard_streams,
+    close_range, close_range_on_exec, duplicate, is_alive, is_below_root, is_open,
+    leave_terminal, lock_for_reading, loopback_up, open_standard_streams,
+};
+pub use landlock::{
+    LandlockRuleset, landlock_abi, landlock_add_path, landlock_add_port, landlock_create,
+    landlock_restrict_self,
 };
 pub use mount::{
     MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID,
@@ -46,6 +52,7 @@ pub use seccomp::{
 };
 pub use shared::{SharedPage, Zeroed};
 pub use statmount::{MountWords, describe_mount, list_mounts};
+pub use wait::{Usage, wait4};
 
 /// The result of a system call.
 pub type Result<T> = std::result::Result<T, Errno>;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use warren_namespaces::{Kind, ProcRoot, errno_text};
-use warren_spawn::{Folder, Mount, Open, Root, Spec};
+use warren_spawn::{Folder, Mount, Open, ProcMasks, Root, Spec};
 
 use super::target::{Entered, wrap};
 use super::{Arguments, guest};
@@ -151,7 +151,7 @@ impl Files {
 fn proc_mount() -> Mount {
     Mount::Proc {
         target: "/proc".into(),
-        masked: false,
+        masks: ProcMasks::None,
     }
 }
 

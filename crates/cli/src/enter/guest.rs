@@ -56,11 +56,7 @@ pub fn mounts() -> Result<Vec<Mount>, Failure> {
         Failure::new(format!("find one's own binary: {words}"))
     })?;
     let mut mounts: Vec<Mount> = TREES.iter().filter_map(|name| tree(name)).collect();
-    mounts.push(Mount::Bind {
-        source: own,
-        target: LAUNCHER.into(),
-        access: Access::ReadOnly,
-    });
+    mounts.push(Mount::bind(own, LAUNCHER, Access::ReadOnly));
     mounts.push(programs());
     mounts.push(Mount::Tmpfs {
         target: ALIASES.into(),
@@ -80,11 +76,9 @@ fn tree(name: &str) -> Option<Mount> {
         let content = content.strip_prefix("/").unwrap_or(&content).to_owned();
         return Some(Mount::Symlink { content, target });
     }
-    found.is_dir().then_some(Mount::Bind {
-        source,
-        target,
-        access: Access::ReadOnly,
-    })
+    found
+        .is_dir()
+        .then_some(Mount::bind(source, target, Access::ReadOnly))
 }
 
 /// The folder of links. Where /bin is a link itself, its programs are in another folder.

@@ -9,7 +9,7 @@ use warren_confine::CapabilitySet;
 use warren_namespaces::kept::{By, Claim, HolderId};
 use warren_namespaces::{Found, Kind, NamespaceSet, NsFd, ProcRoot, namespaces_of};
 use warren_spawn::{
-    Child, Host, Join, Mount, Namespace, Namespaces, Open, Plan, Role, Spec,
+    Child, Host, Join, Mount, Namespace, Namespaces, Open, Plan, ProcMasks, Role, Spec,
 };
 
 use super::{Arguments, Keeping};
@@ -206,7 +206,7 @@ fn making(kinds: NamespaceSet) -> Spec {
     // What is entered later shall see the processes that are there.
     let proc = Mount::Proc {
         target: "/proc".into(),
-        masked: false,
+        masks: ProcMasks::None,
     };
     let mounts_proc = kinds.contains(Kind::Mnt) && kinds.contains(Kind::Pid);
     Spec {

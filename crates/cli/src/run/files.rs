@@ -70,11 +70,7 @@ const ORDERED: &[Ordered] = &[
 ];
 
 fn bind(pair: &[PathBuf], access: Access) -> Result<Mount, Failure> {
-    Ok(Mount::Bind {
-        source: absolute(&pair[0])?,
-        target: pair[1].clone(),
-        access,
-    })
+    Ok(Mount::bind(absolute(&pair[0])?, pair[1].clone(), access))
 }
 
 impl FileOptions {
@@ -94,11 +90,7 @@ impl FileOptions {
         let mut mounts: Vec<Mount> = found.into_iter().map(|(_, mount)| mount).collect();
         if self.here {
             let here = current_folder()?;
-            mounts.push(Mount::Bind {
-                source: here.clone(),
-                target: here,
-                access: Access::ReadWrite,
-            });
+            mounts.push(Mount::bind(here.clone(), here, Access::ReadWrite));
         }
         Ok(mounts)
     }

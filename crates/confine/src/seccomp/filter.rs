@@ -58,6 +58,30 @@ impl Filter {
         }
     }
 
+    /// A program as seccomp(2) takes it: eight bytes an instruction, in the machine's byte
+    /// order. The kernel alone knows whether it is a valid one.
+    ///
+    /// # Errors
+    /// In words, where its length cannot be one of a program.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, &'static str> {
+        let (instructions, rest) = bytes.as_chunks::<8>();
+        if !rest.is_empty() {
+            return Err("its length is not a multiple of eight bytes");
+        }
+        if instructions.is_empty() || instructions.len() > MAX_INSTRUCTIONS {
+            return Err("a program has 1 to 4096 instructions");
+        }
+        let program = instructions
+            .iter()
+            .map(|[a, b, jt, jf, k @ ..]| BpfInstruction {
+                code: u16::from_ne_bytes([*a, *b]),
+                jump_true: *jt,
+                jump_false: *jf,
+                k: u32::from_ne_bytes(*k),
+            });
+        Ok(Self::new(program.collect()))
+    }
+
     /// The program.
     #[must_use]
     pub fn instructions(&self) -> &[BpfInstruction] {

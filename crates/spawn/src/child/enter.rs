@@ -21,7 +21,7 @@ impl Child<'_> {
         access: Access,
     ) -> Result<()> {
         let tree = clone_tree(rustix::fs::CWD, path, true)?;
-        let attributes = super::attributes(access);
+        let attributes = super::attributes(access, false);
         warren_mounts::set_attributes(tree.as_fd(), attributes, true)?;
         let place = self.fds.trees.get_mut(number).ok_or(Errno::MFILE)?;
         *place = Some(tree);

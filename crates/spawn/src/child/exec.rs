@@ -33,10 +33,13 @@ impl Child<'_> {
 }
 
 /// Tries each path and says why none could be executed.
-pub(super) fn execute(program: &Program, blocked: SignalSet) -> Failure {
+pub(super) fn execute(program: &Program, folder: usize, blocked: SignalSet) -> Failure {
+    let Some(environment) = program.environments.get(folder) else {
+        return (Errno::INVAL, Detail::None);
+    };
     signal::set_blocked(blocked);
     if let Some(file) = &program.file {
-        let (arguments, environment) = (&program.arguments, &program.environment);
+        let arguments = &program.arguments;
         let errno = warren_sys::execveat(borrowed(&file.fd), arguments, environment);
         // It is there, since it is open: what is not is its loader.
         let missing = errno == Errno::NOENT;
@@ -52,7 +55,7 @@ pub(super) fn execute(program: &Program, blocked: SignalSet) -> Failure {
     let mut worst = Errno::NOENT;
     let mut found: Option<&CStr> = None;
     for path in &program.candidates {
-        match warren_sys::execve(path, &program.arguments, &program.environment) {
+        match warren_sys::execve(path, &program.arguments, environment) {
             Errno::NOENT if !exists(path) => {}
             Errno::NOTDIR => {}
             // As execvp(3): a later folder may have one that can be executed.

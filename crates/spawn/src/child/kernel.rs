@@ -37,7 +37,7 @@ impl Child<'_> {
 
     /// Files that tell of the host are covered; those that change it are read-only. In a
     /// user namespace of its own nobody has the right to most of them anyway.
-    pub(super) fn mask_proc(&mut self, all: bool) -> Result<()> {
+    pub(super) fn mask_proc(&mut self, cover: bool, all: bool) -> Result<()> {
         const FILES: [&CStr; 4] =
             [c"interrupts", c"keys", c"sched_debug", c"timer_stats"];
         const FOLDERS: [&CStr; 3] = [c"acpi", c"asound", c"scsi"];
@@ -50,22 +50,31 @@ impl Child<'_> {
         } else {
             (&[][..], &[][..])
         };
-        for name in FILES.iter().chain(files) {
-            if_there(bind_here(c"/dev/null", name))?;
+        if cover {
+            for name in FILES.iter().chain(files) {
+                if_there(bind_here(c"/dev/null", name))?;
+            }
+            for name in FOLDERS {
+                if_there(mount_here(c"tmpfs", name, MountFlags::RDONLY, None))?;
+            }
+            // Nothing that covers can be opened as a device, or be anything else.
+            let attributes =
+                Attributes::NO_SUID | Attributes::NO_DEVICES | Attributes::NO_EXEC;
+            warren_mounts::set_attributes(proc.as_fd(), attributes, true)?;
         }
-        for name in FOLDERS {
-            if_there(mount_here(c"tmpfs", name, MountFlags::RDONLY, None))?;
-        }
-        // Nothing that covers can be opened as a device, or be anything else.
-        let attributes =
-            Attributes::NO_SUID | Attributes::NO_DEVICES | Attributes::NO_EXEC;
-        warren_mounts::set_attributes(proc.as_fd(), attributes, true)?;
         for name in [c"sys"].iter().chain(settings) {
             if_there(bind_here(name, name).and_then(|()| {
                 warren_mounts::add_attributes(proc.as_fd(), name, Attributes::READ_ONLY)
             }))?;
         }
         Ok(())
+    }
+
+    pub(super) fn mqueue(&self, target: &Target) -> Result<()> {
+        let attributes =
+            Attributes::NO_SUID | Attributes::NO_DEVICES | Attributes::NO_EXEC;
+        let queues = Filesystem::open(c"mqueue")?.mount(attributes)?;
+        attach(queues.as_fd(), self.root()?, target, Node::Folder)
     }
 
     pub(super) fn dev_folder(&mut self, target: &Target) -> Result<()> {

@@ -1,6 +1,6 @@
 //! The ends of a plan that executes nothing.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::process::DumpableBehavior;
 use warren_mounts::{Node, Target, attach_exactly, detach_exactly};
@@ -26,7 +26,10 @@ impl Child<'_> {
         let _ = rustix::process::setsid();
         rustix::process::chdir(c"/")?;
         // A block of ids is taken as long as somebody has its socket.
-        close_all_but(self.with.reservation);
+        match self.with.reservation {
+            Some(kept) => close_all_but(&[kept.as_raw_fd()]),
+            None => close_all_but(&[]),
+        }
         holder::run(self.with.report)
     }
 }

@@ -1,27 +1,34 @@
 //! The root to be, and what of the host is seen in it.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::mount::UnmountFlags;
 use warren_mounts::{
-    Attributes, Filesystem, Target, attach_at, attach_over, clone_tree, open_in_root,
+    Attributes, Filesystem, Node, Target, attach, attach_at, attach_over, clone_tree,
+    open_in_root,
 };
 use warren_namespaces::Kind;
 use warren_sys::{Errno, Result};
 
-use super::Child;
-use crate::spec::Access;
-use crate::step::{Source, Step};
+use super::digits::{Digits, FdPath};
+use super::{Child, borrowed};
+use crate::spec::{Access, Content};
+use crate::step::{Layering, LayeringUpper, Source, Step};
 
 impl Child<'_> {
     /// The tree of a source, detached, with the attributes that every tree gets.
-    pub(super) fn tree(&self, source: &Source, access: Access) -> Result<OwnedFd> {
+    pub(super) fn tree(&self, source: &Source, forbids: Attributes) -> Result<OwnedFd> {
         match source {
             Source::Path(path) => {
-                let tree = self.clone_own_tree(path)?;
-                warren_mounts::set_attributes(tree.as_fd(), attributes(access), true)?;
+                let tree = self.clone_own_tree(rustix::fs::CWD, path)?;
+                warren_mounts::set_attributes(tree.as_fd(), forbids, true)?;
+                Ok(tree)
+            }
+            Source::Open(open) => {
+                let tree = self.clone_own_tree(borrowed(&open.fd), c"")?;
+                warren_mounts::set_attributes(tree.as_fd(), forbids, true)?;
                 Ok(tree)
             }
             Source::Kept(number, _) => {
@@ -40,8 +47,8 @@ impl Child<'_> {
     /// KERNEL(6.18): a copied mount namespace has no unbindable mounts. Before, one that
     /// another user namespace owns can be neither copied nor left out of a copy (`EPERM`),
     /// as the store of kept namespaces; as a private one it is copied.
-    fn clone_own_tree(&self, path: &CStr) -> Result<OwnedFd> {
-        let clone = || clone_tree(rustix::fs::CWD, path, true);
+    fn clone_own_tree(&self, dir: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
+        let clone = || clone_tree(dir, path, true);
         match clone() {
             Err(Errno::PERM) if self.has_new_mounts() => {
                 warren_mounts::make_all_private()?;
@@ -59,18 +66,30 @@ impl Child<'_> {
     }
 
     pub(super) fn stage(&mut self, root: OwnedFd) -> Result<()> {
-        attach_over_root(root.as_fd())?;
+        self.attach_over_root(root.as_fd())?;
         self.fds.root = Some(root);
         Ok(())
     }
 
-    pub(super) fn root_empty(&mut self) -> Result<()> {
-        let root = tmpfs(c"755", None)?;
+    /// Puts a mount over the root of this process, which goes on to see what is below: its
+    /// own root is the old one, and it has the new one by descriptor.
+    fn attach_over_root(&mut self, mount: BorrowedFd<'_>) -> Result<()> {
+        attach_at(mount, rustix::fs::CWD, c"/")?;
+        self.fds.stacked += 1;
+        Ok(())
+    }
+
+    pub(super) fn root_empty(&mut self, mode: &CStr, size: Option<&CStr>) -> Result<()> {
+        let root = tmpfs(mode, size)?;
         self.stage(root)
     }
 
-    pub(super) fn root_tree(&mut self, source: &Source, access: Access) -> Result<()> {
-        let tree = self.tree(source, access)?;
+    pub(super) fn root_tree(
+        &mut self,
+        source: &Source,
+        forbids: Attributes,
+    ) -> Result<()> {
+        let tree = self.tree(source, forbids)?;
         self.stage(tree)
     }
 
@@ -78,33 +97,59 @@ impl Child<'_> {
     /// relative to it, so none of them is looked up in the host's tree.
     pub(super) fn make_layers(&mut self) -> Result<()> {
         let layers = tmpfs(c"755", None)?;
-        attach_over_root(layers.as_fd())?;
+        self.attach_over_root(layers.as_fd())?;
         self.fds.layers = Some(layers);
         Ok(())
     }
 
-    pub(super) fn overlay(&mut self, source: &Source) -> Result<OwnedFd> {
-        let lower = self.tree(source, Access::ReadOnly)?;
-        let all = self.fds.layers.as_ref().ok_or(Errno::BADF)?;
-        let number = self.overlays;
-        self.overlays = number.checked_add(1).ok_or(Errno::OVERFLOW)?;
-        let mut name = [0; 12];
-        let layer = make_numbered(all, number, &mut name)?;
-        for name in [c"lower", c"upper", c"work"] {
+    pub(super) fn overlay(&mut self, layering: &Layering) -> Result<OwnedFd> {
+        let layer = self.numbered_folder()?;
+        let forbids = attributes(Access::ReadOnly, false);
+        let mut mode = Mode::from_raw_mode(0o755);
+        for (source, name) in &layering.lowers {
+            let lower = self.tree(source, forbids)?;
             rustix::fs::mkdirat(&layer, name, Mode::from_raw_mode(0o700))?;
+            mode = Mode::from_raw_mode(rustix::fs::fstat(&lower)?.st_mode & 0o7777);
+            attach_at(lower.as_fd(), layer.as_fd(), name)?;
         }
-        // What the root of the overlay looks like is up to the upper layer.
-        let mode = Mode::from_raw_mode(rustix::fs::fstat(&lower)?.st_mode & 0o7777);
-        rustix::fs::chmodat(&layer, c"upper", mode, AtFlags::empty())?;
-        attach_at(lower.as_fd(), layer.as_fd(), c"lower")?;
         rustix::process::fchdir(&layer)?;
         let overlay = Filesystem::open(c"overlay")?;
-        overlay.set(c"lowerdir", c"lower")?;
-        overlay.set(c"upperdir", c"upper")?;
-        overlay.set(c"workdir", c"work")?;
+        overlay.set(c"lowerdir", &layering.lowerdir)?;
+        match &layering.upper {
+            LayeringUpper::None => {}
+            LayeringUpper::Memory => {
+                for name in [c"upper", c"work"] {
+                    rustix::fs::mkdirat(&layer, name, Mode::from_raw_mode(0o700))?;
+                }
+                // What the root of the overlay looks like is up to the upper layer.
+                rustix::fs::chmodat(&layer, c"upper", mode, AtFlags::empty())?;
+                overlay.set(c"upperdir", c"upper")?;
+                overlay.set(c"workdir", c"work")?;
+            }
+            LayeringUpper::Folder { upper, work } => {
+                // By descriptor, since overlayfs takes some characters of a path for its
+                // own. Both must be of one mount, so no copies of their own can be made.
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                for (key, path) in [(c"upperdir", upper), (c"workdir", work)] {
+                    let folder = rustix::fs::open(path, flags, Mode::empty())?;
+                    overlay.set(key, FdPath::new(c"/proc/self/fd/", &folder).path())?;
+                }
+            }
+        }
         // trusted.* attributes need privilege over the host (Linux 5.11).
         overlay.flag(c"userxattr")?;
         overlay.mount(Attributes::NO_SUID | Attributes::NO_DEVICES)
+    }
+
+    /// A folder of its own in the layers.
+    fn numbered_folder(&mut self) -> Result<OwnedFd> {
+        let all = self.fds.layers.as_ref().ok_or(Errno::BADF)?;
+        let number = self.numbered;
+        self.numbered = number.checked_add(1).ok_or(Errno::OVERFLOW)?;
+        let name = Digits::new(c"", u32::from(number));
+        rustix::fs::mkdirat(all, name.text(), Mode::from_raw_mode(0o700))?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat(all, name.text(), flags, Mode::empty())
     }
 
     pub(super) fn folder(&self, target: &Target, mode: u32, own: bool) -> Result<()> {
@@ -128,7 +173,72 @@ impl Child<'_> {
         let root = self.root()?;
         let parent = warren_mounts::ensure_parent(root, target)?;
         let parent = parent.as_ref().map_or(root, OwnedFd::as_fd);
-        rustix::fs::symlinkat(content, parent, target.name())
+        match rustix::fs::symlinkat(content, parent, target.name()) {
+            Err(Errno::EXIST) if says(parent, target.name(), content)? => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Makes a file in what is there.
+    pub(super) fn file(
+        &self,
+        content: &Content,
+        target: &Target,
+        mode: u32,
+    ) -> Result<()> {
+        let root = self.root()?;
+        let parent = warren_mounts::ensure_parent(root, target)?;
+        let parent = parent.as_ref().map_or(root, OwnedFd::as_fd);
+        let file = create(parent, target.name(), mode)?;
+        fill(&file, content)
+    }
+
+    /// Makes a file in memory and mounts it.
+    pub(super) fn file_in_memory(
+        &mut self,
+        content: &Content,
+        target: &Target,
+        mode: u32,
+        access: Access,
+    ) -> Result<()> {
+        let folder = self.numbered_folder()?;
+        let file = create(folder.as_fd(), c"file", mode)?;
+        fill(&file, content)?;
+        drop(file);
+        let mount = clone_tree(folder.as_fd(), c"file", false)?;
+        warren_mounts::set_attributes(mount.as_fd(), attributes(access, false), false)?;
+        attach(mount.as_fd(), self.root()?, target, Node::File)
+    }
+
+    pub(super) fn mode(&self, target: &Target, mode: u32) -> Result<()> {
+        let file = open_in_root(self.root()?, target.path(), OFlags::PATH)?;
+        // There is no chmod of a path descriptor before Linux 6.6.
+        let path = FdPath::new(c"self/fd/", &file);
+        let mode = Mode::from_raw_mode(mode);
+        rustix::fs::chmodat(self.with.proc, path.path(), mode, AtFlags::empty())
+    }
+
+    pub(super) fn forbid(
+        &self,
+        target: Option<&Target>,
+        attributes: Attributes,
+    ) -> Result<()> {
+        let Some(target) = target else {
+            return warren_mounts::set_attributes(self.root()?, attributes, false);
+        };
+        let mount = open_in_root(self.root()?, target.path(), OFlags::PATH)?;
+        warren_mounts::set_attributes(mount.as_fd(), attributes, false)
+    }
+
+    /// The lock is the init's, whose process this one is; it ends with the descriptor.
+    pub(super) fn lock_file(&mut self, path: &CStr) -> Result<()> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let file = rustix::fs::open(path, flags, Mode::empty())?;
+        warren_sys::lock_for_reading(file.as_fd())?;
+        let mut places = self.fds.locks.iter_mut();
+        let place = places.find(|place| place.is_none());
+        *place.ok_or(Errno::NOLCK)? = Some(file);
+        Ok(())
     }
 
     /// Covers what is at `target`, if anything is.
@@ -149,7 +259,22 @@ impl Child<'_> {
 
     /// A folder of the root: not one behind a magic link, since a link of the tree to
     /// /proc/self/fd/N would lead out of it (CVE-2024-21626).
-    pub(super) fn work_dir(&self, path: &CStr) -> Result<()> {
+    pub(super) fn work_dir(&mut self, paths: &[CString]) -> Result<()> {
+        let mut first = Err(Errno::NOENT);
+        for (number, path) in paths.iter().enumerate() {
+            match self.enter_folder(path) {
+                Ok(()) => {
+                    self.folder = number;
+                    return Ok(());
+                }
+                Err(errno) if number == 0 => first = Err(errno),
+                Err(_) => {}
+            }
+        }
+        first
+    }
+
+    fn enter_folder(&self, path: &CStr) -> Result<()> {
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         let folder = match &self.fds.root {
             Some(root) => open_in_root(root.as_fd(), path, flags)?,
@@ -173,23 +298,26 @@ impl Child<'_> {
             }
             result => result?,
         }
-        // The old root lies on the new one now; the layers, which the new root covered
-        // until it moved, lie on the old one still. Each call takes the topmost.
-        if self.fds.layers.take().is_some() {
+        self.fds.layers = None;
+        // The old root lies on the new one now; what the new root covered until it moved,
+        // such as the layers, lies on the old one still. Each call takes the topmost.
+        for _ in 0..self.fds.stacked {
             rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
         }
-        rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
         rustix::process::chdir(c"/")
     }
 }
 
 /// What every mount of a host's tree forbids.
-pub fn attributes(access: Access) -> Attributes {
-    let always = Attributes::NO_SUID | Attributes::NO_DEVICES;
-    match access {
-        Access::ReadOnly => always | Attributes::READ_ONLY,
-        Access::ReadWrite => always,
+pub fn attributes(access: Access, devices: bool) -> Attributes {
+    let mut forbids = Attributes::NO_SUID;
+    if !devices {
+        forbids |= Attributes::NO_DEVICES;
     }
+    if access == Access::ReadOnly {
+        forbids |= Attributes::READ_ONLY;
+    }
+    forbids
 }
 
 pub(super) fn tmpfs(mode: &CStr, size: Option<&CStr>) -> Result<OwnedFd> {
@@ -217,19 +345,57 @@ pub(super) fn empty_folder() -> Result<OwnedFd> {
     Filesystem::open(c"tmpfs")?.mount(Attributes::all())
 }
 
-/// Puts a mount over the root of this process, which goes on to see what is below: its
-/// own root is the old one, and it has the new one by descriptor.
-fn attach_over_root(mount: BorrowedFd<'_>) -> Result<()> {
-    attach_at(mount, rustix::fs::CWD, c"/")
+/// Makes an empty file, or empties one that is there; a symlink is not followed.
+fn create(folder: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<OwnedFd> {
+    let flags = OFlags::WRONLY
+        | OFlags::CREATE
+        | OFlags::TRUNC
+        | OFlags::NOFOLLOW
+        | OFlags::NONBLOCK
+        | OFlags::CLOEXEC;
+    let mode = Mode::from_raw_mode(mode);
+    let file = rustix::fs::openat(folder, name, flags, mode)?;
+    // One that was there has its own.
+    rustix::fs::fchmod(&file, mode)?;
+    Ok(file)
 }
 
-/// Makes a folder whose name is a number, and opens it.
-fn make_numbered(parent: &OwnedFd, number: u16, name: &mut [u8; 12]) -> Result<OwnedFd> {
-    for (place, power) in name.iter_mut().zip([10_000, 1_000, 100, 10, 1]) {
-        *place = b'0' + (number / power % 10) as u8;
+fn fill(file: &OwnedFd, content: &Content) -> Result<()> {
+    match content {
+        Content::Bytes(bytes) => write_all(file, bytes),
+        Content::Open(open) => {
+            let mut buffer = [0; 16 * 1024];
+            loop {
+                match rustix::io::read(borrowed(&open.fd), &mut buffer) {
+                    Ok(0) => return Ok(()),
+                    Ok(length) => write_all(file, &buffer[..length])?,
+                    Err(Errno::INTR) => {}
+                    Err(errno) => return Err(errno),
+                }
+            }
+        }
     }
-    let name = CStr::from_bytes_until_nul(name).map_err(|_| Errno::INVAL)?;
-    rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o700))?;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::openat(parent, name, flags, Mode::empty())
+}
+
+fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(file, bytes) {
+            Ok(0) => return Err(Errno::NOSPC),
+            Ok(length) => bytes = &bytes[length..],
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Whether `name` is a symlink that says `content`.
+fn says(folder: BorrowedFd<'_>, name: &CStr, content: &CStr) -> Result<bool> {
+    let mut text = [0; 4096];
+    match rustix::fs::readlinkat_raw(folder, name, &mut text) {
+        Ok(length) => Ok(text.get(..length) == Some(content.to_bytes())),
+        // It is none.
+        Err(Errno::INVAL) => Ok(false),
+        Err(errno) => Err(errno),
+    }
 }

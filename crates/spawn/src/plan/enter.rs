@@ -6,7 +6,7 @@ use super::Planner;
 use super::program::c_string;
 use crate::error::Error;
 use crate::spec::{
-    Folder, Hop, Join, Mount, Namespace, Namespaces, Root, Terminal, User,
+    Folder, Hop, Join, Mount, Namespace, Namespaces, Root, Terminal, Tree, User,
 };
 use crate::step::Step;
 
@@ -105,7 +105,12 @@ impl Planner<'_> {
         for mount in &spec.mounts {
             match mount {
                 Mount::Bind { source, access, .. } => {
-                    let (path, access) = (c_string(source.as_os_str())?, *access);
+                    let Tree::Path(path) = source else {
+                        return Err(Error::spec(
+                            "what is taken along must be given by its path",
+                        ));
+                    };
+                    let (path, access) = (c_string(path.as_os_str())?, *access);
                     self.push(Step::KeepTree { tree, path, access });
                     tree += 1;
                 }

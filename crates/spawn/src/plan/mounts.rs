@@ -1,15 +1,19 @@
 //! The root of a plan and what is mounted in it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use warren_mounts::{Node, Target};
+use rustix::fs::FileType;
+use warren_mounts::{Attributes, Node, Target};
 use warren_namespaces::Kind;
+use warren_sys::Errno;
 
 use super::Planner;
 use super::program::{c_string, own_text};
 use crate::error::Error;
-use crate::spec::{Access, IdMapping, Mount, Root};
-use crate::step::{Source, Step};
+use crate::spec::{
+    Access, Forbidden, IdMapping, Mount, Open, ProcMasks, Root, Tree, Upper,
+};
+use crate::step::{Layering, LayeringUpper, Source, Step};
 
 impl Planner<'_> {
     pub(super) fn mounts(&mut self) -> Result<(), Error> {
@@ -30,32 +34,16 @@ impl Planner<'_> {
         if spec.root == Root::Visit {
             self.push(Step::CopyMounts { private: true });
         }
-        let overlays = spec
-            .mounts
-            .iter()
-            .any(|mount| matches!(mount, Mount::Overlay { .. }));
-        if overlays || matches!(spec.root, Root::Overlay { .. }) {
+        let is_overlay = |mount: &&Mount| matches!(mount, Mount::Overlay { .. });
+        let overlays = spec.mounts.iter().any(|mount| is_overlay(&mount));
+        let in_memory = |mount: &Mount| matches!(mount, Mount::File { mounted, .. } if mounted.is_some());
+        if overlays
+            || matches!(spec.root, Root::Overlay { .. })
+            || spec.mounts.iter().any(in_memory)
+        {
             self.push(Step::Layers);
         }
-        match &spec.root {
-            Root::Inherit if spec.mounts.is_empty() => {}
-            Root::Inherit => self.push(Step::RootHere),
-            Root::Empty => self.push(Step::RootEmpty),
-            Root::Visit => self.push(Step::RootVisit),
-            Root::Tree { path, access } => {
-                folder(path)?;
-                let source = self.source(path, *access, *access == Access::ReadWrite)?;
-                self.push(Step::RootTree {
-                    source,
-                    access: *access,
-                });
-            }
-            Root::Overlay { path } => {
-                folder(path)?;
-                let source = self.source(path, Access::ReadOnly, true)?;
-                self.push(Step::RootOverlay { source });
-            }
-        }
+        self.root()?;
         spec.mounts.iter().try_for_each(|mount| self.mount(mount))?;
         if matches!(spec.root, Root::Empty | Root::Visit) && !overlays {
             self.push(Step::SealRoot);
@@ -63,17 +51,58 @@ impl Planner<'_> {
         Ok(())
     }
 
+    fn root(&mut self) -> Result<(), Error> {
+        let spec = self.spec;
+        match &spec.root {
+            Root::Inherit if spec.mounts.is_empty() => {}
+            Root::Inherit => self.push(Step::RootHere),
+            // What is made the root by the first mount needs none below it.
+            Root::Scratch if spec.mounts.first().is_some_and(becomes_root) => {}
+            Root::Empty | Root::Scratch => self.push(Step::RootEmpty {
+                mode: own_text("755"),
+                size: None,
+            }),
+            Root::Visit => self.push(Step::RootVisit),
+            Root::Tree { path, access } => {
+                folder(path)?;
+                let tree = path.clone().into();
+                let own = *access == Access::ReadWrite;
+                let source = self.source(&tree, *access, false, own)?;
+                self.push(Step::RootTree {
+                    source,
+                    access: *access,
+                    devices: false,
+                });
+            }
+            Root::Overlay { path } => {
+                let layering =
+                    self.layering(std::slice::from_ref(path), &Upper::Memory)?;
+                self.push(Step::RootOverlay(layering));
+            }
+        }
+        Ok(())
+    }
+
     fn mount(&mut self, mount: &Mount) -> Result<(), Error> {
-        let target = target(mount.target())?;
+        if mount.target().as_os_str() == "/" {
+            return self.at_root(mount);
+        }
+        let target = self.target(mount)?;
         match mount {
-            Mount::Bind { source, access, .. } => {
+            Mount::Bind {
+                source,
+                access,
+                devices,
+                ..
+            } => {
                 let node = node(source)?;
-                let source = self.source(source, *access, false)?;
+                let source = self.source(source, *access, *devices, false)?;
                 self.push(Step::Bind {
                     source,
                     target,
                     node,
                     access: *access,
+                    devices: *devices,
                 });
             }
             Mount::Tmpfs { mode, size, .. } => {
@@ -81,11 +110,30 @@ impl Planner<'_> {
                 let size = size.map(|bytes| own_text(&bytes.to_string()));
                 self.push(Step::Tmpfs { target, mode, size });
             }
-            Mount::Overlay { source, .. } => {
-                folder(source)?;
-                let source = self.source(source, Access::ReadOnly, true)?;
-                self.push(Step::Overlay { source, target });
+            Mount::Overlay { lower, upper, .. } => {
+                let layering = self.layering(lower, upper)?;
+                self.push(Step::Overlay { layering, target });
             }
+            Mount::Mqueue { .. } => self.push(Step::Mqueue { target }),
+            Mount::File {
+                content,
+                mode,
+                mounted,
+                ..
+            } => self.push(Step::File {
+                content: content.clone(),
+                target,
+                mode: *mode,
+                mounted: *mounted,
+            }),
+            Mount::Mode { mode, .. } => self.push(Step::Mode {
+                target,
+                mode: *mode,
+            }),
+            Mount::Forbid { what, .. } => self.push(Step::Forbid {
+                target: Some(target),
+                attributes: attributes(*what),
+            }),
             Mount::Folder { mode, .. } => {
                 let own = self.spec.root == Root::Empty && target.parents().is_empty();
                 self.push(Step::Folder {
@@ -98,7 +146,7 @@ impl Planner<'_> {
                 let content = c_string(content.as_os_str())?;
                 self.push(Step::Symlink { content, target });
             }
-            Mount::Proc { masked, .. } => self.proc(target, *masked),
+            Mount::Proc { masks, .. } => self.proc(target, *masks),
             Mount::Dev { .. } => self.dev(target),
             Mount::Programs {
                 content, folders, ..
@@ -117,9 +165,97 @@ impl Planner<'_> {
         Ok(())
     }
 
+    /// What is mounted at a root that anything may be done with becomes the root.
+    fn at_root(&mut self, mount: &Mount) -> Result<(), Error> {
+        match mount {
+            Mount::Forbid { what, .. } => self.push(Step::Forbid {
+                target: None,
+                attributes: attributes(*what),
+            }),
+            _ if self.spec.root != Root::Scratch => {
+                target(mount.target())?;
+            }
+            Mount::Bind {
+                source,
+                access,
+                devices,
+                ..
+            } => {
+                if node(source)? != Node::Folder {
+                    return Err(
+                        Error::spec(format!("the root {source}")).errno(Errno::NOTDIR)
+                    );
+                }
+                let source = self.source(source, *access, *devices, false)?;
+                self.push(Step::RootTree {
+                    source,
+                    access: *access,
+                    devices: *devices,
+                });
+            }
+            Mount::Tmpfs { mode, size, .. } => self.push(Step::RootEmpty {
+                mode: own_text(&format!("{mode:o}")),
+                size: size.map(|bytes| own_text(&bytes.to_string())),
+            }),
+            Mount::Overlay { lower, upper, .. } => {
+                let layering = self.layering(lower, upper)?;
+                self.push(Step::RootOverlay(layering));
+            }
+            // It is there.
+            Mount::Folder { .. } => {}
+            _ => {
+                target(mount.target())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn target(&self, mount: &Mount) -> Result<Target, Error> {
+        let mut target = target(mount.target())?;
+        if let Some(mode) = mount.own_mode() {
+            target = target.with_parents_mode(parents_mode(mode));
+        }
+        Ok(if self.spec.exact_targets {
+            target.exactly()
+        } else {
+            target
+        })
+    }
+
+    fn layering(&mut self, lower: &[PathBuf], upper: &Upper) -> Result<Layering, Error> {
+        if lower.is_empty() {
+            return Err(Error::spec("an overlay needs a folder below"));
+        }
+        let mut lowers = Vec::new();
+        for (number, path) in lower.iter().enumerate() {
+            folder(path)?;
+            let tree = path.clone().into();
+            let source = self.source(&tree, Access::ReadOnly, false, true)?;
+            lowers.push((source, own_text(&number.to_string())));
+        }
+        let names: Vec<_> = (0..lower.len()).rev().map(|n| n.to_string()).collect();
+        let upper = match upper {
+            Upper::Memory => LayeringUpper::Memory,
+            Upper::None => LayeringUpper::None,
+            Upper::Folder { upper, work } => {
+                folder(upper)?;
+                folder(work)?;
+                LayeringUpper::Folder {
+                    upper: c_string(upper.as_os_str())?,
+                    work: c_string(work.as_os_str())?,
+                }
+            }
+        };
+        Ok(Layering {
+            lowers,
+            lowerdir: own_text(&names.join(":")),
+            upper,
+        })
+    }
+
     /// A procfs shows the processes of the pid namespace of who mounts it; without one
     /// of its own, the container may not mount it and sees the host's.
-    fn proc(&mut self, target: Target, masked: bool) {
+    fn proc(&mut self, target: Target, masks: ProcMasks) {
         if self.spec.root == Root::Visit {
             return self.push(Step::ProcOfJoined { target });
         }
@@ -131,6 +267,7 @@ impl Planner<'_> {
                 target,
                 node,
                 access,
+                devices: false,
             });
             return;
         }
@@ -138,9 +275,11 @@ impl Planner<'_> {
         if self.spec.no_nested_user_namespaces {
             self.push(Step::LimitUserNamespaces);
         }
-        if masked {
-            let all = !self.is_new(Kind::User);
-            self.push(Step::ProcMasks { all });
+        if masks != ProcMasks::None {
+            self.push(Step::ProcMasks {
+                cover: masks == ProcMasks::All,
+                all: !self.is_new(Kind::User),
+            });
         }
     }
 
@@ -157,13 +296,19 @@ impl Planner<'_> {
     /// mount namespaces left in it. `own` asks that the container own the files.
     fn source(
         &mut self,
-        path: &Path,
+        tree: &Tree,
         access: Access,
+        devices: bool,
         own: bool,
     ) -> Result<Source, Error> {
+        let here = match tree {
+            Tree::Path(path) => Source::Path(c_string(path.as_os_str())?),
+            Tree::Open(open) => Source::Open(open.clone()),
+        };
         if self.spec.root == Root::Visit {
             self.kept += 1;
-            return Ok(Source::Kept(self.kept - 1, c_string(path.as_os_str())?));
+            let name = own_text(&tree.to_string());
+            return Ok(Source::Kept(self.kept - 1, name));
         }
         // In a container of another tool the caller may be root of its user namespace and
         // not own its mounts; but then its ids are the container's, or it could not map.
@@ -171,35 +316,82 @@ impl Planner<'_> {
             && self.host.has_all_ids
             && self.is_new(Kind::User)
             && self.spec.id_map != IdMapping::Unmapped;
-        if !parent_clones || (path.as_os_str() == "/" && !own) {
-            return Ok(Source::Path(c_string(path.as_os_str())?));
+        let is_whole = matches!(tree, Tree::Path(path) if path.as_os_str() == "/");
+        if !parent_clones || (is_whole && !own) {
+            return Ok(here);
         }
-        let (tree, path) = (self.trees, path.to_owned());
+        let number = self.trees;
         self.trees += 1;
         // Not every filesystem that is mounted in a tree can show other ids.
         let recursive = !own;
         self.push(Step::CloneTree {
-            path: path.clone(),
+            tree: tree.clone(),
             access,
+            devices,
             recursive,
         });
         if own {
             self.push(Step::ShiftIds {
-                tree,
-                path: path.clone(),
+                tree: number,
+                name: tree.clone(),
             });
         }
-        Ok(Source::Tree(tree, path))
+        Ok(Source::Tree(number, tree.clone()))
     }
 }
 
+impl Mount {
+    /// The mode that it gives what it makes.
+    fn own_mode(&self) -> Option<u32> {
+        match self {
+            Self::Tmpfs { mode, .. }
+            | Self::Folder { mode, .. }
+            | Self::File { mode, .. } => Some(*mode),
+            _ => None,
+        }
+    }
+}
+
+/// Who may not enter what is made may not enter the folders made on the way to it.
+fn parents_mode(mode: u32) -> u32 {
+    let class = |bits: u32, all: u32| if mode & bits == 0 { 0 } else { all };
+    0o700 | class(0o070, 0o050) | class(0o007, 0o005)
+}
+
+fn attributes(what: Forbidden) -> Attributes {
+    [
+        (what.write, Attributes::READ_ONLY),
+        (what.devices, Attributes::NO_DEVICES),
+        (what.set_id, Attributes::NO_SUID),
+        (what.execute, Attributes::NO_EXEC),
+    ]
+    .into_iter()
+    .filter(|(forbidden, _)| *forbidden)
+    .fold(Attributes::empty(), |all, (_, one)| all | one)
+}
+
+fn becomes_root(mount: &Mount) -> bool {
+    let makes = matches!(
+        mount,
+        Mount::Bind { .. } | Mount::Tmpfs { .. } | Mount::Overlay { .. }
+    );
+    makes && mount.target().as_os_str() == "/"
+}
+
 /// What kind of mount point a file of the host needs.
-pub(super) fn node(source: &Path) -> Result<Node, Error> {
-    Ok(if look(source)?.is_dir() {
-        Node::Folder
-    } else {
-        Node::File
-    })
+pub(super) fn node(source: &Tree) -> Result<Node, Error> {
+    let is_folder = match source {
+        Tree::Path(path) => look(path)?.is_dir(),
+        Tree::Open(open) => open_is_folder(open)?,
+    };
+    Ok(if is_folder { Node::Folder } else { Node::File })
+}
+
+fn open_is_folder(open: &Open) -> Result<bool, Error> {
+    let failed = |errno| Error::spec(format!("look at {}", open.name)).errno(errno);
+    let file = warren_sys::duplicate(open.fd).map_err(failed)?;
+    let stat = rustix::fs::fstat(&file).map_err(failed)?;
+    Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
 fn folder(path: &Path) -> Result<(), Error> {
@@ -209,8 +401,7 @@ fn folder(path: &Path) -> Result<(), Error> {
     if look(path)?.is_dir() {
         return Ok(());
     }
-    Err(Error::spec(format!("the root {}", path.display()))
-        .errno(warren_sys::Errno::NOTDIR))
+    Err(Error::spec(format!("the root {}", path.display())).errno(Errno::NOTDIR))
 }
 
 fn look(path: &Path) -> Result<std::fs::Metadata, Error> {
@@ -221,9 +412,9 @@ fn look(path: &Path) -> Result<std::fs::Metadata, Error> {
         )));
     }
     std::fs::metadata(path).map_err(|error| {
-        let errno = warren_sys::Errno::from_io_error(&error);
+        let errno = Errno::from_io_error(&error);
         Error::spec(format!("look at {}", path.display()))
-            .errno(errno.unwrap_or(warren_sys::Errno::IO))
+            .errno(errno.unwrap_or(Errno::IO))
     })
 }
 

@@ -18,11 +18,24 @@ pub fn program(spec: &Spec) -> Result<Program, Error> {
         words.map(CStringArray::new)
     };
     let name = spec.argv[0].clone();
-    let mut environment = spec.env.iter().map(|(key, value)| {
-        [key.as_os_str(), OsStr::new("="), value.as_os_str()]
-            .into_iter()
-            .collect()
-    });
+    let environment = |folder: Option<&PathBuf>| {
+        let told = |key: &OsString| folder.is_none() || key != "PWD";
+        let own = folder.map(|path| ("PWD".into(), path.clone().into_os_string()));
+        let all = spec.env.iter().filter(|(key, _)| told(key)).cloned();
+        strings(&mut all.chain(own).map(|(key, value)| {
+            [key.as_os_str(), OsStr::new("="), value.as_os_str()]
+                .into_iter()
+                .collect()
+        }))
+    };
+    let environments = if spec.tell_cwd {
+        let folders = spec.cwd.iter().chain(&spec.cwd_else);
+        folders
+            .map(|path| environment(Some(path)))
+            .collect::<Result<_, _>>()?
+    } else {
+        vec![environment(None)?]
+    };
     Ok(Program {
         file: spec.program.clone(),
         candidates: match &spec.program {
@@ -30,7 +43,7 @@ pub fn program(spec: &Spec) -> Result<Program, Error> {
             None => candidates(&name, &spec.env)?,
         },
         arguments: strings(&mut spec.argv.iter().cloned())?,
-        environment: strings(&mut environment)?,
+        environments,
         name,
     })
 }

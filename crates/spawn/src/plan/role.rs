@@ -43,7 +43,7 @@ impl Planner<'_> {
             Change::Unmount => Step::Unmount { target },
             Change::Mount { source, make, .. } => Step::Graft {
                 source: source.clone(),
-                node: mounts::node(source)?,
+                node: mounts::node(&source.clone().into())?,
                 target,
                 make: *make,
             },
@@ -77,8 +77,9 @@ impl Planner<'_> {
 
     fn clone_tree(&mut self, path: &Path, access: Access, recursive: bool) {
         self.push(Step::CloneTree {
-            path: path.to_owned(),
+            tree: path.into(),
             access,
+            devices: false,
             recursive,
         });
     }
