@@ -1,5 +1,6 @@
 //! `warren enter`: into namespaces, roots and control groups that are there.
 
+mod groups;
 mod reasons;
 mod shell;
 mod ways_out;
@@ -42,7 +43,13 @@ const OWN_TESTS: &[Test] = tests! {
         a_mount_namespace_whose_root_is_covered_is_entered_below;
 };
 
-pub const TESTS: &[&[Test]] = &[OWN_TESTS, shell::TESTS, reasons::TESTS, ways_out::TESTS];
+pub const TESTS: &[&[Test]] = &[
+    OWN_TESTS,
+    shell::TESTS,
+    reasons::TESTS,
+    ways_out::TESTS,
+    groups::TESTS,
+];
 
 /// The argument by which the test binary becomes a program that waits, and needs no
 /// other file to do so.
@@ -374,12 +381,12 @@ fn a_name_of_ip_netns_is_a_target() {
 }
 
 /// /run/netns, unmounted again when dropped if it was no mount before.
-struct NetnsFolder {
+pub struct NetnsFolder {
     was_mounted: bool,
 }
 
 impl NetnsFolder {
-    fn before_ip() -> Self {
+    pub fn before_ip() -> Self {
         Self {
             was_mounted: Self::is_mounted(),
         }

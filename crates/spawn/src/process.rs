@@ -183,10 +183,11 @@ impl Child {
             .transpose()
     }
 
-    /// What the program and all that it has started used, once it was waited for.
+    /// What the program and all that it has started used, once it was waited for; `None`
+    /// where its init was killed, and has waited for nobody.
     ///
-    /// With a pid namespace of its own that is all of the tree but for processes whose
-    /// parent ignored `SIGCHLD`; without, what the program itself waited for.
+    /// With an init that is all of the tree but for processes whose parent ignored `SIGCHLD`;
+    /// without, what the program itself waited for.
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
         self.usage
@@ -195,10 +196,12 @@ impl Child {
     /// The program's own status where an init has told it, which cannot die of a signal
     /// itself; else that of the process.
     fn ended(&mut self, status: i32, usage: Usage) -> io::Result<ExitStatus> {
-        self.usage = Some(usage);
         let told = self.plan.has_init.then(|| self.report.ended()).flatten();
         let status = ExitStatus::from_raw(told.unwrap_or(status));
         self.status = Some(status);
+        // An init that was killed has waited for nobody.
+        let is_whole = told.is_some() || !self.plan.has_init;
+        self.usage = is_whole.then_some(usage);
         match self.report.failure() {
             // Nothing else fails once the program was executed.
             Some((errno, _)) if told.is_none() => Err(errno.into()),

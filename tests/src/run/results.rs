@@ -111,6 +111,11 @@ fn what_children_and_orphans_use_is_counted() {
     let orphan = used(&format!(
         "(sh -c '{busy}; >/tmp/done' &) ; until test -e /tmp/done; do sleep 0.05; done"
     ));
+    // The program does not wait for it: the init ends it, and counts.
+    let left = used(&format!(
+        "sh -c '{busy}; >/tmp/done; exec sleep 1000' & until test -e /tmp/done; do sleep 0.05; done"
+    ));
+    assert!(left > idle + 10_000, "{left} {idle}");
     assert!(child > idle + 10_000, "{child} {idle}");
     assert!(orphan > idle + 10_000, "{orphan} {idle}");
 }
@@ -258,6 +263,8 @@ fn a_command_that_ignores_the_signal_is_killed() {
     let told = Told::of(&["--timeout", "500ms", "--", "sh", "-c", script]);
     told.output.exits(124);
     told.is("timed_out", true).is("signal", 9);
+    // Its init was killed as well, who alone would know.
+    told.is("user_us", Value::Null).is("max_rss", Value::Null);
     assert!(told.number("wall_us") >= 5_500_000, "{:#}", told.status);
 }
 

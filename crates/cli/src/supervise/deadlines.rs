@@ -133,12 +133,13 @@ impl Deadlines {
 }
 
 /// How long the rest lasts at least: it cannot be used up faster than all processors
-/// together use it.
+/// together use it. Of those there may be more than the caller itself may use.
 fn pause(rest: Duration) -> Duration {
     const LEAST: Duration = Duration::from_millis(20);
+    const MOST: Duration = Duration::from_secs(1);
     let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
     let processors = u32::try_from(processors).unwrap_or(u32::MAX);
-    (rest / processors).max(LEAST)
+    (rest / processors).clamp(LEAST, MOST)
 }
 
 #[cfg(test)]
