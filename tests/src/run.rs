@@ -15,6 +15,7 @@ mod options;
 mod plan;
 mod posture;
 mod profiles;
+mod results;
 mod roots;
 mod terminal;
 mod watched;
@@ -24,7 +25,7 @@ use std::process::Command;
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 18] = [
+pub const TESTS: [&[Test]; 19] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
@@ -43,6 +44,7 @@ pub const TESTS: [&[Test]; 18] = [
     watched::TESTS,
     audit::TESTS,
     learn::TESTS,
+    results::TESTS,
 ];
 
 /// `warren run OPTIONS -- sh -c SCRIPT`, not started yet.

@@ -7,6 +7,7 @@ mod landlock;
 mod process;
 mod profile;
 mod report;
+mod results;
 mod root;
 mod sizes;
 mod watch;
@@ -20,6 +21,7 @@ use warren_namespaces::Kind;
 use warren_spawn::{Host, IdMapping, Namespace, Plan, Seccomp, Spec, Terminal, User};
 
 use crate::failure::{self, Failure};
+use crate::supervise::{Care, Ended};
 use crate::{pty, seccomp, supervise};
 use calls::CallOptions;
 use files::FileOptions;
@@ -30,6 +32,7 @@ use landlock::LandlockOptions;
 use process::ProcessOptions;
 pub use process::variable;
 use profile::ProfileOptions;
+use results::{ResultsOptions, Status};
 use root::RootOptions;
 use watch::WatchOptions;
 
@@ -62,6 +65,8 @@ struct Arguments {
     watch: WatchOptions,
     #[command(flatten)]
     landlock: LandlockOptions,
+    #[command(flatten)]
+    results: ResultsOptions,
 
     /// Print what would be done, and do nothing
     #[arg(long, help_heading = "Explain")]
@@ -90,24 +95,80 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     let matches = Arguments::command().try_get_matches_from(arguments)?;
     let arguments = Arguments::from_arg_matches(&matches)?;
     let host = Host::probe();
-    let spec = spec(&arguments, &matches, &host)?;
-    let plan = Plan::new(&spec, &host)?;
-    let plan = match arguments.watch.is_asked() {
-        true => plan.observed(),
-        false => plan,
-    };
+    if arguments.plan || arguments.report {
+        return explain(&arguments, &matches, &host);
+    }
+    if !arguments.results.are_told() {
+        return execute(&arguments, &matches, &host).map(|ended| ended.code());
+    }
+    arguments.results.check()?;
+    execute_and_tell(&arguments, &matches, &host)
+}
+
+/// Prints what would be done, or what holds each rule.
+fn explain(
+    arguments: &Arguments,
+    matches: &ArgMatches,
+    host: &Host,
+) -> Result<u8, Failure> {
+    let spec = spec(arguments, matches, host)?;
+    let plan = plan(arguments, &spec, host)?;
     if arguments.plan {
         failure::print(&plan.to_string())?;
-        return Ok(0);
+    } else {
+        failure::print(&report::text(&spec, host, arguments.json)?)?;
     }
-    if arguments.report {
-        failure::print(&report::text(&spec, &host, arguments.json)?)?;
-        return Ok(0);
+    Ok(0)
+}
+
+fn plan(arguments: &Arguments, spec: &Spec, host: &Host) -> Result<Plan, Failure> {
+    let plan = Plan::new(spec, host)?;
+    Ok(match arguments.watch.is_asked() {
+        true => plan.observed(),
+        false => plan,
+    })
+}
+
+/// Runs the command to its end.
+fn execute(
+    arguments: &Arguments,
+    matches: &ArgMatches,
+    host: &Host,
+) -> Result<Ended, Failure> {
+    let spec = spec(arguments, matches, host)?;
+    let plan = plan(arguments, &spec, host)?;
+    let care = Care {
+        trace: arguments.trace,
+        limits: arguments.results.time_limits(),
+        watch: None,
+    };
+    match arguments.watch.watching(&spec, host)? {
+        Some(watching) => watching.run(plan, care),
+        None => supervise::run_with(plan, care),
     }
-    match arguments.watch.watching(&spec, &host)? {
-        Some(watching) => watching.run(plan, arguments.trace),
-        None => supervise::run(plan, arguments.trace),
-    }
+}
+
+/// The same, and says in JSON how it ended, or why it did not begin.
+fn execute_and_tell(
+    arguments: &Arguments,
+    matches: &ArgMatches,
+    host: &Host,
+) -> Result<u8, Failure> {
+    let results = &arguments.results;
+    let before = results::oom_kills();
+    let ended = match execute(arguments, matches, host) {
+        Ok(ended) => ended,
+        Err(failure) => {
+            results.tell_beside_failure(&Status::of_failure(&failure));
+            return Err(failure);
+        }
+    };
+    let code = ended.code();
+    let status = Status::of_command(&ended, code, [before, results::oom_kills()]);
+    results
+        .tell(&status)
+        .map_err(|failure| results::with_code(failure, code))?;
+    Ok(code)
 }
 
 /// What a run with these profiles comes to, whatever its command.
@@ -191,7 +252,7 @@ fn base(arguments: &Arguments, host: &Host) -> Result<Spec, Failure> {
         user: Some(user),
         no_new_privs: true,
         seccomp: Seccomp::Sandbox,
-        rlimits: Vec::new(),
+        rlimits: arguments.results.rlimits(),
         parent_death_signal: Some(supervise::KILL),
         keep_fds: process.keep_fd.clone(),
         leave_caller: !process.tty && !pty::is_at_terminal(),

@@ -78,6 +78,12 @@ impl Error {
         self.kind
     }
 
+    /// What was being done: for a step, the sentence by which the plan prints it.
+    #[must_use]
+    pub fn doing(&self) -> &str {
+        &self.doing
+    }
+
     /// The errno of the call that failed, if one did.
     #[must_use]
     pub fn raw_os_error(&self) -> Option<i32> {

@@ -43,6 +43,7 @@ pub use spec::{
     Tree, Upper, User,
 };
 pub use step::{Place, Side, Step};
+pub use warren_sys::Usage;
 
 /// Where programs are looked for in a root that may not be the caller's.
 pub const DEFAULT_PATH: &str =

@@ -24,6 +24,7 @@ mod seccomp;
 mod shared;
 pub mod signal;
 mod statmount;
+mod wait;
 
 pub use clone::{CloneArgs, Forked, clone3, fork, has_one_thread, setns, unshare};
 pub use exec::{CStringArray, execve, execveat, exit_now};
@@ -52,6 +53,7 @@ pub use seccomp::{
 };
 pub use shared::{SharedPage, Zeroed};
 pub use statmount::{MountWords, describe_mount, list_mounts};
+pub use wait::{Usage, wait4};
 
 /// The result of a system call.
 pub type Result<T> = std::result::Result<T, Errno>;
