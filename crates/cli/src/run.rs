@@ -1,8 +1,10 @@
 //! `warren run`: a command in eight new namespaces.
 
 mod files;
+mod from;
 mod isolation;
 mod landlock;
+mod print;
 mod process;
 mod report;
 mod root;
@@ -17,9 +19,11 @@ use crate::failure::{self, Failure};
 use crate::{pty, seccomp, supervise};
 use files::FileOptions;
 pub use files::absolute;
+use from::FromOptions;
 use isolation::IsolationOptions;
 pub use isolation::id_map;
 use landlock::LandlockOptions;
+use print::PrintOptions;
 use process::ProcessOptions;
 pub use process::variable;
 use root::RootOptions;
@@ -47,6 +51,10 @@ struct Arguments {
     isolation: IsolationOptions,
     #[command(flatten)]
     landlock: LandlockOptions,
+    #[command(flatten)]
+    print: PrintOptions,
+    #[command(flatten)]
+    from: FromOptions,
 
     /// Print what would be done, and do nothing
     #[arg(long, help_heading = "Explain")]
@@ -75,8 +83,15 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     let matches = Arguments::command().try_get_matches_from(arguments)?;
     let arguments = Arguments::from_arg_matches(&matches)?;
     let host = Host::probe();
-    let spec = spec(&arguments, &matches, &host)?;
+    let spec = match arguments.from.from {
+        Some(source) => from::spec(source, &arguments.command, &matches)?,
+        None => spec(&arguments, &matches, &host)?,
+    };
     let plan = Plan::new(&spec, &host)?;
+    if let Some(language) = arguments.print.print {
+        crate::print::print(&spec, &plan, &host, language)?;
+        return Ok(0);
+    }
     if arguments.plan {
         failure::print(&plan.to_string())?;
         return Ok(0);
