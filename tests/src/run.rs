@@ -3,12 +3,14 @@
 mod escapes;
 mod exit_codes;
 mod inside;
+mod landlock;
 mod leftovers;
 mod nested;
 mod older_kernels;
 mod options;
 mod plan;
 mod posture;
+mod profiles;
 mod roots;
 mod terminal;
 
@@ -17,7 +19,7 @@ use std::process::Command;
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 11] = [
+pub const TESTS: [&[Test]; 13] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
@@ -29,6 +31,8 @@ pub const TESTS: [&[Test]; 11] = [
     leftovers::TESTS,
     older_kernels::TESTS,
     plan::TESTS,
+    profiles::TESTS,
+    landlock::TESTS,
 ];
 
 /// `warren run OPTIONS -- sh -c SCRIPT`, not started yet.

@@ -5,12 +5,14 @@ mod script;
 mod systemd;
 mod unshare;
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use warren_namespaces::IdMap;
 use warren_namespaces::accounts::Accounts;
-use warren_spawn::{Host, IdMapping, Mount, Plan, Root, Spec, Tree};
+use warren_spawn::{Host, IdMapping, Mount, Plan, Root, Spec, Step, Tree};
 
 use crate::failure::{self, Failure};
 
@@ -41,7 +43,8 @@ pub fn print(
     host: &Host,
     language: Language,
 ) -> Result<(), Failure> {
-    let (spec, note) = with_ids(spec, plan)?;
+    let (mut spec, note) = with_ids(spec, plan)?;
+    hide(&mut spec, plan);
     let mut printed = match language {
         Language::Bwrap => bwrap::render(&spec, host),
         Language::Unshare => unshare::render(&spec, host),
@@ -99,6 +102,24 @@ fn with_ids(spec: &Spec, plan: &Plan) -> Result<(Spec, Option<String>), Failure>
         block.first
     );
     Ok((spec, Some(note)))
+}
+
+/// Replaces patterns of what is hidden by the files that match them now, which the plan
+/// has found.
+fn hide(spec: &mut Spec, plan: &Plan) {
+    spec.hide.clear();
+    for step in plan.steps() {
+        let Step::Mask { target } = step else {
+            continue;
+        };
+        let path = OsStr::from_bytes(target.path().to_bytes());
+        let mask = Mount::Mask {
+            target: Path::new("/").join(path),
+        };
+        if !spec.mounts.contains(&mask) {
+            spec.mounts.push(mask);
+        }
+    }
 }
 
 /// The file of the host that the program sees at `path`, symlinks aside; `None` where

@@ -11,6 +11,7 @@
 mod child;
 mod command;
 mod error;
+mod hide;
 mod holder;
 mod host;
 mod ids;
@@ -30,6 +31,7 @@ pub mod transition;
 pub use command::{Command, Stdio};
 pub use error::{Error, ErrorKind};
 pub use host::{Host, Ranges};
+pub use launch::{Held, Observer};
 pub use plan::Plan;
 pub use process::{Child, Event, Output, TerminalEnd};
 pub use report::Timing;

@@ -44,6 +44,12 @@ pub struct Spec {
     pub root: Root,
     /// What is mounted or made below it, in this order.
     pub mounts: Vec<Mount>,
+    /// What of the trees that are shown is hidden when the process is launched, with every
+    /// name that it has in them: patterns as of gitignore(5). One without a slash matches a
+    /// name at any depth, one with a slash a path in a tree, one that begins with a slash a
+    /// path inside; `!` spares what it matches, and the last pattern that matches decides.
+    /// Those that are not absolute leave the system's own folders alone.
+    pub hide: Vec<OsString>,
     /// The host name of a new uts namespace.
     pub hostname: Option<OsString>,
     /// The NIS domain name of a new uts namespace.

@@ -61,6 +61,11 @@ pub fn mounts() -> Vec<Mount> {
     mounts
 }
 
+/// Whether it is one of the folders that hold the system.
+pub(crate) fn is_system_folder(path: &Path) -> bool {
+    SYSTEM.iter().any(|folder| path == Path::new(folder))
+}
+
 /// /proc and /dev.
 #[must_use]
 pub fn kernel() -> [Mount; 2] {
@@ -153,7 +158,7 @@ fn ssh_host_keys() -> Vec<PathBuf> {
 
 /// What is in a folder, sorted: the order of a folder is not one, and a plan's text must
 /// not change. The standard library's way would panic where the close fails.
-fn list(folder: &Path) -> Result<Vec<(PathBuf, FileType)>, Errno> {
+pub(crate) fn list(folder: &Path) -> Result<Vec<(PathBuf, FileType)>, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut dir = Dir::new(rustix::fs::open(folder, flags, Mode::empty())?)?;
     let mut found = Vec::new();

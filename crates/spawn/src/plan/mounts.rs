@@ -47,6 +47,10 @@ impl Planner<'_> {
         }
         self.root()?;
         spec.mounts.iter().try_for_each(|mount| self.mount(mount))?;
+        for path in crate::hide::hidden(spec)? {
+            let target = target(&path)?;
+            self.push(Step::Mask { target });
+        }
         if matches!(spec.root, Root::Empty | Root::Visit) && !overlays {
             self.push(Step::SealRoot);
         }
