@@ -21,6 +21,7 @@ mod map;
 mod mount;
 mod nsenter;
 mod overview;
+mod print;
 mod profile;
 mod pty;
 mod run;

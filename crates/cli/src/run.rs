@@ -2,8 +2,10 @@
 
 mod calls;
 mod files;
+mod from;
 mod isolation;
 mod landlock;
+mod print;
 mod process;
 mod profile;
 mod report;
@@ -26,9 +28,11 @@ use crate::{pty, seccomp, supervise};
 use calls::CallOptions;
 use files::FileOptions;
 pub use files::{absolute, current_folder};
+use from::FromOptions;
 use isolation::IsolationOptions;
 pub use isolation::id_map;
 use landlock::LandlockOptions;
+use print::PrintOptions;
 use process::ProcessOptions;
 pub use process::variable;
 use profile::ProfileOptions;
@@ -67,6 +71,10 @@ struct Arguments {
     landlock: LandlockOptions,
     #[command(flatten)]
     results: ResultsOptions,
+    #[command(flatten)]
+    print: PrintOptions,
+    #[command(flatten)]
+    from: FromOptions,
 
     /// Print what would be done, and do nothing
     #[arg(long, help_heading = "Explain")]
@@ -95,7 +103,7 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     let matches = Arguments::command().try_get_matches_from(arguments)?;
     let arguments = Arguments::from_arg_matches(&matches)?;
     let host = Host::probe();
-    if arguments.plan || arguments.report {
+    if arguments.explains() {
         return explain(&arguments, &matches, &host);
     }
     if !arguments.results.are_told() {
@@ -105,20 +113,43 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     execute_and_tell(&arguments, &matches, &host)
 }
 
-/// Prints what would be done, or what holds each rule.
+impl Arguments {
+    /// Whether something is to be printed, and nothing to be run.
+    fn explains(&self) -> bool {
+        self.plan || self.report || self.print.print.is_some()
+    }
+}
+
+/// Prints what would be done, what holds each rule, or the same run in another language.
 fn explain(
     arguments: &Arguments,
     matches: &ArgMatches,
     host: &Host,
 ) -> Result<u8, Failure> {
-    let spec = spec(arguments, matches, host)?;
+    let spec = wanted(arguments, matches, host)?;
     let plan = plan(arguments, &spec, host)?;
+    if let Some(language) = arguments.print.print {
+        crate::print::print(&spec, &plan, host, language)?;
+        return Ok(0);
+    }
     if arguments.plan {
         failure::print(&plan.to_string())?;
     } else {
         failure::print(&report::text(&spec, host, arguments.json)?)?;
     }
     Ok(0)
+}
+
+/// What the arguments ask for, in Warren's own words or in another program's.
+fn wanted(
+    arguments: &Arguments,
+    matches: &ArgMatches,
+    host: &Host,
+) -> Result<Spec, Failure> {
+    match arguments.from.from {
+        Some(source) => from::spec(source, &arguments.command, matches),
+        None => spec(arguments, matches, host),
+    }
 }
 
 fn plan(arguments: &Arguments, spec: &Spec, host: &Host) -> Result<Plan, Failure> {
@@ -135,7 +166,7 @@ fn execute(
     matches: &ArgMatches,
     host: &Host,
 ) -> Result<Ended, Failure> {
-    let spec = spec(arguments, matches, host)?;
+    let spec = wanted(arguments, matches, host)?;
     let plan = plan(arguments, &spec, host)?;
     let care = Care {
         trace: arguments.trace,

@@ -118,6 +118,26 @@ impl Plan {
             .any(|step| matches!(step, Step::LeaveCaller))
     }
 
+    /// The id maps that a new user namespace gets; [`IdMapping::Auto`] where they are of a
+    /// block that is chosen at launch.
+    #[must_use]
+    pub fn id_map(&self) -> Option<IdMapping> {
+        self.steps.iter().find_map(|step| match step {
+            Step::WriteOwnMaps { uid, gid, .. } => Some(IdMapping::Explicit {
+                uids: vec![*uid],
+                gids: vec![*gid],
+            }),
+            Step::WriteMaps { maps } => Some(match &maps.lines {
+                MapLines::FreeBlock => IdMapping::Auto,
+                MapLines::Known { uids, gids } => IdMapping::Explicit {
+                    uids: uids.clone(),
+                    gids: gids.clone(),
+                },
+            }),
+            _ => None,
+        })
+    }
+
     /// The steps, in their order.
     #[must_use]
     pub fn steps(&self) -> &[Step] {

@@ -115,6 +115,11 @@ impl Writer<'_> {
                 "no folder of it is entered by chroot",
             ),
             (spec.role != Role::Program, "process", "it has no program"),
+            (
+                spec.landlock.is_some(),
+                "linux",
+                "no Landlock is behind the mounts",
+            ),
         ];
         for (_, path, what) in notes.into_iter().filter(|(lost, _, _)| *lost) {
             self.losses.note(path, what);
@@ -124,6 +129,18 @@ impl Writer<'_> {
                 spec.no_nested_user_namespaces,
                 "linux.sysctl",
                 "user namespaces below the container's are not forbidden by a limit",
+            ),
+            (
+                !spec.hide.is_empty(),
+                "linux.maskedPaths",
+                "patterns of what is hidden are not known there",
+            ),
+            (
+                spec.landlock
+                    .as_ref()
+                    .is_some_and(|one| one.ports.is_some()),
+                "linux",
+                "all TCP ports can be used: no Landlock is known there",
             ),
             (
                 spec.last_user_namespace.is_some(),
