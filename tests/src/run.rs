@@ -1,8 +1,13 @@
 //! `warren run`.
 
+mod audit;
 mod escapes;
 mod exit_codes;
+mod files;
+mod hide;
 mod inside;
+mod landlock;
+mod learn;
 mod leftovers;
 mod nested;
 mod older_kernels;
@@ -12,13 +17,14 @@ mod posture;
 mod profiles;
 mod roots;
 mod terminal;
+mod watched;
 
 use std::process::Command;
 
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 12] = [
+pub const TESTS: [&[Test]; 18] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
@@ -31,6 +37,12 @@ pub const TESTS: [&[Test]; 12] = [
     older_kernels::TESTS,
     plan::TESTS,
     profiles::TESTS,
+    landlock::TESTS,
+    files::TESTS,
+    hide::TESTS,
+    watched::TESTS,
+    audit::TESTS,
+    learn::TESTS,
 ];
 
 /// `warren run OPTIONS -- sh -c SCRIPT`, not started yet.

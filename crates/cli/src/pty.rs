@@ -18,7 +18,7 @@ use rustix::termios::{
 use warren_spawn::{Child, Event};
 use warren_sys::signal::{SIGCHLD, SIGWINCH, SignalFd, SignalSet};
 
-use crate::supervise;
+use crate::supervise::{self, Watch};
 
 /// What a terminal's line discipline takes for the end of input: Ctrl-D.
 const END_OF_INPUT: u8 = 4;
@@ -40,6 +40,7 @@ pub fn is_at_terminal() -> bool {
 pub fn hold(
     child: &mut Child,
     terminal: &warren_spawn::TerminalEnd,
+    watch: Option<&mut dyn Watch>,
 ) -> io::Result<ExitStatus> {
     let signals = SignalFd::open(SignalSet::ALL)?;
     rustix::io::ioctl_fionbio(&terminal.master, true)?;
@@ -47,6 +48,7 @@ pub fn hold(
     let mut relay = Relay {
         child,
         terminal,
+        watch,
         signals,
         raw,
         typed: Flow::new(),
@@ -56,8 +58,13 @@ pub fn hold(
     // The size may have changed between the plan and now.
     relay.resize();
     while relay.turn()? {}
+    let watch = relay.watch.take();
     drop(relay);
-    child.wait()
+    match watch {
+        None => child.wait(),
+        // The last of it may still be traced, and cannot end before that is over.
+        watch => supervise::wait(child, true, watch),
+    }
 }
 
 /// The caller's terminal in raw mode; restored when dropped.
@@ -136,9 +143,10 @@ impl Flow {
     }
 }
 
-struct Relay<'a> {
+struct Relay<'a, 'w> {
     child: &'a mut Child,
     terminal: &'a warren_spawn::TerminalEnd,
+    watch: Option<&'w mut dyn Watch>,
     signals: SignalFd,
     raw: Raw,
     typed: Flow,
@@ -147,7 +155,7 @@ struct Relay<'a> {
     events: bool,
 }
 
-impl Relay<'_> {
+impl Relay<'_, '_> {
     /// Waits for whatever comes and handles it; false when all output has been shown.
     fn turn(&mut self) -> io::Result<bool> {
         let [keyboard, master, screen, signals, events] = self.ready()?;
@@ -218,7 +226,11 @@ impl Relay<'_> {
     fn signal(&mut self) -> io::Result<()> {
         match self.signals.take()?.signal {
             // The end of the output says when it is over.
-            SIGCHLD => {}
+            SIGCHLD => {
+                if let Some(watch) = &mut self.watch {
+                    watch.turn()?;
+                }
+            }
             SIGWINCH => self.resize(),
             signal => supervise::send(self.child, signal),
         }

@@ -1,5 +1,6 @@
 //! `warren run`: a command in eight new namespaces.
 
+mod calls;
 mod files;
 mod isolation;
 mod landlock;
@@ -8,6 +9,7 @@ mod profile;
 mod report;
 mod root;
 mod sizes;
+mod watch;
 
 use std::ffi::OsString;
 
@@ -19,6 +21,7 @@ use warren_spawn::{Host, IdMapping, Namespace, Plan, Seccomp, Spec, Terminal, Us
 
 use crate::failure::{self, Failure};
 use crate::{pty, seccomp, supervise};
+use calls::CallOptions;
 use files::FileOptions;
 pub use files::{absolute, current_folder};
 use isolation::IsolationOptions;
@@ -28,6 +31,7 @@ use process::ProcessOptions;
 pub use process::variable;
 use profile::ProfileOptions;
 use root::RootOptions;
+use watch::WatchOptions;
 
 /// Run a command in eight new namespaces, isolated unless told
 ///
@@ -52,6 +56,10 @@ struct Arguments {
     process: ProcessOptions,
     #[command(flatten)]
     isolation: IsolationOptions,
+    #[command(flatten)]
+    calls: CallOptions,
+    #[command(flatten)]
+    watch: WatchOptions,
     #[command(flatten)]
     landlock: LandlockOptions,
 
@@ -84,6 +92,10 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     let host = Host::probe();
     let spec = spec(&arguments, &matches, &host)?;
     let plan = Plan::new(&spec, &host)?;
+    let plan = match arguments.watch.is_asked() {
+        true => plan.observed(),
+        false => plan,
+    };
     if arguments.plan {
         failure::print(&plan.to_string())?;
         return Ok(0);
@@ -92,7 +104,10 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
         failure::print(&report::text(&spec, &host, arguments.json)?)?;
         return Ok(0);
     }
-    supervise::run(plan, arguments.trace)
+    match arguments.watch.watching(&spec, &host)? {
+        Some(watching) => watching.run(plan, arguments.trace),
+        None => supervise::run(plan, arguments.trace),
+    }
 }
 
 /// What a run with these profiles comes to, whatever its command.
@@ -120,6 +135,7 @@ fn spec(
         process,
         isolation,
         landlock,
+        calls,
         ..
     } = arguments;
     isolation.share(&mut spec.namespaces);
@@ -149,6 +165,7 @@ fn spec(
     if let Some(path) = &isolation.seccomp {
         spec.syscalls = Some(seccomp::profile(path, capabilities)?);
     }
+    calls.apply(spec.syscalls.as_mut())?;
     Ok(spec)
 }
 

@@ -1,9 +1,11 @@
 //! The supervisor of a running command: it waits, passes signals on, and holds the
 //! terminal.
 
+use std::io;
 use std::process::ExitStatus;
 
-use warren_spawn::{Child, Error, ErrorKind, Plan, Terminal, Timing};
+use warren_spawn::{Child, Error, ErrorKind, Held, Plan, Terminal, Timing};
+use warren_sys::Errno;
 use warren_sys::signal::{
     self, SIGCHLD, SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU,
     SignalSet, Taken,
@@ -19,6 +21,34 @@ pub const KILL: i32 = SIGKILL;
 pub fn run(plan: Plan, trace: bool) -> Result<u8, Failure> {
     let plan = if trace { plan.timed() } else { plan };
     attend(start(plan)?, trace)
+}
+
+/// Who watches a command: the kernel tells of it by the same signal as of an end.
+pub trait Watch {
+    /// Begins, and returns when the program was executed or has ended.
+    fn begin(&mut self, held: &Held<'_>) -> Result<(), Errno>;
+    /// Handles what has happened since the last time.
+    fn turn(&mut self) -> io::Result<()>;
+    /// The number of the process that is watched from its program on: nobody else may
+    /// wait for it.
+    fn first(&self) -> u32;
+    /// How that process has ended, if it has.
+    fn ended(&self) -> Option<ExitStatus>;
+}
+
+/// Carries a plan out under watch, and gives the exit code of its command.
+pub fn run_watched(
+    plan: Plan,
+    trace: bool,
+    watch: &mut dyn Watch,
+) -> Result<u8, Failure> {
+    let plan = if trace { plan.timed() } else { plan };
+    signal::default_action(SIGCHLD);
+    let own_group = plan.leaves_caller();
+    let plan = plan.holding_signals();
+    let child = plan.launch_observed(&mut |_| Ok(()), &mut |held| watch.begin(held))?;
+    let started = Started { child, own_group };
+    attend_watched(started, trace, Some(watch))
 }
 
 /// A command that runs, and what its plan said of it.
@@ -38,13 +68,21 @@ pub fn start(plan: Plan) -> Result<Started, Error> {
 
 /// Stays with a command until its end, and gives its exit code.
 pub fn attend(started: Started, trace: bool) -> Result<u8, Failure> {
+    attend_watched(started, trace, None)
+}
+
+fn attend_watched(
+    started: Started,
+    trace: bool,
+    watch: Option<&mut dyn Watch>,
+) -> Result<u8, Failure> {
     let Started {
         mut child,
         own_group,
     } = started;
     let status = match child.take_terminal() {
-        Some(terminal) => pty::hold(&mut child, &terminal),
-        None => wait(&mut child, own_group),
+        Some(terminal) => pty::hold(&mut child, &terminal, watch),
+        None => wait(&mut child, own_group, watch),
     };
     let status = status.map_err(|error| {
         Failure::new(format!(
@@ -75,16 +113,39 @@ fn code(status: ExitStatus) -> u8 {
 }
 
 /// Waits for the end, and passes signals on meanwhile.
-fn wait(child: &mut Child, own_group: bool) -> std::io::Result<ExitStatus> {
+pub fn wait(
+    child: &mut Child,
+    own_group: bool,
+    mut watch: Option<&mut dyn Watch>,
+) -> io::Result<ExitStatus> {
     loop {
         // All have been blocked since before the child was made: its end is among them.
         let taken = signal::wait(SignalSet::ALL, None)?;
         if taken.signal != SIGCHLD {
             pass_on(child, taken, own_group);
-        } else if let Some(status) = child.try_wait()? {
+        } else if let Some(status) = ended(child, watch.as_deref_mut())? {
             return Ok(status);
         }
     }
+}
+
+/// How the command has ended, if it has; who watches it has its turn first.
+pub fn ended(
+    child: &mut Child,
+    watch: Option<&mut (dyn Watch + '_)>,
+) -> io::Result<Option<ExitStatus>> {
+    let Some(watch) = watch else {
+        return child.try_wait();
+    };
+    watch.turn()?;
+    if watch.first() != child.id() {
+        return child.try_wait();
+    }
+    // Without an init it is the one that is traced.
+    watch
+        .ended()
+        .map(|status| child.was_reaped(status))
+        .transpose()
 }
 
 /// What a signal to the supervisor means for the command.

@@ -60,6 +60,8 @@ pub struct Inheritance<'a> {
     pub stdio: [Option<BorrowedFd<'a>>; 3],
     /// Where the other end of the terminal is sent to, and later its stops are told.
     pub terminal: Option<BorrowedFd<'a>>,
+    /// Where the program's process says that it is there, and hears that it is watched.
+    pub observer: Option<BorrowedFd<'a>>,
     /// The signals that the program starts with blocked.
     pub blocked: SignalSet,
 }
@@ -113,10 +115,10 @@ struct Fds {
     trees: [Option<OwnedFd>; MOST_KEPT],
     /// Device files, likewise.
     devices: [Option<OwnedFd>; kernel::DEVICES.len()],
-    /// Files that are locked.
-    locks: [Option<OwnedFd>; MOST_LOCKS],
     /// The rules of Landlock, until they hold.
     ruleset: Option<Ruleset>,
+    /// Files that are locked.
+    locks: [Option<OwnedFd>; MOST_LOCKS],
 }
 
 struct Child<'a> {
@@ -312,6 +314,7 @@ impl Child<'_> {
                 rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
             }
             Step::Descriptors { keep } => self.descriptors(keep),
+            Step::AwaitObserver => self.await_observer(),
             Step::ReserveIds
             | Step::OpenNamespace { .. }
             | Step::CloneTree { .. }

@@ -31,6 +31,7 @@ pub mod transition;
 pub use command::{Command, Stdio};
 pub use error::{Error, ErrorKind};
 pub use host::{Host, Ranges};
+pub use launch::{Held, Observer};
 pub use plan::Plan;
 pub use process::{Child, Event, Output, TerminalEnd};
 pub use report::Timing;

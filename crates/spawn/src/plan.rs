@@ -85,6 +85,30 @@ impl Plan {
         self
     }
 
+    /// The same plan for a program that is watched from its first instruction on: to be
+    /// carried out by [`Plan::launch_observed`].
+    #[must_use]
+    pub fn observed(mut self) -> Self {
+        // Before a profile of the program's own, which need not let the wait pass.
+        let is_after = |step: &Step| {
+            matches!(
+                step,
+                Step::LoadProfile(_) | Step::LoadFilter(_) | Step::Exec(_)
+            )
+        };
+        let place = self.steps.iter().position(is_after);
+        if let Some(place) = place {
+            self.steps.insert(place, Step::AwaitObserver);
+        }
+        self
+    }
+
+    pub(crate) fn is_observed(&self) -> bool {
+        self.steps
+            .iter()
+            .any(|step| matches!(step, Step::AwaitObserver))
+    }
+
     /// Whether the program leaves the caller's process group, so that what a terminal
     /// sends to that does not reach it.
     #[must_use]

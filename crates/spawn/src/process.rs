@@ -181,6 +181,15 @@ impl Child {
             .transpose()
     }
 
+    /// Takes note that somebody else has waited for the process, as who traces it may
+    /// have to, and got this status.
+    ///
+    /// # Errors
+    /// As [`Self::wait`].
+    pub fn was_reaped(&mut self, status: ExitStatus) -> io::Result<ExitStatus> {
+        self.ended(status.into_raw())
+    }
+
     /// The program's own status where an init has told it, which cannot die of a signal
     /// itself; else that of the process.
     fn ended(&mut self, status: i32) -> io::Result<ExitStatus> {

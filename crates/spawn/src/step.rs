@@ -450,6 +450,8 @@ pub enum Step {
         /// Which.
         keep: Vec<RawFd>,
     },
+    /// Says that it is there, and waits until it is watched.
+    AwaitObserver,
     /// Executes the program.
     Exec(Program),
 }
@@ -571,6 +573,7 @@ impl Step {
             | Self::LoadProfile(_)
             | Self::LoadFilter(_)
             | Self::AwaitExec(_)
+            | Self::AwaitObserver
             | Self::Exec(_) => Side::Payload,
             _ => Side::Child,
         }

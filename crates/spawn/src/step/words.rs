@@ -297,6 +297,7 @@ impl fmt::Display for Step {
             }
             Self::DieWithInit => f.write_str("receive signal 9 when the init dies"),
             Self::ControlTerminal { .. } => f.write_str("make the terminal its own"),
+            Self::AwaitObserver => f.write_str("wait until it is watched"),
             Self::Descriptors { keep } if keep.is_empty() => {
                 f.write_str("close all descriptors above 2")
             }
@@ -313,6 +314,29 @@ impl fmt::Display for Step {
 
 fn text(string: &CStr) -> Cow<'_, str> {
     string.to_string_lossy()
+}
+
+/// What a ruleset is about: `files, TCP ports, abstract sockets, signals`.
+fn kinds(handled: Handled) -> String {
+    let scopes = handled.scopes;
+    let kinds = [
+        (!handled.files.is_empty(), "files"),
+        (!handled.tcp.is_empty(), "TCP ports"),
+        (
+            scopes.contains(Scopes::ABSTRACT_SOCKETS),
+            "abstract sockets",
+        ),
+        (scopes.contains(Scopes::SIGNALS), "signals"),
+    ];
+    let kinds = kinds.into_iter().filter(|(is, _)| *is);
+    kinds.map(|(_, kind)| kind).collect::<Vec<_>>().join(", ")
+}
+
+fn verb(rights: Tcp) -> &'static str {
+    match rights.contains(Tcp::BIND) {
+        true => "bind",
+        false => "connect to",
+    }
 }
 
 fn words(access: Access) -> &'static str {
@@ -346,41 +370,6 @@ fn forbidden(what: Attributes, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         before = ", ";
     }
     Ok(())
-}
-
-/// What a ruleset is about: `files, TCP ports, abstract sockets, signals`.
-fn kinds(handled: Handled) -> String {
-    let kinds = [
-        (!handled.files.is_empty(), "files"),
-        (!handled.tcp.is_empty(), "TCP ports"),
-        (
-            handled.scopes.contains(Scopes::ABSTRACT_SOCKETS),
-            "abstract sockets",
-        ),
-        (handled.scopes.contains(Scopes::SIGNALS), "signals"),
-    ];
-    let kinds: Vec<_> = kinds
-        .iter()
-        .filter(|(is, _)| *is)
-        .map(|(_, kind)| *kind)
-        .collect();
-    kinds.join(", ")
-}
-
-fn verb(rights: Tcp) -> &'static str {
-    match rights.contains(Tcp::BIND) {
-        true => "bind",
-        false => "connect to",
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path(path) => text(path).fmt(f),
-            Self::Open(open) => f.write_str(&open.name),
-        }
-    }
 }
 
 impl fmt::Display for Layering {
@@ -418,6 +407,15 @@ impl fmt::Display for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => path.display().fmt(f),
+            Self::Open(open) => f.write_str(&open.name),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => text(path).fmt(f),
             Self::Open(open) => f.write_str(&open.name),
         }
     }
