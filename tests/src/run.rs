@@ -1,10 +1,9 @@
 //! `warren run`.
 
-mod audit;
+pub mod audit;
 mod escapes;
 mod exit_codes;
 mod inside;
-mod learn;
 mod leftovers;
 mod nested;
 mod older_kernels;
@@ -20,7 +19,7 @@ use std::process::Command;
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 14] = [
+pub const TESTS: [&[Test]; 13] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
@@ -34,7 +33,6 @@ pub const TESTS: [&[Test]; 14] = [
     plan::TESTS,
     watched::TESTS,
     audit::TESTS,
-    learn::TESTS,
 ];
 
 /// `warren run OPTIONS -- sh -c SCRIPT`, not started yet.

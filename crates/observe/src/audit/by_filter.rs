@@ -2,6 +2,7 @@
 
 use warren_confine::seccomp::{Action, Rules};
 use warren_confine::{Capability, CapabilitySet};
+use warren_sys::Errno;
 
 use super::refusal::{Cure, Refusal};
 use super::{Auditor, by_capability};
@@ -20,7 +21,7 @@ impl Auditor<'_> {
         let event = &failure.event;
         let Name::Native(name) = event.name else {
             // The fixed filter refuses all calls of other architectures.
-            let refused = self.sandbox.is_some() && failure.errno_is_of_no_call();
+            let refused = self.sandbox.is_some() && failure.errno == Errno::NOSYS;
             return refused.then(|| Some(refusal(failure, Cure::None)));
         };
         let of = |rules: &Option<Rules>| Some(action(rules.as_ref()?, event));
@@ -58,12 +59,6 @@ impl Auditor<'_> {
     }
 }
 
-impl Failure {
-    fn errno_is_of_no_call(&self) -> bool {
-        self.killed || self.errno == warren_sys::Errno::NOSYS
-    }
-}
-
 fn refuses(action: Action) -> bool {
     !matches!(action, Action::Allow | Action::Log)
 }
@@ -72,7 +67,8 @@ fn refuses(action: Action) -> bool {
 fn answers(action: Action, failure: &Failure) -> bool {
     match action {
         Action::Fail(errno) => i32::from(errno) == failure.errno.raw_os_error(),
-        other => failure.killed && refuses(other),
+        // The kernel skips the call that it kills for, and says so to a tracer.
+        other => refuses(other) && failure.errno == Errno::NOSYS,
     }
 }
 
