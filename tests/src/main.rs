@@ -18,6 +18,7 @@ mod lsns;
 mod map;
 mod mount;
 mod nsenter;
+mod profile;
 mod readme;
 mod run;
 mod show;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
     tests.extend(enter::TESTS);
     tests.extend([watch::TESTS, map::TESTS]);
     tests.extend(keep::TESTS);
+    tests.extend(profile::TESTS);
     tests.extend(lsns::TESTS);
     tests.extend([mount::TESTS, nsenter::TESTS, unshare::TESTS, ls::TESTS]);
     tests.extend([

@@ -3,13 +3,17 @@
 pub mod audit;
 mod escapes;
 mod exit_codes;
+mod files;
+mod hide;
 mod inside;
+mod landlock;
 mod leftovers;
 mod nested;
 mod older_kernels;
 mod options;
 mod plan;
 mod posture;
+mod profiles;
 mod roots;
 mod terminal;
 mod watched;
@@ -19,7 +23,7 @@ use std::process::Command;
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 13] = [
+pub const TESTS: [&[Test]; 17] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
@@ -31,6 +35,10 @@ pub const TESTS: [&[Test]; 13] = [
     leftovers::TESTS,
     older_kernels::TESTS,
     plan::TESTS,
+    profiles::TESTS,
+    landlock::TESTS,
+    files::TESTS,
+    hide::TESTS,
     watched::TESTS,
     audit::TESTS,
 ];

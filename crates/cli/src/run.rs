@@ -8,6 +8,7 @@ mod process;
 mod profile;
 mod report;
 mod root;
+mod sizes;
 mod watch;
 
 use std::ffi::OsString;
@@ -148,6 +149,7 @@ fn spec(
         _ => {}
     }
     spec.mounts.extend(files.mounts(matches)?);
+    spec.hide.extend(files.hide.iter().cloned());
     let hostname = process.hostname(&spec.namespaces, spec.hostname.take())?;
     spec.hostname = hostname;
     if process.workdir.is_some() || files.here {

@@ -116,9 +116,16 @@ fn place(mount: &Mount) -> Option<Place> {
             ..
         } => Place::Host(source.clone(), *access),
         Mount::Overlay { lower, .. } => Place::Layered(lower.last()?.clone()),
-        Mount::Proc { .. } | Mount::Dev { .. } | Mount::Mqueue { .. } => Place::Kernel,
+        Mount::Proc { .. }
+        | Mount::Dev { .. }
+        | Mount::Mqueue { .. }
+        | Mount::Sys { .. } => Place::Kernel,
         Mount::Mask { .. } => Place::Masked,
-        Mount::Symlink { .. } | Mount::Mode { .. } | Mount::Forbid { .. } => return None,
+        // What lies there stays.
+        Mount::Symlink { .. }
+        | Mount::Mode { .. }
+        | Mount::Forbid { .. }
+        | Mount::ReadOnly { .. } => return None,
         // What an open descriptor shows has no path that could be given.
         Mount::Bind { .. }
         | Mount::File { .. }

@@ -111,7 +111,7 @@ impl Syscalls {
     }
 }
 
-fn check_call(name: &str) -> Result<(), String> {
+pub(crate) fn check_call(name: &str) -> Result<(), String> {
     if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == '#') {
         return Err(format!("'{}' is no system call", name.escape_debug()));
     }

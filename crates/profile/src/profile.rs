@@ -2,58 +2,46 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use warren_confine::CapabilitySet;
 
-use crate::text;
-use crate::value::{self, Endpoint, Limit};
+use crate::value::{Endpoint, Limit};
 
 /// What a command may have. What a profile does not say stays as it is without it.
 ///
 /// Paths are text: absolute, or with `~` or a variable in front; `$$` is a dollar sign
 /// ([`literal`](crate::literal)), and a `?` before one leaves it out where it is not
 /// there.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Profile {
     /// Of this format.
     pub version: Version,
     /// What it is for, in one line.
-    #[serde(default)]
     pub about: Option<String>,
     /// Profiles that this one goes on top of: names, or paths with a slash in them that
     /// are relative to this file's folder.
-    #[serde(default)]
     pub include: Vec<String>,
     /// What must be held, or the command is not started.
-    #[serde(default)]
     pub require: Vec<Requirement>,
     /// Whether Landlock guards the same rules once more.
-    #[serde(default)]
     pub landlock: Option<bool>,
     /// Files and folders.
-    #[serde(default)]
     pub files: Files,
     /// The process that the command becomes.
-    #[serde(default)]
     pub process: Process,
     /// The network.
-    #[serde(default)]
     pub network: Network,
     /// System calls.
-    #[serde(default)]
     pub syscalls: Syscalls,
     /// Capabilities over the new namespaces.
-    #[serde(default)]
     pub capabilities: Capabilities,
     /// Resource limits.
-    #[serde(default)]
     pub limits: Limits,
 }
 
 /// The version of the format: there is one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "u32", try_from = "u32")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(into = "u32")]
 pub struct Version;
 
 impl Version {
@@ -67,22 +55,8 @@ impl From<Version> for u32 {
     }
 }
 
-impl TryFrom<u32> for Version {
-    type Error = String;
-
-    fn try_from(number: u32) -> Result<Self, String> {
-        match number {
-            Self::NUMBER => Ok(Self),
-            other => Err(format!(
-                "version {other} is not known here; the newest is {}",
-                Self::NUMBER
-            )),
-        }
-    }
-}
-
 /// What can be required.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Requirement {
     /// That the kernel has Landlock, and all of it that the profile uses.
@@ -90,6 +64,8 @@ pub enum Requirement {
 }
 
 impl Requirement {
+    pub(crate) const ALL: [Self; 1] = [Self::Landlock];
+
     /// As a profile has it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -101,31 +77,25 @@ impl Requirement {
 
 /// What the command sees of the host's files. Of two entries the one with the longer
 /// path lies on the other, whatever their lists.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Files {
     /// What is there before the lists.
     pub root: Option<Root>,
     /// Shown read-only, each at its own path.
-    #[serde(deserialize_with = "text::paths")]
     pub read: Vec<String>,
     /// Shown writable.
-    #[serde(deserialize_with = "text::paths")]
     pub write: Vec<String>,
     /// Folders that can be changed, where the changes vanish with the command.
-    #[serde(deserialize_with = "text::paths")]
     pub overlay: Vec<String>,
     /// Empty folders in memory.
-    #[serde(deserialize_with = "text::paths")]
     pub tmpfs: Vec<String>,
     /// Glob patterns of files whose content is not shown; `!` makes an exception from
     /// those before it.
-    #[serde(deserialize_with = "text::patterns")]
     pub hide: Vec<String>,
 }
 
 /// What the root has before the lists of [`Files`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Root {
     /// Folders of its own (/home, /root, /run, /srv, /tmp, /var), /proc and /dev.
@@ -139,6 +109,9 @@ pub enum Root {
 }
 
 impl Root {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Empty, Self::Programs, Self::System, Self::Host];
+
     /// As a profile has it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -152,11 +125,10 @@ impl Root {
 }
 
 /// The process that the command becomes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Process {
     /// The working folder.
-    #[serde(deserialize_with = "text::path")]
     pub workdir: Option<String>,
     /// The host name inside.
     pub hostname: Option<String>,
@@ -165,15 +137,13 @@ pub struct Process {
     /// Whether the environment begins without any variable.
     pub clear_env: Option<bool>,
     /// Variables of the caller that are passed; `LC_*` for all that begin so.
-    #[serde(deserialize_with = "text::names")]
     pub pass: Vec<String>,
     /// Variables and their values, in which `~` and variables of paths are replaced.
-    #[serde(deserialize_with = "text::values")]
     pub set: BTreeMap<String, String>,
 }
 
 /// Which ids there are inside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Map {
     /// As many as can be had; see [`IdMapping::Auto`](warren_spawn::IdMapping::Auto).
@@ -183,6 +153,8 @@ pub enum Map {
 }
 
 impl Map {
+    pub(crate) const ALL: [Self; 2] = [Self::Auto, Self::Single];
+
     /// As a profile has it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -194,8 +166,7 @@ impl Map {
 }
 
 /// The network. With either list no port can be used that is in none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Network {
     /// Which network there is.
     pub mode: Option<Mode>,
@@ -206,7 +177,7 @@ pub struct Network {
 }
 
 /// Which network there is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// An interface lo of its own.
@@ -216,6 +187,8 @@ pub enum Mode {
 }
 
 impl Mode {
+    pub(crate) const ALL: [Self; 2] = [Self::None, Self::Host];
+
     /// As a profile has it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -228,8 +201,7 @@ impl Mode {
 
 /// System calls that are refused besides those that always are: either lists, or a
 /// policy (docs/seccomp.md has the language).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Syscalls {
     /// What happens to the calls of no list: `allow`, `deny`, `deny ENOSYS`, `log`, ...
     pub default: Option<String>,
@@ -244,30 +216,24 @@ pub struct Syscalls {
 }
 
 /// Capabilities over the new namespaces.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Capabilities {
     /// Those that the command has.
     pub add: CapabilitySet,
 }
 
 /// Resource limits: getrlimit(2).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Limits {
     /// Processor time of each process, in seconds.
-    #[serde(deserialize_with = "value::seconds")]
     pub cpu_time: Option<Limit>,
     /// Size of a file that is written, in bytes.
-    #[serde(deserialize_with = "value::bytes")]
     pub file_size: Option<Limit>,
     /// Open descriptors of each process.
-    #[serde(deserialize_with = "value::count")]
     pub open_files: Option<Limit>,
     /// Processes and threads of the user in this run.
-    #[serde(deserialize_with = "value::count")]
     pub processes: Option<Limit>,
     /// Memory that each process may map, in bytes.
-    #[serde(deserialize_with = "value::bytes")]
     pub address_space: Option<Limit>,
 }

@@ -28,11 +28,11 @@ fn an_error_names_line_key_and_reason() {
         ),
         (
             "version = 1\n[files]\nraed = []",
-            "line 3, files.raed: unknown key 'raed', exp",
+            "line 3, files.raed: unknown key 'raed'; there are root, read",
         ),
         (
             "version = 1\nfile = 3",
-            "line 2, file: unknown key 'file', expected one of",
+            "line 2, file: unknown key 'file'; there are version, about",
         ),
         (
             "version = 1\n[files]\nread = [\n '/a',\n 'b']",
@@ -52,7 +52,7 @@ fn an_error_names_line_key_and_reason() {
         ),
         (
             "version = 1\n[files]\nroot = 'none'",
-            "line 3, files.root: unknown variant 'none'",
+            "line 3, files.root: unknown word 'none'; there are empty",
         ),
         (
             "version = 1\n[files]\nread = ['/a']\nwrite = ['?/a']",
@@ -65,19 +65,19 @@ fn an_error_names_line_key_and_reason() {
         ("version = 1\nversion = 1", "line 2: duplicate key"),
         (
             "version = 1\n[limits]\nfile-size = '3 X'",
-            "line 3, limits.file-size: invalid value: string \"3 X\", expected a size",
+            "line 3, limits.file-size: a size: 512M, a number of bytes, or \"unlimited\" is expected, not '3 X'",
         ),
         (
             "version = 1\n[limits]\nprocesses = -1",
-            "line 3, limits.processes: invalid value: integer '-1'",
+            "line 3, limits.processes: a number or \"unlimited\" is expected, not -1",
         ),
         (
             "version = 1\n[network]\nconnect = [80, 70000]",
-            "line 3, network.connect: invalid value: integer '70000'",
+            "line 3, network.connect: a port or \"HOST:PORT\" is expected, not 70000",
         ),
         (
             "version = 1\n[network]\nbind = ['x']",
-            "line 3, network.bind: invalid type",
+            "line 3, network.bind: a port is expected, not 'x'",
         ),
         (
             "version = 1\n[capabilities]\nadd = ['NET']",
@@ -106,7 +106,7 @@ fn an_error_names_line_key_and_reason() {
         ("version = 1\n[process.set]\n'A=B' = 'x'", "process.set"),
         (
             "version = 1\nrequire = ['magic']",
-            "line 2, require: unknown variant 'magic', expected 'landlock'",
+            "line 2, require: unknown word 'magic'; there are landlock",
         ),
         ("version = 1\n[files", "line 2"),
     ];

@@ -1,13 +1,8 @@
-//! Texts that stand for paths, patterns and variables: checked where they are read, so
-//! that the error has their line, and expanded where they are used.
+//! Texts that stand for paths, patterns and variables: checked when they are read and
+//! expanded when they are used.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt;
-use std::marker::PhantomData;
 use std::path::Path;
-
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 /// The variables that a path may begin with.
 pub const VARIABLES: [&str; 13] = [
@@ -123,99 +118,4 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
         true => Err(format!("'{name}' is no name of a variable")),
         false => Ok(()),
     }
-}
-
-/// A text that was looked at where it stands, so that an error has the line of it and
-/// not that of its list.
-struct Checked<C>(String, PhantomData<C>);
-
-trait Check {
-    fn check(text: &str) -> Result<(), String>;
-}
-
-struct AsPath;
-struct AsPattern;
-struct AsName;
-struct AsValue;
-
-impl Check for AsPath {
-    fn check(text: &str) -> Result<(), String> {
-        check_path(text)
-    }
-}
-
-impl Check for AsPattern {
-    fn check(text: &str) -> Result<(), String> {
-        check_pattern(text)
-    }
-}
-
-impl Check for AsName {
-    fn check(text: &str) -> Result<(), String> {
-        check_name(text)
-    }
-}
-
-impl Check for AsValue {
-    fn check(text: &str) -> Result<(), String> {
-        check_value(text)
-    }
-}
-
-impl<'de, C: Check> Deserialize<'de> for Checked<C> {
-    /// By a visitor, since only an error of one gets the place of the text itself.
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_str(Self(String::new(), PhantomData))
-    }
-}
-
-impl<C: Check> Visitor<'_> for Checked<C> {
-    type Value = Self;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self, E> {
-        C::check(text).map_err(E::custom)?;
-        Ok(Self(text.to_owned(), PhantomData))
-    }
-}
-
-fn list<'de, C: Check, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    let texts = Vec::<Checked<C>>::deserialize(from)?;
-    Ok(texts.into_iter().map(|text| text.0).collect())
-}
-
-pub(crate) fn path<'de, D: Deserializer<'de>>(
-    from: D,
-) -> Result<Option<String>, D::Error> {
-    Ok(Some(Checked::<AsPath>::deserialize(from)?.0))
-}
-
-pub(crate) fn paths<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    list::<AsPath, D>(from)
-}
-
-pub(crate) fn patterns<'de, D: Deserializer<'de>>(
-    from: D,
-) -> Result<Vec<String>, D::Error> {
-    list::<AsPattern, D>(from)
-}
-
-pub(crate) fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    list::<AsName, D>(from)
-}
-
-pub(crate) fn values<'de, D: Deserializer<'de>>(
-    from: D,
-) -> Result<BTreeMap<String, String>, D::Error> {
-    let values = BTreeMap::<String, Checked<AsValue>>::deserialize(from)?;
-    for name in values.keys() {
-        check_name(name).map_err(D::Error::custom)?;
-    }
-    Ok(values
-        .into_iter()
-        .map(|(name, value)| (name, value.0))
-        .collect())
 }

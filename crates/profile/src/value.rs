@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{self, Deserializer, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 /// How much of a resource there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,42 +45,8 @@ pub(crate) const BYTES: &Units = &[
 ];
 pub(crate) const SECONDS: &Units = &[("h", 3600), ("m", 60), ("s", 1)];
 
-pub(crate) fn bytes<'de, D: Deserializer<'de>>(
-    from: D,
-) -> Result<Option<Limit>, D::Error> {
-    limit(
-        from,
-        BYTES,
-        "a size: 512M, a number of bytes, or \"unlimited\"",
-    )
-}
-
-pub(crate) fn seconds<'de, D: Deserializer<'de>>(
-    from: D,
-) -> Result<Option<Limit>, D::Error> {
-    limit(from, SECONDS, "a time: 90s, 10m, 2h, or \"unlimited\"")
-}
-
-pub(crate) fn count<'de, D: Deserializer<'de>>(
-    from: D,
-) -> Result<Option<Limit>, D::Error> {
-    limit(from, &[], "a number or \"unlimited\"")
-}
-
-fn limit<'de, D: Deserializer<'de>>(
-    from: D,
-    units: &'static Units,
-    expected: &'static str,
-) -> Result<Option<Limit>, D::Error> {
-    from.deserialize_any(NumberOrText {
-        expected,
-        number: |number: u64| Some(Limit::At(number)),
-        text: |text: &str| parse_limit(text, units),
-    })
-    .map(Some)
-}
-
-fn parse_limit(text: &str, units: &Units) -> Option<Limit> {
+/// `512M`, `unlimited`, or a number alone.
+pub(crate) fn parse_limit(text: &str, units: &Units) -> Option<Limit> {
     if text == "unlimited" {
         return Some(Limit::Unlimited);
     }
@@ -176,47 +141,5 @@ impl Serialize for Endpoint {
             Some(_) => serializer.collect_str(self),
             None => serializer.serialize_u16(self.port),
         }
-    }
-}
-
-impl<'de> Deserialize<'de> for Endpoint {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NumberOrText {
-            expected: "a port or \"HOST:PORT\"",
-            number: |number| u16::try_from(number).ok().map(Self::port),
-            text: |text: &str| text.parse().ok(),
-        })
-    }
-}
-
-/// Takes a number, or a text that stands for what a number cannot say.
-struct NumberOrText<N, T> {
-    expected: &'static str,
-    number: N,
-    text: T,
-}
-
-impl<V, N: Fn(u64) -> Option<V>, T: Fn(&str) -> Option<V>> Visitor<'_>
-    for NumberOrText<N, T>
-{
-    type Value = V;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.expected)
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<V, E> {
-        let number = u64::try_from(value).ok().and_then(&self.number);
-        number.ok_or_else(|| E::invalid_value(de::Unexpected::Signed(value), &self))
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<V, E> {
-        (self.number)(value)
-            .ok_or_else(|| E::invalid_value(de::Unexpected::Unsigned(value), &self))
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<V, E> {
-        (self.text)(value)
-            .ok_or_else(|| E::invalid_value(de::Unexpected::Str(value), &self))
     }
 }

@@ -11,6 +11,7 @@
 mod child;
 mod command;
 mod error;
+mod hide;
 mod holder;
 mod host;
 mod ids;
@@ -37,9 +38,9 @@ pub use report::Timing;
 pub use role::{Change, Graft, Role};
 pub use shown::{Reach, Shown};
 pub use spec::{
-    Access, Content, Folder, Forbidden, Hop, IdMapping, Join, Mount, Namespace,
-    Namespaces, Open, ProcMasks, RawFilter, Root, Seccomp, Spec, Terminal, Tree, Upper,
-    User,
+    Access, CapabilitySets, Content, Folder, Forbidden, Hop, IdMapping, Join, Mount,
+    Namespace, Namespaces, Open, ProcMasks, RawFilter, Root, Seccomp, Spec, Terminal,
+    Tree, Upper, User,
 };
 pub use step::{Place, Side, Step};
 

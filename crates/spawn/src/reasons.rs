@@ -47,6 +47,9 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         ) => vec![
             "the place must exist there already, since the root cannot be written".to_owned(),
         ],
+        (Step::Bind { .. } | Step::RootTree { .. }, Errno::STALE) => {
+            vec!["what the descriptor has open is no longer at its path".to_owned()]
+        }
         (Step::Bind { .. }, Errno::NOTDIR | Errno::ISDIR) => {
             vec!["a folder goes on a folder, any other file on a file".to_owned()]
         }

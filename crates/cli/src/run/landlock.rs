@@ -1,7 +1,7 @@
 //! The second wall: Landlock, and the TCP ports that it alone can hold.
 
 use clap::Args;
-use warren_confine::landlock::{Landlock, Ports};
+use warren_confine::landlock::Landlock;
 
 /// What is asked of Landlock.
 #[derive(Debug, Args)]

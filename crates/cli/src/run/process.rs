@@ -12,6 +12,7 @@ use warren_spawn::{DEFAULT_PATH, Host, Namespace, Namespaces, User};
 
 use super::files::{FileOptions, current_folder};
 use super::root::RootOptions;
+use super::sizes::number;
 use crate::failure::Failure;
 
 /// The process that the command becomes.
@@ -193,12 +194,6 @@ pub fn variable(word: &OsStr) -> Result<(OsString, Option<OsString>), Failure> {
     Ok((key, value))
 }
 
-/// A decimal number; nothing that merely begins like one.
-fn number(text: &str) -> Option<u32> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
-}
-
 /// The home folder of a user inside. Only root's is known without its passwd.
 fn home(user: &User) -> PathBuf {
     if user.uid == 0 {
@@ -229,13 +224,5 @@ mod tests {
         assert_eq!(parse("A="), ("A".into(), Some("".into())));
         assert_eq!(parse("WARREN_NO_SUCH").1, None);
         assert!(variable(OsStr::new("=x")).is_err());
-    }
-
-    #[test]
-    fn users_are_numbers_or_names_and_nothing_in_between() {
-        assert_eq!(number("1000"), Some(1000));
-        for text in ["", "+1", "-1", "1 ", "1000:", "4294967296", "0x10"] {
-            assert_eq!(number(text), None, "{text:?}");
-        }
     }
 }

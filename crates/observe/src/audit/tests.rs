@@ -302,6 +302,10 @@ fn a_port_of_no_rule_needs_one_and_a_far_one_the_network_too() {
     let auditor = Auditor::new(&spec, false, false, &files);
     let said = |failure: &Failure| auditor.explain(failure).map(|one| one.to_string());
     assert_eq!(
+        said(&native("mount", Errno::PERM)).as_deref(),
+        Some("mount(2): system-call filter (no option allows it)")
+    );
+    assert_eq!(
         said(&of_address("connect", "127.0.0.1:99", Errno::ACCESS)).as_deref(),
         Some("connect 127.0.0.1:99: no port of this run (--connect-port 99)")
     );
