@@ -11,6 +11,7 @@ mod enter;
 mod explain;
 mod gates;
 mod keep;
+mod learn;
 mod library;
 mod ls;
 mod lsns;
@@ -49,6 +50,10 @@ const NEEDED: &[Needed] = &[
         package: "procps",
     },
     Needed {
+        program: "python3",
+        package: "python3",
+    },
+    Needed {
         program: "strace",
         package: "strace",
     },
@@ -80,7 +85,7 @@ fn main() -> ExitCode {
         library::TESTS,
     ]);
     tests.extend([show::TESTS, diff::TESTS, explain::TESTS]);
-    tests.extend([binary::TESTS, readme::TESTS]);
+    tests.extend([learn::TESTS, binary::TESTS, readme::TESTS]);
     Suite {
         tests,
         needed: NEEDED,

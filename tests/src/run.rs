@@ -1,13 +1,12 @@
 //! `warren run`.
 
-mod audit;
+pub mod audit;
 mod escapes;
 mod exit_codes;
 mod files;
 mod hide;
 mod inside;
 mod landlock;
-mod learn;
 mod leftovers;
 mod nested;
 mod older_kernels;
