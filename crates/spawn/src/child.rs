@@ -233,6 +233,19 @@ impl Child<'_> {
                 borrowed(&namespace.fd),
                 warren_namespaces::Kind::User.clone_flag(),
             ),
+            Step::CloseCallers(fds) => {
+                for fd in fds.iter().map(|fd| *fd as u32) {
+                    // SAFETY: the child owns no descriptor that the Spec can name, and uses
+                    // none of these.
+                    unsafe { warren_sys::close_range(fd, fd) };
+                }
+                Ok(())
+            }
+            Step::AllowOneUserNamespace => {
+                self.write_proc(c"sys/user/max_user_namespaces", b"1")
+            }
+            Step::InnerUserNamespace { texts, .. } => self.inner_user_namespace(texts),
+            Step::CheckNoUserNamespaces => check_no_user_namespaces(),
             Step::NewSession => rustix::process::setsid().map(drop),
             Step::AwaitMaps(open) | Step::AwaitExec(open) => await_byte(open.fd),
             Step::LockFile(path) => self.lock_file(path),
@@ -274,7 +287,7 @@ impl Child<'_> {
             Step::LoadSeccomp(filter)
             | Step::LoadProfile(filter)
             | Step::LoadFilter(filter) => filter.load(),
-            Step::HideInit => hide_init(),
+            Step::HideInit { examinable } => hide_init(*examinable),
             Step::ForkInit { keep } => self.fork_init(keep),
             Step::Graft {
                 target, node, make, ..
@@ -364,6 +377,11 @@ impl Child<'_> {
         self.write_proc(c"self/gid_map", gid.to_bytes())
     }
 
+    fn inner_user_namespace(&self, texts: &[std::ffi::CString; 2]) -> Result<()> {
+        warren_sys::unshare(warren_namespaces::Kind::User.clone_flag())?;
+        self.write_own_maps(texts)
+    }
+
     fn limit_user_namespaces(&self) -> Result<()> {
         self.write_proc(c"sys/user/max_user_namespaces", b"0")
     }
@@ -449,13 +467,26 @@ fn set_capabilities(set: CapabilitySet) -> Result<()> {
     caps::raise_ambient(set)
 }
 
+/// That one can be made ends the child, so that it does no harm here.
+fn check_no_user_namespaces() -> Result<()> {
+    match warren_sys::unshare(warren_namespaces::Kind::User.clone_flag()) {
+        Ok(()) => Err(Errno::EXIST),
+        Err(_) => Ok(()),
+    }
+}
+
 /// An init whose memory can be read would show the program the caller's environment
 /// and arguments; one that can be traced would do the program's bidding.
-fn hide_init() -> Result<()> {
+fn hide_init(examinable: bool) -> Result<()> {
     // The arguments can be read by all, and may name what the program is not to know of.
     // SAFETY: nothing in a child that walks its plan looks at them.
     unsafe { warren_sys::arguments::replace_arguments(c"warren-init") };
     rustix::thread::set_name(c"warren-init")?;
+    if examinable {
+        // SAFETY: as above; the program's own environment is a copy.
+        unsafe { warren_sys::arguments::wipe_environment() };
+        return Ok(());
+    }
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
 }
 

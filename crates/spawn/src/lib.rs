@@ -34,11 +34,12 @@ pub use process::{Child, Event, Output, TerminalEnd};
 pub use report::Timing;
 pub use role::{Change, Graft, Role};
 pub use spec::{
-    Access, Content, Folder, Forbidden, Hop, IdMapping, Join, Mount, Namespace,
-    Namespaces, Open, ProcMasks, RawFilter, Root, Seccomp, Spec, Terminal, Tree, Upper,
-    User,
+    Access, Content, Folder, Forbidden, Hop, IdMapping, InnerUserNamespace, Join, Mount,
+    Namespace, Namespaces, Open, ProcMasks, RawFilter, Root, Seccomp, Spec, Terminal,
+    Tree, Upper, User,
 };
 pub use step::{Side, Step};
+pub use warren_mounts::{Node, Target};
 
 /// Where programs are looked for in a root that may not be the caller's.
 pub const DEFAULT_PATH: &str =

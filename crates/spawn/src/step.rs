@@ -95,6 +95,8 @@ pub enum Step {
         name: String,
     },
 
+    /// Closes what is the caller's business alone.
+    CloseCallers(Vec<RawFd>),
     /// Arranges to die with the thread that launched.
     DieWithParent {
         /// The signal.
@@ -260,6 +262,19 @@ pub enum Step {
     },
     /// Enters a user namespace that may own nothing of what was set up.
     EnterUserNamespace(Open),
+    /// Allows one more user namespace and no further.
+    AllowOneUserNamespace,
+    /// Makes a user namespace below the one so far and maps one id each.
+    InnerUserNamespace {
+        /// The line of uid_map.
+        uid: IdMap,
+        /// The line of gid_map.
+        gid: IdMap,
+        /// Both as texts.
+        texts: [CString; 2],
+    },
+    /// Checks that no user namespace can be made.
+    CheckNoUserNamespaces,
     /// Leads a session of its own.
     NewSession,
     /// Waits for somebody else to write the id maps.
@@ -360,7 +375,10 @@ pub enum Step {
     /// Waits before the program is executed.
     AwaitExec(Open),
     /// Hides the memory and descriptors of the init from the program.
-    HideInit,
+    HideInit {
+        /// Whether its user may examine it all the same.
+        examinable: bool,
+    },
     /// Forks the program off and becomes the init.
     ForkInit {
         /// The descriptors that the init keeps.

@@ -15,6 +15,7 @@ mod clone;
 mod entry;
 mod exec;
 mod fd;
+mod inherited;
 mod mount;
 mod nsfs;
 mod probe;
@@ -29,6 +30,7 @@ pub use fd::{
     close_range, close_range_on_exec, duplicate, is_alive, is_below_root, is_open,
     leave_terminal, lock_for_reading, loopback_up, open_standard_streams,
 };
+pub use inherited::{is_inherited, take_inherited};
 pub use mount::{
     MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID,
     MOUNT_ATTR_RDONLY, MountAttr, mount_setattr, pivot_root,

@@ -259,7 +259,7 @@ impl Planner<'_> {
         if self.spec.root == Root::Visit {
             return self.push(Step::ProcOfJoined { target });
         }
-        if !self.is_new(Kind::Pid) {
+        if !self.is_new(Kind::Pid) && !self.spec.born_in_other_pid_namespace {
             let source = Source::Path(c"/proc".to_owned());
             let (node, access) = (Node::Folder, Access::ReadWrite);
             self.push(Step::Bind {
@@ -315,7 +315,10 @@ impl Planner<'_> {
         let parent_clones = self.host.is_privileged()
             && self.host.has_all_ids
             && self.is_new(Kind::User)
-            && self.spec.id_map != IdMapping::Unmapped;
+            && !matches!(
+                self.spec.id_map,
+                IdMapping::Unmapped | IdMapping::Own { .. }
+            );
         let is_whole = matches!(tree, Tree::Path(path) if path.as_os_str() == "/");
         if !parent_clones || (is_whole && !own) {
             return Ok(here);

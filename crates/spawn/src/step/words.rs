@@ -190,6 +190,18 @@ impl fmt::Display for Step {
             Self::EnterUserNamespace(namespace) => {
                 write!(f, "enter the user namespace {}", namespace.name)
             }
+            Self::CloseCallers(fds) => write!(f, "close the caller's {fds:?}"),
+            Self::AllowOneUserNamespace => {
+                f.write_str("allow one more user namespace (user.max_user_namespaces)")
+            }
+            Self::InnerUserNamespace { uid, gid, .. } => write!(
+                f,
+                "make an inner user namespace, in which uid is {} and gid {}",
+                uid.inside, gid.inside
+            ),
+            Self::CheckNoUserNamespaces => {
+                f.write_str("check that no user namespace can be made")
+            }
             Self::NewSession => f.write_str("lead a session of its own"),
             Self::AwaitMaps(open) => {
                 write!(f, "wait for the id maps, told by {}", open.name)
@@ -251,7 +263,12 @@ impl fmt::Display for Step {
             Self::AwaitExec(open) => {
                 write!(f, "wait for the word to execute, told by {}", open.name)
             }
-            Self::HideInit => f.write_str("hide the init from the program"),
+            Self::HideInit { examinable: false } => {
+                f.write_str("hide the init from the program")
+            }
+            Self::HideInit { examinable: true } => {
+                f.write_str("empty what the init's memory has of the caller")
+            }
             Self::ForkInit { keep } if keep.is_empty() => {
                 f.write_str("fork the program and stay as its init")
             }
