@@ -4,6 +4,7 @@
 //! to, and the harness runs it in a process of its own (docs/testing.md).
 
 mod binary;
+mod bwrap;
 mod diff;
 mod discovery;
 mod doctor;
@@ -17,6 +18,7 @@ mod lsns;
 mod map;
 mod mount;
 mod nsenter;
+mod profile;
 mod readme;
 mod run;
 mod show;
@@ -68,7 +70,9 @@ fn main() -> ExitCode {
     let mut tests = run::TESTS.to_vec();
     tests.extend(enter::TESTS);
     tests.extend([watch::TESTS, map::TESTS]);
+    tests.extend(bwrap::TESTS);
     tests.extend(keep::TESTS);
+    tests.extend(profile::TESTS);
     tests.extend(lsns::TESTS);
     tests.extend([mount::TESTS, nsenter::TESTS, unshare::TESTS, ls::TESTS]);
     tests.extend([

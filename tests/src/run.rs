@@ -9,6 +9,7 @@ mod older_kernels;
 mod options;
 mod plan;
 mod posture;
+mod profiles;
 mod roots;
 mod terminal;
 
@@ -17,7 +18,7 @@ use std::process::Command;
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 11] = [
+pub const TESTS: [&[Test]; 12] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
@@ -29,6 +30,7 @@ pub const TESTS: [&[Test]; 11] = [
     leftovers::TESTS,
     older_kernels::TESTS,
     plan::TESTS,
+    profiles::TESTS,
 ];
 
 /// `warren run OPTIONS -- sh -c SCRIPT`, not started yet.

@@ -52,6 +52,11 @@ impl Failure {
         self
     }
 
+    /// Why, and the way out.
+    pub fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
     /// Says it on standard error and gives the exit code.
     pub fn report(&self) -> u8 {
         let mut text = String::new();

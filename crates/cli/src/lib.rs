@@ -22,6 +22,7 @@ mod map;
 mod mount;
 mod nsenter;
 mod overview;
+mod profile;
 mod pty;
 mod run;
 mod seccomp;
@@ -103,6 +104,12 @@ const COMMANDS: &[Command] = &[
         name: "umount",
         about: "unmount something there",
         run: mount::unmount,
+        personality: false,
+    },
+    Command {
+        name: "profile",
+        about: "list, show and check profiles: what a command may have",
+        run: profile::run,
         personality: false,
     },
     Command {

@@ -2,23 +2,31 @@
 
 mod files;
 mod isolation;
+mod landlock;
 mod process;
+mod profile;
+mod report;
 mod root;
+mod sizes;
 
 use std::ffi::OsString;
 
+use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser};
+use warren_confine::CapabilitySet;
 use warren_namespaces::Kind;
-use warren_spawn::{Host, Namespace, Plan, Seccomp, Spec, Terminal};
+use warren_spawn::{Host, IdMapping, Namespace, Plan, Seccomp, Spec, Terminal, User};
 
 use crate::failure::{self, Failure};
 use crate::{pty, seccomp, supervise};
 use files::FileOptions;
-pub use files::absolute;
+pub use files::{absolute, current_folder};
 use isolation::IsolationOptions;
 pub use isolation::id_map;
+use landlock::LandlockOptions;
 use process::ProcessOptions;
 pub use process::variable;
+use profile::ProfileOptions;
 use root::RootOptions;
 
 /// Run a command in eight new namespaces, isolated unless told
@@ -35,6 +43,8 @@ use root::RootOptions;
 )]
 struct Arguments {
     #[command(flatten)]
+    profile: ProfileOptions,
+    #[command(flatten)]
     root: RootOptions,
     #[command(flatten)]
     files: FileOptions,
@@ -42,10 +52,18 @@ struct Arguments {
     process: ProcessOptions,
     #[command(flatten)]
     isolation: IsolationOptions,
+    #[command(flatten)]
+    landlock: LandlockOptions,
 
     /// Print what would be done, and do nothing
     #[arg(long, help_heading = "Explain")]
     plan: bool,
+    /// Print the rules of this run and what holds each on this kernel, and do nothing
+    #[arg(long, conflicts_with = "plan", help_heading = "Explain")]
+    report: bool,
+    /// Print the report as JSON, as docs/json.md describes it
+    #[arg(long, requires = "report", help_heading = "Explain")]
+    json: bool,
     /// Say on standard error, after the run, how long each step took
     #[arg(long, help_heading = "Explain")]
     trace: bool,
@@ -70,15 +88,72 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
         failure::print(&plan.to_string())?;
         return Ok(0);
     }
+    if arguments.report {
+        failure::print(&report::text(&spec, &host, arguments.json)?)?;
+        return Ok(0);
+    }
     supervise::run(plan, arguments.trace)
 }
 
-/// What the arguments ask for.
+/// What a run with these profiles comes to, whatever its command.
+pub fn spec_with_profiles(profiles: &[String], host: &Host) -> Result<Spec, Failure> {
+    let options = profiles
+        .iter()
+        .flat_map(|profile| ["--profile", profile.as_str()]);
+    let words = ["run"].into_iter().chain(options).chain(["--", "true"]);
+    let matches = Arguments::command().try_get_matches_from(words)?;
+    let arguments = Arguments::from_arg_matches(&matches)?;
+    spec(&arguments, &matches, host)
+}
+
+/// What the arguments ask for: what every run has, then what the profiles say, then what
+/// all other options say.
 fn spec(
     arguments: &Arguments,
     matches: &ArgMatches,
     host: &Host,
 ) -> Result<Spec, Failure> {
+    let base = base(arguments, host)?;
+    let mut spec = arguments.profile.apply(base, &arguments.root)?;
+    let Arguments {
+        files,
+        process,
+        isolation,
+        landlock,
+        ..
+    } = arguments;
+    isolation.share(&mut spec.namespaces);
+    spec.loopback = *spec.namespaces.get(Kind::Net) == Namespace::New;
+    let has_user_namespace = *spec.namespaces.get(Kind::User) == Namespace::New;
+    match matches.value_source("map") {
+        Some(ValueSource::CommandLine) => {
+            spec.id_map = id_map(&isolation.map, has_user_namespace)?;
+        }
+        _ if !has_user_namespace => spec.id_map = IdMapping::Auto,
+        _ => {}
+    }
+    spec.mounts.extend(files.mounts(matches)?);
+    spec.hide.extend(files.hide.iter().cloned());
+    let hostname = process.hostname(&spec.namespaces, spec.hostname.take())?;
+    spec.hostname = hostname;
+    if process.workdir.is_some() || files.here {
+        let user = spec.user.clone().unwrap_or(User::ROOT);
+        let root = &arguments.root;
+        spec.cwd = Some(process.working_directory(root, files, &user, host)?);
+    }
+    process.add_variables(&mut spec.env)?;
+    let capabilities = spec.capabilities.unwrap_or(CapabilitySet::EMPTY);
+    let capabilities = isolation.capabilities(capabilities)?;
+    spec.capabilities = Some(capabilities);
+    spec.landlock = landlock.wanted(spec.landlock.take());
+    if let Some(path) = &isolation.seccomp {
+        spec.syscalls = Some(seccomp::profile(path, capabilities)?);
+    }
+    Ok(spec)
+}
+
+/// What every run has, and what no profile says.
+fn base(arguments: &Arguments, host: &Host) -> Result<Spec, Failure> {
     let Arguments {
         root,
         files,
@@ -89,26 +164,16 @@ fn spec(
     let user = process.user()?;
     let namespaces = isolation.namespaces()?;
     let has_user_namespace = *namespaces.get(Kind::User) == Namespace::New;
-    let mut mounts = root.mounts(has_user_namespace)?;
-    mounts.extend(files.mounts(matches)?);
-    let capabilities = isolation.capabilities()?;
-    let profile = isolation.seccomp.as_deref();
-    let syscalls = profile.map(|path| seccomp::profile(path, capabilities));
     Ok(Spec {
-        id_map: id_map(&isolation.map, has_user_namespace)?,
         root: root.root()?,
-        mounts,
-        hostname: process.hostname(&namespaces)?,
-        loopback: *namespaces.get(Kind::Net) == Namespace::New,
+        mounts: root.mounts(has_user_namespace)?,
         no_nested_user_namespaces: has_user_namespace,
         cwd: Some(process.working_directory(root, files, &user, host)?),
-        env: process.environment(root, &user)?,
+        env: process.environment(root, &user),
         argv: arguments.command.clone(),
         user: Some(user),
-        capabilities: Some(capabilities),
         no_new_privs: true,
         seccomp: Seccomp::Sandbox,
-        syscalls: syscalls.transpose()?,
         rlimits: Vec::new(),
         parent_death_signal: Some(supervise::KILL),
         keep_fds: process.keep_fd.clone(),
@@ -128,7 +193,7 @@ fn spec(
 mod tests {
     use super::*;
     use std::path::PathBuf;
-    use warren_confine::{Capability, CapabilitySet};
+    use warren_confine::Capability;
 
     fn parse(line: &str) -> Result<Spec, Failure> {
         let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
@@ -140,6 +205,7 @@ mod tests {
             capabilities: CapabilitySet::EMPTY,
             has_all_ids: false,
             ranges: warren_spawn::Ranges::None,
+            landlock: None,
         };
         spec(&arguments, &matches, &host)
     }

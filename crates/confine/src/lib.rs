@@ -1,13 +1,14 @@
 //! What a process may still do once it is inside: capabilities, a seccomp filter,
-//! resource limits and no_new_privs.
+//! Landlock, resource limits and no_new_privs.
 //!
 //! Everything is parsed, checked and compiled by the parent. What is left for the
 //! child between `clone` and `exec` ([`caps::drop_bounding`], [`caps::set`],
 //! [`caps::raise_ambient`], [`caps::set_no_new_privs`], [`Filter::load`],
-//! [`Rlimit::apply`]) only makes system calls: it allocates nothing, locks nothing
+//! [`landlock::Ruleset`], [`Rlimit::apply`]) only makes system calls: it allocates nothing, locks nothing
 //! and cannot panic.
 
 pub mod caps;
+pub mod landlock;
 mod policy;
 mod rlimit;
 pub mod seccomp;

@@ -32,6 +32,8 @@ const UNKNOWN: Action = Action::fail(Errno::NOSYS);
 
 /// Calls that are refused for one reason.
 struct Group {
+    /// In words.
+    what: &'static str,
     answer: Errno,
     /// The capability whose holder may make them all the same.
     unless: Option<Capability>,
@@ -39,24 +41,31 @@ struct Group {
 }
 
 impl Group {
-    const fn never(calls: &'static [u32]) -> Self {
+    const fn never(what: &'static str, calls: &'static [u32]) -> Self {
         Self {
+            what,
             answer: Errno::PERM,
             unless: None,
             calls,
         }
     }
 
-    const fn absent(calls: &'static [u32]) -> Self {
+    const fn absent(what: &'static str, calls: &'static [u32]) -> Self {
         Self {
+            what,
             answer: Errno::NOSYS,
             unless: None,
             calls,
         }
     }
 
-    const fn unless(capability: Capability, calls: &'static [u32]) -> Self {
+    const fn unless(
+        what: &'static str,
+        capability: Capability,
+        calls: &'static [u32],
+    ) -> Self {
         Self {
+            what,
             answer: Errno::PERM,
             unless: Some(capability),
             calls,
@@ -69,6 +78,7 @@ impl Group {
 const GROUPS: &[Group] = &[
     // The mounts are what the container was given, unless it may change them.
     Group::unless(
+        "changing mounts",
         Capability::SYS_ADMIN,
         &[
             nr::__NR_mount,
@@ -85,29 +95,44 @@ const GROUPS: &[Group] = &[
         ],
     ),
     // Another root folder inside the root: the usual first step out of a plain chroot.
-    Group::unless(Capability::SYS_CHROOT, &[nr::__NR_chroot]),
+    Group::unless("chroot", Capability::SYS_CHROOT, &[nr::__NR_chroot]),
     // Other namespaces, by a descriptor that slipped in.
-    Group::unless(Capability::SYS_ADMIN, &[nr::__NR_setns]),
+    Group::unless(
+        "entering namespaces",
+        Capability::SYS_ADMIN,
+        &[nr::__NR_setns],
+    ),
     // Its flags lie in memory, where a filter cannot look: libc falls back to clone.
-    Group::absent(&[nr::__NR_clone3]),
+    Group::absent("clone3", &[nr::__NR_clone3]),
     // Keyrings are not namespaced: a session's keys would be shared with the host.
-    Group::never(&[nr::__NR_add_key, nr::__NR_keyctl, nr::__NR_request_key]),
+    Group::never(
+        "keyrings",
+        &[nr::__NR_add_key, nr::__NR_keyctl, nr::__NR_request_key],
+    ),
     // A second way to make most calls, which no filter sees; long a source of holes.
-    Group::absent(&[
-        nr::__NR_io_uring_setup,
-        nr::__NR_io_uring_enter,
-        nr::__NR_io_uring_register,
-    ]),
+    Group::absent(
+        "io_uring",
+        &[
+            nr::__NR_io_uring_setup,
+            nr::__NR_io_uring_enter,
+            nr::__NR_io_uring_register,
+        ],
+    ),
     // Stops the kernel at a chosen access to memory: what exploits win races with.
-    Group::never(&[nr::__NR_userfaultfd]),
+    Group::never("userfaultfd", &[nr::__NR_userfaultfd]),
     // Programs in the kernel.
-    Group::unless(Capability::BPF, &[nr::__NR_bpf]),
+    Group::unless("bpf", Capability::BPF, &[nr::__NR_bpf]),
     // Counters of the whole machine, and a large surface.
-    Group::unless(Capability::PERFMON, &[nr::__NR_perf_event_open]),
+    Group::unless(
+        "perf events",
+        Capability::PERFMON,
+        &[nr::__NR_perf_event_open],
+    ),
     // Compares the kernel's pointers of two processes.
-    Group::unless(Capability::SYS_PTRACE, &[nr::__NR_kcmp]),
+    Group::unless("kcmp", Capability::SYS_PTRACE, &[nr::__NR_kcmp]),
     // Another kernel, or none.
     Group::unless(
+        "kexec, reboot",
         Capability::SYS_BOOT,
         &[
             nr::__NR_kexec_load,
@@ -117,6 +142,7 @@ const GROUPS: &[Group] = &[
     ),
     // Code in the kernel.
     Group::unless(
+        "kernel modules",
         Capability::SYS_MODULE,
         &[
             nr::__NR_init_module,
@@ -126,6 +152,7 @@ const GROUPS: &[Group] = &[
     ),
     // Swap and disk quotas belong to the machine.
     Group::unless(
+        "swap, quotas",
         Capability::SYS_ADMIN,
         &[
             nr::__NR_swapon,
@@ -135,45 +162,65 @@ const GROUPS: &[Group] = &[
         ],
     ),
     // So does the log of all processes that ended.
-    Group::unless(Capability::SYS_PACCT, &[nr::__NR_acct]),
+    Group::unless(
+        "process accounting",
+        Capability::SYS_PACCT,
+        &[nr::__NR_acct],
+    ),
     // So does the kernel's log, which has addresses and other people's business.
-    Group::unless(Capability::SYSLOG, &[nr::__NR_syslog]),
+    Group::unless("the kernel's log", Capability::SYSLOG, &[nr::__NR_syslog]),
     // So does the clock. adjtimex(2) and clock_adjtime(2) read it too, and what they
     // change lies in memory: they pass, and the kernel asks for the capability.
     Group::unless(
+        "setting the clock",
         Capability::SYS_TIME,
         &[nr::__NR_settimeofday, nr::__NR_clock_settime],
     ),
     // Files by number on the disk, past every folder's permissions (CVE-2014-3519 and
     // the "shocker" way out of a container).
-    Group::unless(Capability::DAC_READ_SEARCH, &[nr::__NR_open_by_handle_at]),
+    Group::unless(
+        "files by handle",
+        Capability::DAC_READ_SEARCH,
+        &[nr::__NR_open_by_handle_at],
+    ),
     // Events of whole mounts and file systems.
-    Group::unless(Capability::SYS_ADMIN, &[nr::__NR_fanotify_init]),
+    Group::unless("fanotify", Capability::SYS_ADMIN, &[nr::__NR_fanotify_init]),
     // Addresses in programs as a profiler of the whole machine saw them.
-    Group::unless(Capability::SYS_ADMIN, &[nr::__NR_lookup_dcookie]),
+    Group::unless(
+        "lookup_dcookie",
+        Capability::SYS_ADMIN,
+        &[nr::__NR_lookup_dcookie],
+    ),
     // Hangs up the terminal for everybody on it.
-    Group::unless(Capability::SYS_TTY_CONFIG, &[nr::__NR_vhangup]),
+    Group::unless("vhangup", Capability::SYS_TTY_CONFIG, &[nr::__NR_vhangup]),
     // The machine's ports.
     #[cfg(target_arch = "x86_64")]
-    Group::unless(Capability::SYS_RAWIO, &[nr::__NR_iopl, nr::__NR_ioperm]),
+    Group::unless(
+        "I/O ports",
+        Capability::SYS_RAWIO,
+        &[nr::__NR_iopl, nr::__NR_ioperm],
+    ),
     // Relics, most of which kernels no longer have.
-    Group::absent(&[
-        nr::__NR_nfsservctl,
-        #[cfg(target_arch = "x86_64")]
-        nr::__NR__sysctl,
-        #[cfg(target_arch = "x86_64")]
-        nr::__NR_create_module,
-        #[cfg(target_arch = "x86_64")]
-        nr::__NR_get_kernel_syms,
-        #[cfg(target_arch = "x86_64")]
-        nr::__NR_query_module,
-        #[cfg(target_arch = "x86_64")]
-        nr::__NR_sysfs,
-        #[cfg(target_arch = "x86_64")]
-        nr::__NR_uselib,
-        #[cfg(target_arch = "x86_64")]
-        nr::__NR_ustat,
-    ]),
+    Group::absent(
+        "relics",
+        &[
+            nr::__NR_nfsservctl,
+            #[cfg(target_arch = "x86_64")]
+            nr::__NR__sysctl,
+            #[cfg(target_arch = "x86_64")]
+            nr::__NR_create_module,
+            #[cfg(target_arch = "x86_64")]
+            nr::__NR_get_kernel_syms,
+            #[cfg(target_arch = "x86_64")]
+            nr::__NR_query_module,
+            #[cfg(target_arch = "x86_64")]
+            nr::__NR_sysfs,
+            #[cfg(target_arch = "x86_64")]
+            nr::__NR_uselib,
+            #[cfg(target_arch = "x86_64")]
+            nr::__NR_ustat,
+        ],
+    ),
 ];
 
 const CLONE_NEWUSER: u32 = nr::CLONE_NEWUSER;
@@ -238,13 +285,28 @@ fn by_argument(capabilities: CapabilitySet) -> [(u32, Verdict); 5] {
     ]
 }
 
+/// What [`by_argument`] refuses for every set of capabilities, and [`UNKNOWN`], in words.
+const BY_ARGUMENT: [&str; 5] = [
+    "new user namespaces",
+    "typing into terminals",
+    "vsock, kernel crypto sockets",
+    "personalities",
+    "calls that are newer than this filter",
+];
+
+impl Group {
+    fn is_refused(&self, capabilities: CapabilitySet) -> bool {
+        !self.unless.is_some_and(|one| capabilities.contains(one))
+    }
+}
+
 impl Rules {
     /// The rules of [`Filter::sandbox`].
     #[must_use]
     pub fn sandbox(capabilities: CapabilitySet) -> Self {
         let refused = GROUPS
             .iter()
-            .filter(|group| !group.unless.is_some_and(|one| capabilities.contains(one)))
+            .filter(|group| group.is_refused(capabilities))
             .flat_map(|group| group.calls.iter().map(|call| (*call, group.answer)))
             .map(|(call, answer)| (call, Action::fail(answer).into()));
         Self {
@@ -256,6 +318,13 @@ impl Rules {
 }
 
 impl Filter {
+    /// What [`Filter::sandbox`] refuses, in words.
+    #[must_use]
+    pub fn refused(capabilities: CapabilitySet) -> Vec<&'static str> {
+        let groups = GROUPS.iter().filter(|group| group.is_refused(capabilities));
+        groups.map(|group| group.what).chain(BY_ARGUMENT).collect()
+    }
+
     /// The filter for a contained program that has `capabilities` in its user
     /// namespace.
     ///
@@ -398,6 +467,14 @@ mod tests {
         calls.sort_unstable();
         calls.dedup();
         assert_eq!(calls.len(), length);
+    }
+
+    #[test]
+    fn what_a_capability_opens_is_not_told_as_refused() {
+        let refused = Filter::refused(NONE);
+        assert!(refused.contains(&"bpf") && refused.contains(&"keyrings"));
+        let refused = Filter::refused(CapabilitySet::ALL);
+        assert!(!refused.contains(&"bpf") && refused.contains(&"keyrings"));
     }
 
     #[test]

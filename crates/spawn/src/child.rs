@@ -11,6 +11,7 @@ mod digits;
 mod enter;
 mod exec;
 mod kernel;
+mod landlock;
 mod role;
 mod terminal;
 mod tree;
@@ -23,7 +24,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal};
 use rustix::thread::{Gid, Uid, futex};
-use warren_confine::{CapabilitySet, caps};
+use warren_confine::caps;
+use warren_confine::landlock::Ruleset;
 use warren_mounts::{Attributes, Node, attach};
 use warren_sys::signal::{self, SignalSet};
 use warren_sys::{Errno, Result, exit_now};
@@ -34,7 +36,7 @@ use crate::report::{Detail, Report};
 use crate::spec::User;
 use crate::step::{Side, Step};
 
-pub use kernel::DEVICE_NAMES;
+pub use kernel::{DEVICE_NAMES, FILES, FOLDERS, ROOTS_FILES, ROOTS_SETTINGS, SETTINGS};
 pub use tree::attributes;
 
 /// Everything that the child needs, opened and rendered before it exists.
@@ -113,6 +115,8 @@ struct Fds {
     devices: [Option<OwnedFd>; kernel::DEVICES.len()],
     /// Files that are locked.
     locks: [Option<OwnedFd>; MOST_LOCKS],
+    /// The rules of Landlock, until they hold.
+    ruleset: Option<Ruleset>,
 }
 
 struct Child<'a> {
@@ -122,17 +126,14 @@ struct Child<'a> {
     numbered: u16,
     /// Which of the working directories was entered.
     folder: usize,
-    /// The caller's, which the program gets back.
+    /// What the program gets: the caller's, unless it has one of its own.
     umask: Mode,
 }
 
 impl Child<'_> {
     fn walk(&mut self, step: &Step) -> std::result::Result<(), Failure> {
         match step {
-            Step::Exec(program) => {
-                rustix::process::umask(self.umask);
-                Err(exec::execute(program, self.folder, self.with.blocked))
-            }
+            Step::Exec(program) => Err(exec::execute(program, self.folder)),
             step => self.set_up(step).map_err(|errno| (errno, Detail::None)),
         }
     }
@@ -144,7 +145,12 @@ impl Child<'_> {
             Step::WriteOwnMaps { texts, .. } => self.write_own_maps(texts),
             Step::JoinCgroup(group) => enter::join_cgroup(group.fd),
             Step::HoldTerminal => self.hold_terminal(),
-            Step::KeepTree { tree, path, access } => self.keep_tree(*tree, path, *access),
+            Step::KeepTree {
+                tree,
+                path,
+                access,
+                devices,
+            } => self.keep_tree(*tree, path, attributes(*access, *devices)),
             Step::KeepDevices => self.keep_devices(),
             Step::CopyMounts { private } => self.copy_mounts(*private),
             Step::ChangeRootTo(folder) => self.change_root_to(folder.fd),
@@ -170,8 +176,14 @@ impl Child<'_> {
                 warren_sys::leave_terminal()
             }
             Step::Hostname(name) => rustix::system::sethostname(name.to_bytes()),
+            Step::Domainname(name) => rustix::system::setdomainname(name.to_bytes()),
+            Step::Sysctl { path, value } => self.write_proc(path, value.to_bytes()),
+            Step::OomScoreAdj(score) => {
+                self.write_proc(c"self/oom_score_adj", score.to_bytes())
+            }
             Step::Loopback => loopback(),
             Step::LimitUserNamespaces => self.limit_user_namespaces(),
+            Step::FollowMounts => warren_mounts::make_all_slaves(),
             Step::PrivateMounts => warren_mounts::make_all_private(),
             Step::RootHere => {
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -233,6 +245,7 @@ impl Child<'_> {
                 borrowed(&namespace.fd),
                 warren_namespaces::Kind::User.clone_flag(),
             ),
+            Step::BeBornAgain => self.be_born_again(),
             Step::CloseCallers(fds) => {
                 for fd in fds.iter().map(|fd| *fd as u32) {
                     // SAFETY: the child owns no descriptor that the Spec can name, and uses
@@ -254,8 +267,10 @@ impl Child<'_> {
             Step::DevFolder { target } => self.dev_folder(target),
             Step::Devices => self.devices(),
             Step::DevLinks => self.dev_links(),
-            Step::DevPts => self.dev_pts(),
+            Step::DevPts { execute } => self.dev_pts(*execute),
             Step::Mask { target } => self.mask(target),
+            Step::ReadOnly { target } => self.read_only(target),
+            Step::Sys { target } => self.sys(target),
             Step::OpenTerminal {
                 multiplexer,
                 in_root,
@@ -282,11 +297,23 @@ impl Child<'_> {
                 rustix::thread::set_keep_capabilities(*keep_capabilities)?;
                 take_ids(user, groups.as_deref())
             }
-            Step::SetCapabilities(set) => set_capabilities(*set),
+            Step::SetCapabilities(sets) => {
+                caps::set(sets.permitted, sets.effective, sets.inheritable)?;
+                caps::raise_ambient(sets.ambient)
+            }
+            Step::Umask(mask) => {
+                self.umask = Mode::from_raw_mode(*mask);
+                Ok(())
+            }
             Step::NoNewPrivs => caps::set_no_new_privs(),
+            Step::Ruleset(handled) => self.make_ruleset(*handled),
+            Step::Allow { place, rights } => self.allow(place, *rights),
+            Step::AllowStreams(handled) => self.allow_streams(*handled),
+            Step::AllowPort { port, rights } => self.allow_port(*port, *rights),
+            Step::RestrictSelf => self.restrict_self(),
             Step::LoadSeccomp(filter)
-            | Step::LoadProfile(filter)
-            | Step::LoadFilter(filter) => filter.load(),
+            | Step::LoadProfile(filter) => filter.load(),
+            Step::LoadFilter(filter) => filter.load_by_prctl(),
             Step::HideInit { examinable } => hide_init(*examinable),
             Step::ForkInit { keep } => self.fork_init(keep),
             Step::Graft {
@@ -417,6 +444,18 @@ impl Child<'_> {
         init::run(program, self.with.report, events)
     }
 
+    /// Returns in the first process of a new pid namespace; the caller waits for it.
+    fn be_born_again(&self) -> Result<()> {
+        warren_sys::unshare(warren_namespaces::Kind::Pid.clone_flag())?;
+        // SAFETY: both sides keep the rules of this file.
+        let first = unsafe { warren_sys::fork() }?;
+        let Some(first) = Pid::from_raw(first) else {
+            return Ok(());
+        };
+        close_all_but(&[]);
+        init::run(first, self.with.report, None)
+    }
+
     /// Closes all but what the init needs or holds.
     fn close_for_init(&self, keep: &[RawFd]) {
         let locks = self.fds.locks.iter().flatten().map(AsRawFd::as_raw_fd);
@@ -458,13 +497,6 @@ fn take_ids(user: &User, groups: Option<&[Gid]>) -> Result<()> {
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     rustix::thread::set_thread_res_gid(gid, gid, gid)?;
     rustix::thread::set_thread_res_uid(uid, uid, uid)
-}
-
-fn set_capabilities(set: CapabilitySet) -> Result<()> {
-    // Inheritable and ambient as well, so that a program of another user than root
-    // keeps them over execve(2).
-    caps::set(set, set, set)?;
-    caps::raise_ambient(set)
 }
 
 /// That one can be made ends the child, so that it does no harm here.

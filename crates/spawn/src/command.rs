@@ -9,6 +9,7 @@ use std::process::ExitStatus;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::PipeFlags;
+use warren_confine::landlock::Landlock;
 use warren_confine::{CapabilitySet, Rlimit};
 use warren_namespaces::{Kind, NamespaceSet, NsFd};
 
@@ -228,6 +229,22 @@ impl Command {
     /// Leaves the process exactly these capabilities.
     pub fn capabilities(&mut self, set: CapabilitySet) -> &mut Self {
         self.spec.capabilities = Some(set);
+        self
+    }
+
+    /// Puts Landlock behind the mounts, with the same rules; it needs no_new_privs, as
+    /// [`Command::sandbox`] has. `Landlock::default()` takes what the kernel has.
+    ///
+    /// ```
+    /// use warren_confine::landlock::Landlock;
+    /// use warren_spawn::Command;
+    ///
+    /// let status = Command::sandbox("true").landlock(Landlock::default()).status()?;
+    /// assert!(status.success());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn landlock(&mut self, wanted: Landlock) -> &mut Self {
+        self.spec.landlock = Some(wanted);
         self
     }
 

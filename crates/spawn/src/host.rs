@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rustix::process::{getegid, geteuid};
+use warren_confine::landlock::{Abi, Missing};
 use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::IdMap;
 use warren_namespaces::accounts::{Accounts, Range};
@@ -25,6 +26,8 @@ pub struct Host {
     pub has_all_ids: bool,
     /// Where the id ranges of [`IdMapping::Auto`](crate::IdMapping::Auto) come from.
     pub ranges: Ranges,
+    /// What Landlock the kernel has; asked when a Spec needs it if `None`.
+    pub landlock: Option<Result<Abi, Missing>>,
 }
 
 /// The id ranges that an ordinary caller may map, beside its own ids.
@@ -56,6 +59,7 @@ impl Host {
             capabilities: own_capabilities(uid),
             has_all_ids: false,
             ranges: Ranges::FromSystem,
+            landlock: None,
         };
         // Only who may map blocks needs to know whether there are any.
         host.has_all_ids = host.is_privileged() && own_map_is_whole();
@@ -73,6 +77,14 @@ impl Host {
         ]
         .into_iter()
         .all(|capability| self.capabilities.contains(capability))
+    }
+
+    /// What Landlock the kernel has.
+    ///
+    /// # Errors
+    /// [`Missing`] where it has none for this process.
+    pub fn landlock(&self) -> Result<Abi, Missing> {
+        self.landlock.unwrap_or_else(Abi::probe)
     }
 
     /// The lines that newuidmap(1) and newgidmap(1) would write for the caller.

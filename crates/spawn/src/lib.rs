@@ -11,6 +11,7 @@
 mod child;
 mod command;
 mod error;
+mod hide;
 mod holder;
 mod host;
 mod ids;
@@ -21,6 +22,7 @@ mod process;
 mod reasons;
 mod report;
 mod role;
+mod shown;
 mod spec;
 mod step;
 pub mod system;
@@ -33,12 +35,13 @@ pub use plan::Plan;
 pub use process::{Child, Event, Output, TerminalEnd};
 pub use report::Timing;
 pub use role::{Change, Graft, Role};
+pub use shown::{Reach, Shown};
 pub use spec::{
-    Access, Content, Folder, Forbidden, Hop, IdMapping, InnerUserNamespace, Join, Mount,
-    Namespace, Namespaces, Open, ProcMasks, RawFilter, Root, Seccomp, Spec, Terminal,
-    Tree, Upper, User,
+    Access, CapabilitySets, Content, Folder, Forbidden, Hop, IdMapping,
+    InnerUserNamespace, Join, Mount, Namespace, Namespaces, Open, ProcMasks, RawFilter,
+    Root, Seccomp, Spec, Terminal, Tree, Upper, User,
 };
-pub use step::{Side, Step};
+pub use step::{Place, Side, Step};
 pub use warren_mounts::{Node, Target};
 
 /// Where programs are looked for in a root that may not be the caller's.

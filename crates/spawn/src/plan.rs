@@ -2,9 +2,11 @@
 
 mod enter;
 mod ids;
+mod landlock;
 mod mounts;
 mod program;
 mod role;
+mod sysctl;
 
 use std::ffi::{CString, OsStr};
 use std::fmt;
@@ -56,6 +58,7 @@ impl Plan {
             steps: Vec::new(),
             trees: 0,
             kept: 0,
+            first_cover: None,
         };
         planner.plan()?;
         Ok(Self {
@@ -157,6 +160,22 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "a host name needs a uts namespace",
         ),
         (
+            spec.domainname.is_some() && !own(Kind::Uts),
+            "a domain name needs a uts namespace",
+        ),
+        (
+            spec.capabilities.is_some() && spec.capability_sets.is_some(),
+            "capabilities are given either for all sets or for each",
+        ),
+        (
+            spec.umask.is_some_and(|mask| mask > 0o777),
+            "a umask is at most 0777",
+        ),
+        (
+            spec.oom_score_adj.is_some_and(|score| score.abs() > 1000),
+            "a score for who is killed first is between -1000 and 1000",
+        ),
+        (
             spec.loopback && !is_new(Kind::Net),
             "loopback up needs a new net namespace",
         ),
@@ -178,6 +197,10 @@ fn check(spec: &Spec) -> Result<(), Error> {
                 || !spec.filters.is_empty())
                 && !spec.no_new_privs,
             "a system-call filter needs no_new_privs",
+        ),
+        (
+            spec.landlock.is_some() && !spec.no_new_privs,
+            "Landlock needs no_new_privs",
         ),
         (
             spec.syscalls.as_ref().is_some_and(notifies),
@@ -235,6 +258,8 @@ struct Planner<'a> {
     trees: usize,
     /// How many trees the child takes along.
     kept: usize,
+    /// The position of the first step that mounts something over the child's root.
+    first_cover: Option<usize>,
 }
 
 impl Planner<'_> {
@@ -297,6 +322,12 @@ impl Planner<'_> {
         }
     }
 
+    /// Whoever is born in another pid namespace than its parent's has to be there before it
+    /// can have one below.
+    fn is_born_twice(&self) -> bool {
+        self.spec.born_in_other_pid_namespace && self.is_new(Kind::Pid)
+    }
+
     fn die_with_parent(&mut self) {
         if let Some(signal) = self.spec.parent_death_signal {
             self.push(Step::DieWithParent { signal });
@@ -304,6 +335,12 @@ impl Planner<'_> {
     }
 
     fn plain_namespaces(&mut self) -> Result<(), Error> {
+        if self.is_born_twice() {
+            self.push(Step::BeBornAgain);
+            if self.spec.parent_death_signal.is_some() {
+                self.push(Step::DieWithInit);
+            }
+        }
         if self.spec.leave_caller {
             self.push(Step::LeaveCaller);
         }
@@ -311,7 +348,13 @@ impl Planner<'_> {
             self.push(Step::NewSession);
         }
         if let Some(name) = &self.spec.hostname {
-            self.push(Step::Hostname(hostname(name)?));
+            self.push(Step::Hostname(uts_name(name, "host")?));
+        }
+        if let Some(name) = &self.spec.domainname {
+            self.push(Step::Domainname(uts_name(name, "domain")?));
+        }
+        if let Some(score) = self.spec.oom_score_adj {
+            self.push(Step::OomScoreAdj(own_text(&score.to_string())));
         }
         if self.spec.loopback {
             self.push(Step::Loopback);
@@ -405,15 +448,20 @@ impl Planner<'_> {
         maps: Option<&Maps>,
     ) -> Result<(), Error> {
         let spec = self.spec;
+        if let Some(mask) = spec.umask {
+            self.push(Step::Umask(mask));
+        }
         for limit in &spec.rlimits {
             self.push(Step::SetRlimit(*limit));
         }
-        if let Some(keep) = spec.bounding.or(spec.capabilities) {
+        let capabilities = spec.all_capabilities();
+        let bounding = capabilities.map(|sets| sets.bounding);
+        if let Some(keep) = spec.bounding.or(bounding) {
             self.push(Step::DropBounding { keep });
         }
         self.set_user(setup, maps)?;
-        if let Some(set) = spec.capabilities {
-            self.push(Step::SetCapabilities(set));
+        if let Some(sets) = capabilities {
+            self.push(Step::SetCapabilities(sets));
         }
         if spec.without_user_namespaces {
             self.push(Step::CheckNoUserNamespaces);
@@ -421,8 +469,9 @@ impl Planner<'_> {
         if spec.no_new_privs {
             self.push(Step::NoNewPrivs);
         }
+        self.landlock()?;
         if spec.seccomp == Seccomp::Sandbox {
-            let allowed = spec.capabilities.unwrap_or(CapabilitySet::ALL);
+            let allowed = capabilities.map_or(CapabilitySet::ALL, |sets| sets.bounding);
             self.push(Step::LoadSeccomp(Filter::sandbox(allowed)));
         }
         if spec.has_init() {
@@ -462,8 +511,8 @@ impl Planner<'_> {
         };
         let keep_capabilities = self
             .spec
-            .capabilities
-            .is_some_and(|capabilities| !capabilities.is_empty());
+            .all_capabilities()
+            .is_some_and(|sets| !sets.permitted.is_empty());
         self.push(Step::SetUser {
             user,
             groups,
@@ -527,9 +576,11 @@ impl Planner<'_> {
         {
             self.push(Step::ReserveIds);
         }
-        self.push(Step::Clone {
-            namespaces: self.spec.namespaces.created(),
-        });
+        let mut namespaces = self.spec.namespaces.created();
+        if self.is_born_twice() {
+            namespaces = namespaces.without(Kind::Pid);
+        }
+        self.push(Step::Clone { namespaces });
         if let Some(maps) = maps.filter(|maps| maps.writer != MapWriter::Child) {
             self.push(Step::WriteMaps { maps });
             self.steps.extend(shifts);
@@ -539,13 +590,13 @@ impl Planner<'_> {
     }
 }
 
-/// The name that sethostname(2) takes: at most 64 bytes.
-fn hostname(name: &OsStr) -> Result<CString, Error> {
+/// A name that sethostname(2) or setdomainname(2) takes: at most 64 bytes.
+fn uts_name(name: &OsStr, what: &str) -> Result<CString, Error> {
     const LONGEST: usize = 64;
     if name.is_empty() || name.len() > LONGEST {
         let name = name.display();
         return Err(Error::spec(format!(
-            "a host name has 1 to {LONGEST} bytes: '{name}'"
+            "a {what} name has 1 to {LONGEST} bytes: '{name}'"
         )));
     }
     c_string(name)

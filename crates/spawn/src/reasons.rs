@@ -70,6 +70,9 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         (Step::LimitUserNamespaces, _) => {
             vec!["/proc/sys cannot be written here, as in a container of another tool".to_owned()]
         }
+        (Step::RestrictSelf, Errno::TOOBIG) => {
+            vec!["16 sets of Landlock's rules lie on this process already".to_owned()]
+        }
         (Step::LoadSeccomp(_) | Step::LoadProfile(_), Errno::INVAL) => {
             vec!["the kernel has no seccomp filters (CONFIG_SECCOMP_FILTER)".to_owned()]
         }
@@ -130,9 +133,10 @@ fn missing_call(step: &Step) -> String {
         | Step::Tmpfs { .. }
         | Step::Proc { .. }
         | Step::DevFolder { .. } => ("fsopen and move_mount", "5.2"),
-        Step::DevPts | Step::RootOverlay { .. } | Step::Overlay { .. } | Step::Layers => {
-            ("fsopen and move_mount", "5.2")
-        }
+        Step::DevPts { .. }
+        | Step::RootOverlay { .. }
+        | Step::Overlay { .. }
+        | Step::Layers => ("fsopen and move_mount", "5.2"),
         Step::RootTree { .. } | Step::Bind { .. } => {
             ("open_tree, mount_setattr and move_mount", "5.12")
         }
@@ -141,6 +145,7 @@ fn missing_call(step: &Step) -> String {
         Step::Graft { .. } => ("move_mount", "5.2"),
         Step::ProcMasks { .. } => ("mount_setattr", "5.12"),
         Step::Mask { .. } | Step::EnterRoot => ("move_mount", "5.2"),
+        Step::Ruleset(_) | Step::RestrictSelf => ("landlock_create_ruleset", "5.13"),
         Step::LoadSeccomp(_) | Step::LoadProfile(_) => ("seccomp", "3.17"),
         _ => {
             return "this kernel, or a filter on this process, lacks a system call"

@@ -8,12 +8,13 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use rustix::thread::Gid;
+use warren_confine::landlock::{Files, Handled, Tcp};
 use warren_confine::{CapabilitySet, Filter, Rlimit};
 use warren_mounts::{Attributes, Node, Target};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
 use warren_sys::CStringArray;
 
-use crate::spec::{Access, Content, Join, Open, Tree, User};
+use crate::spec::{Access, CapabilitySets, Content, Join, Open, Tree, User};
 
 /// Who does a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,6 +117,8 @@ pub enum Step {
         path: CString,
         /// Whether it can be written.
         access: Access,
+        /// Whether device files in it can be opened.
+        devices: bool,
     },
     /// Takes the caller's device files along.
     KeepDevices,
@@ -173,12 +176,25 @@ pub enum Step {
     LeaveCaller,
     /// Sets the host name.
     Hostname(CString),
+    /// Sets the NIS domain name.
+    Domainname(CString),
+    /// Changes a setting of a namespace.
+    Sysctl {
+        /// Its path below /proc.
+        path: CString,
+        /// What is written to it.
+        value: CString,
+    },
+    /// Sets oom_score_adj.
+    OomScoreAdj(CString),
     /// Brings `lo` up.
     Loopback,
     /// Forbids user namespaces below this one.
     LimitUserNamespaces,
     /// Keeps mounts from spreading to and from the host.
     PrivateMounts,
+    /// Keeps mounts from spreading to the host; those of the host still come.
+    FollowMounts,
     /// Opens the root, which stays.
     RootHere,
     /// Makes a tmpfs for the layers of overlays, which the root will cover.
@@ -275,6 +291,8 @@ pub enum Step {
     },
     /// Checks that no user namespace can be made.
     CheckNoUserNamespaces,
+    /// Makes a pid namespace, goes on as its first process, and waits for that outside.
+    BeBornAgain,
     /// Leads a session of its own.
     NewSession,
     /// Waits for somebody else to write the id maps.
@@ -319,10 +337,23 @@ pub enum Step {
     /// Makes the usual links and folders of /dev.
     DevLinks,
     /// Mounts a devpts of its own.
-    DevPts,
+    DevPts {
+        /// Whether files in /dev can be executed.
+        execute: bool,
+    },
     /// Covers a file or folder with nothing.
     Mask {
         /// What is covered.
+        target: Target,
+    },
+    /// Makes a file or folder read-only.
+    ReadOnly {
+        /// What cannot be written.
+        target: Target,
+    },
+    /// Mounts a sysfs.
+    Sys {
+        /// Where.
         target: Target,
     },
     /// Makes the root itself read-only.
@@ -363,9 +394,31 @@ pub enum Step {
         keep_capabilities: bool,
     },
     /// Sets the capabilities.
-    SetCapabilities(CapabilitySet),
+    SetCapabilities(CapabilitySets),
+    /// Takes the file mode mask of the program, for when it is executed.
+    Umask(u32),
     /// Gives up gaining privilege by execve(2).
     NoNewPrivs,
+    /// Makes an empty set of rules for Landlock.
+    Ruleset(Handled),
+    /// Allows a place of the root and all below it.
+    Allow {
+        /// Where.
+        place: Place,
+        /// What may be done there.
+        rights: Files,
+    },
+    /// Allows to open once more what the standard streams are, as far as these rights.
+    AllowStreams(Files),
+    /// Allows a TCP port.
+    AllowPort {
+        /// Its number.
+        port: u16,
+        /// What may be done with it.
+        rights: Tcp,
+    },
+    /// Comes under the rules for good.
+    RestrictSelf,
     /// Loads the system-call filter.
     LoadSeccomp(Filter),
     /// Loads the filter of a profile of the program's own.
@@ -500,6 +553,15 @@ pub enum Source {
     Kept(usize, CString),
     /// Cloned by the parent: its number, and what it is, for the reader.
     Tree(usize, Tree),
+}
+
+/// What a rule of Landlock is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A path of the new root.
+    Path(CString),
+    /// A file of the caller's that is open.
+    Open(Open),
 }
 
 /// What is executed.

@@ -122,6 +122,12 @@ fn every_kind_of_mount_allocates_nothing() {
         Mount::Mask {
             target: "/srv/f".into(),
         },
+        Mount::Sys {
+            target: "/srv/sys".into(),
+        },
+        Mount::ReadOnly {
+            target: "/srv/h".into(),
+        },
     ] {
         command.mount(mount);
     }

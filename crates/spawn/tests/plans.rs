@@ -4,12 +4,13 @@
 
 use std::path::Path;
 
+use warren_confine::landlock::{Abi, Landlock, Missing, Ports};
 use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
 use warren_spawn::{
-    Access, Change, Content, Error, Folder, Forbidden, Graft, Hop, Host, IdMapping, Join,
-    Mount, Namespace, Namespaces, Open, Plan, ProcMasks, Ranges, RawFilter, Role, Root,
-    Seccomp, Spec, Terminal, Tree, Upper, User, system,
+    Access, CapabilitySets, Change, Content, Error, Folder, Forbidden, Graft, Hop, Host,
+    IdMapping, Join, Mount, Namespace, Namespaces, Open, Plan, ProcMasks, Ranges,
+    RawFilter, Role, Root, Seccomp, Spec, Terminal, Tree, Upper, User, system,
 };
 
 /// Somebody without privilege, and without id ranges.
@@ -20,6 +21,7 @@ fn ordinary() -> Host {
         capabilities: CapabilitySet::EMPTY,
         has_all_ids: false,
         ranges: Ranges::None,
+        landlock: Some(Ok(Abi::new(7))),
     }
 }
 
@@ -52,6 +54,7 @@ fn root() -> Host {
         capabilities: CapabilitySet::ALL,
         has_all_ids: true,
         ranges: Ranges::None,
+        landlock: Some(Ok(Abi::new(7))),
     }
 }
 
@@ -476,6 +479,39 @@ fn a_root_that_is_put_together() {
 }
 
 #[test]
+fn what_container_runtimes_are_asked_for() {
+    let capabilities = CapabilitySet::EMPTY.with(Capability::KILL);
+    let path = |text: &str| text.into();
+    let spec = Spec {
+        domainname: Some("warrens.example".into()),
+        sysctl: vec![("net.ipv4.ip_forward".into(), "1".into())],
+        umask: Some(0o027),
+        oom_score_adj: Some(500),
+        capabilities: None,
+        capability_sets: Some(CapabilitySets {
+            inheritable: CapabilitySet::EMPTY,
+            ambient: CapabilitySet::EMPTY,
+            ..CapabilitySets::all(capabilities)
+        }),
+        mounts: vec![
+            Mount::Sys {
+                target: path("/sys"),
+            },
+            Mount::Proc {
+                target: path("/proc"),
+                masks: ProcMasks::None,
+            },
+            Mount::ReadOnly {
+                target: path("/proc/sys"),
+            },
+        ],
+        ..sandbox()
+    };
+    is_as_kept("of_runtimes", &spec, &ordinary());
+    is_as_kept("of_runtimes_root", &spec, &root());
+}
+
+#[test]
 fn maps_that_somebody_else_writes_are_waited_for() {
     let mut spec = sandbox();
     spec.id_map = IdMapping::Unmapped;
@@ -487,7 +523,21 @@ fn maps_that_somebody_else_writes_are_waited_for() {
 #[test]
 fn contradictions_are_refused_before_anything_is_made() {
     type Change = fn(&mut Spec);
-    let cases: [(&str, Change); 13] = [
+    let cases: [(&str, Change); 17] = [
+        ("a domain name needs a uts namespace", |spec| {
+            spec.hostname = None;
+            spec.domainname = Some("x".into());
+            spec.namespaces.set(Kind::Uts, Namespace::Inherit);
+        }),
+        (
+            "capabilities are given either for all sets or for each",
+            |spec| spec.capability_sets = Some(CapabilitySets::default()),
+        ),
+        ("a umask is at most 0777", |spec| spec.umask = Some(0o1000)),
+        (
+            "the setting vm.swappiness would be changed for the whole host",
+            |spec| spec.sysctl = vec![("vm.swappiness".into(), "1".into())],
+        ),
         ("no program is given", |spec| spec.argv.clear()),
         ("a root or a mount needs a new mnt namespace", |spec| {
             spec.namespaces.set(Kind::Mnt, Namespace::Inherit);
@@ -643,4 +693,99 @@ fn a_user_outside_of_the_map_is_refused() {
         });
     });
     assert_eq!(error.to_string(), "uid 7 is not in the id map");
+}
+
+/// The sandbox on an empty root, behind a second wall.
+fn walled(landlock: Landlock) -> Spec {
+    let mut mounts = vec![
+        bind("/usr", "/usr", Access::ReadOnly),
+        bind("/dev/null", "/srv/file", Access::ReadWrite),
+        bind("/var", "/home/kept", Access::ReadWrite),
+        Mount::Folder {
+            target: "/root".into(),
+            mode: 0o700,
+        },
+    ];
+    mounts.extend(system::kernel());
+    Spec {
+        root: Root::Empty,
+        mounts,
+        landlock: Some(landlock),
+        ..sandbox()
+    }
+}
+
+fn with_landlock(landlock: Result<Abi, Missing>) -> Host {
+    Host {
+        landlock: Some(landlock),
+        ..ordinary()
+    }
+}
+
+#[test]
+fn a_second_wall_has_the_rules_of_the_mounts() {
+    let ports = Ports {
+        connect: vec![443],
+        bind: vec![8000, 0],
+    };
+    let spec = walled(Landlock {
+        required: true,
+        ports: Some(ports),
+    });
+    is_as_kept("landlock", &spec, &with_landlock(Ok(Abi::new(7))));
+}
+
+#[test]
+fn a_second_wall_of_an_older_kernel_has_less() {
+    let spec = walled(Landlock::default());
+    is_as_kept("landlock_abi_3", &spec, &with_landlock(Ok(Abi::new(3))));
+}
+
+#[test]
+fn without_landlock_best_effort_is_the_same_plan() {
+    let plain = Spec {
+        landlock: None,
+        ..walled(Landlock::default())
+    };
+    let plan =
+        |spec: &Spec, host: &Host| Plan::new(spec, host).expect("a plan").to_string();
+    let without = plan(&plain, &ordinary());
+    for has in [
+        Err(Missing::NotBuilt),
+        Err(Missing::NotStarted),
+        Ok(Abi::new(1)),
+    ] {
+        let spec = walled(Landlock::default());
+        assert_eq!(plan(&spec, &with_landlock(has)), without, "{has:?}");
+    }
+}
+
+#[test]
+fn what_must_hold_and_cannot_is_refused_before_anything_is_made() {
+    let required = walled(Landlock {
+        required: true,
+        ports: None,
+    });
+    let error = Plan::new(&required, &with_landlock(Err(Missing::NotStarted)));
+    let error = error.expect_err("no Landlock");
+    assert_eq!(
+        error.to_string(),
+        "confine by Landlock: this kernel was started without Landlock, which rules on \
+         files need"
+    );
+    assert_eq!(
+        error.hints(),
+        ["add landlock to the kernel's lsm= parameter"]
+    );
+    let ports = walled(Landlock {
+        required: false,
+        ports: Some(Ports::default()),
+    });
+    let error = Plan::new(&ports, &with_landlock(Ok(Abi::new(3)))).expect_err("too old");
+    assert_eq!(
+        error.to_string(),
+        "confine by Landlock: this kernel has Landlock ABI 3, and rules on TCP ports need \
+         ABI 4"
+    );
+    assert_eq!(error.hints(), ["it came with Linux 6.7"]);
 }

@@ -16,6 +16,7 @@ mod entry;
 mod exec;
 mod fd;
 mod inherited;
+mod landlock;
 mod mount;
 mod nsfs;
 mod probe;
@@ -31,6 +32,10 @@ pub use fd::{
     leave_terminal, lock_for_reading, loopback_up, open_standard_streams,
 };
 pub use inherited::{is_inherited, take_inherited};
+pub use landlock::{
+    LandlockRuleset, landlock_abi, landlock_add_path, landlock_add_port, landlock_create,
+    landlock_restrict_self,
+};
 pub use mount::{
     MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID,
     MOUNT_ATTR_RDONLY, MountAttr, mount_setattr, pivot_root,
@@ -44,7 +49,7 @@ pub use nsfs::{
 pub use probe::{Call, probe};
 pub use rustix::io::Errno;
 pub use seccomp::{
-    BpfInstruction, SeccompFlags, seccomp_load, seccomp_load_listener, seccomp_load_with,
+    BpfInstruction, SeccompFlags, seccomp_load, seccomp_load_by_prctl, seccomp_load_listener, seccomp_load_with,
 };
 pub use shared::{SharedPage, Zeroed};
 pub use statmount::{MountWords, describe_mount, list_mounts};

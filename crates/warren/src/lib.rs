@@ -48,6 +48,6 @@ pub use warren_namespaces as namespaces;
 pub use warren_namespaces::{IdMap, Kind, NamespaceSet, NsFd};
 pub use warren_spawn::{
     Access, Child, Command, Error, ErrorKind, Event, Host, IdMapping, Join, Mount,
-    Namespace, Namespaces, Output, Plan, Ranges, Root, Seccomp, Side, Spec, Stdio, Step,
-    Terminal, TerminalEnd, Timing, User, system,
+    Namespace, Namespaces, Output, Place, Plan, Ranges, Reach, Root, Seccomp, Shown,
+    Side, Spec, Stdio, Step, Terminal, TerminalEnd, Timing, User, system,
 };

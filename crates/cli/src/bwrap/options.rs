@@ -443,7 +443,7 @@ impl Parser {
             "--pidns" => &mut options.pidns,
             "--add-seccomp-fd" => {
                 if options.seccomp.is_some() {
-                    return Err(not_both_filters());
+                    return Err(not_with(option, "--seccomp"));
                 }
                 options.seccomp_stack.push(words.fd(option)?);
                 return Ok(true);
@@ -452,7 +452,7 @@ impl Parser {
         };
         let before = place.replace(words.fd(option)?);
         if option == "--seccomp" && !options.seccomp_stack.is_empty() {
-            return Err(not_both_filters());
+            return Err(not_with(option, "--add-seccomp-fd"));
         }
         self.only_last(option, before.is_some());
         Ok(true)
@@ -657,8 +657,8 @@ fn twice(option: &str) -> Failure {
     Failure::usage(format!("{option} given twice for the same action"))
 }
 
-fn not_both_filters() -> Failure {
-    Failure::usage("--add-seccomp-fd cannot be combined with --seccomp")
+fn not_with(option: &str, other: &str) -> Failure {
+    Failure::usage(format!("{option} cannot be combined with {other}"))
 }
 
 /// What setenv(3) takes for a name.

@@ -18,6 +18,8 @@ use crate::failure::Failure;
 pub struct Status {
     info: Option<File>,
     json: Option<File>,
+    /// Whether the process that is told of is a child of the one that was made.
+    of_its_child: bool,
 }
 
 impl Status {
@@ -30,16 +32,22 @@ impl Status {
             file.transpose()
                 .map_err(|errno| words::with_errno("Write to info_fd", errno))
         };
+        let of_its_child = options.pidns.is_some() && options.unshare.contains(Kind::Pid);
         // A descriptor can be named for both.
         if options.info_fd.is_some() && options.info_fd == options.json_status_fd {
             let info = open(options.info_fd)?;
             let json = info.as_ref().map(File::try_clone).transpose();
             let json = json.map_err(|error| Failure::new(io_error_text(&error)))?;
-            return Ok(Self { info, json });
+            return Ok(Self {
+                info,
+                json,
+                of_its_child,
+            });
         }
         Ok(Self {
             info: open(options.info_fd)?,
             json: open(options.json_status_fd)?,
+            of_its_child,
         })
     }
 
@@ -58,6 +66,11 @@ impl Status {
         if self.info.is_none() && self.json.is_none() {
             return Ok(());
         }
+        let pid = if self.of_its_child {
+            child_of(pid).unwrap_or(pid)
+        } else {
+            pid
+        };
         let ids = namespaces(pid, new);
         // Closed at once: the end is what readers wait for.
         let info = self.info.take();
@@ -82,6 +95,21 @@ impl Status {
             let _ = file.write_all(exit_text(code).as_bytes());
         }
     }
+}
+
+/// The child that the process `pid` is about to have.
+fn child_of(pid: u32) -> Option<u32> {
+    const TRIES: u32 = 2000;
+    let file = format!("/proc/{pid}/task/{pid}/children");
+    for _ in 0..TRIES {
+        // Gone, or a kernel without CONFIG_PROC_CHILDREN.
+        let text = std::fs::read_to_string(&file).ok()?;
+        if let Some(child) = text.split_ascii_whitespace().next() {
+            return child.parse().ok();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    None
 }
 
 /// The names and numbers of namespaces, in the order of their names. The user namespace is

@@ -125,11 +125,6 @@ fn namespaces(
         return Err(words::with_errno(&what, Errno::INVAL));
     }
     spec.born_in_other_pid_namespace = options.pidns.is_some();
-    if options.pidns.is_some() && new.contains(Kind::Pid) {
-        return Err(Failure::usage(
-            "--pidns cannot be combined with --unshare-pid here",
-        ));
-    }
     ids(options, caller, wants_user, spec);
     if let Some(number) = options.userns2 {
         let fd = number_of(descriptors, number, "Setting userns2 failed")?;
@@ -198,12 +193,13 @@ fn files(
 ) -> Result<(), Failure> {
     spec.root = Root::Scratch;
     spec.exact_targets = true;
-    // In a user namespace of its own nobody has the right to what they cover.
-    let owns_user = *spec.namespaces.get(Kind::User) == Namespace::New;
-    let masks = if owns_user || options.userns.is_some() {
-        ProcMasks::None
-    } else {
+    spec.follows_host_mounts = true;
+    spec.executable_dev = true;
+    // Nobody but root has the right to what they cover, in its own user namespace as well.
+    let masks = if caller.uid == 0 {
         ProcMasks::Settings
+    } else {
+        ProcMasks::None
     };
     for operation in &options.operations {
         mount(operation, masks, caller, descriptors, &mut spec.mounts)?;

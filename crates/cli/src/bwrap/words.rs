@@ -155,7 +155,7 @@ fn of_files(step: &Step, errno: Errno, spec: &Spec) -> Option<Failure> {
         Step::Proc { target } | Step::Mqueue { target } => {
             return Some(not_mounted(target, Node::Folder, errno, spec));
         }
-        Step::DevPts => "Can't mount devpts on /newroot/dev/pts".to_owned(),
+        Step::DevPts { .. } => "Can't mount devpts on /newroot/dev/pts".to_owned(),
         Step::Folder { target, .. } => not_made(target, errno, spec),
         Step::Symlink { target, .. } => return Some(no_symlink(target, errno, spec)),
         Step::File {

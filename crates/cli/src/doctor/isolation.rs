@@ -1,6 +1,7 @@
 //! Namespaces, what gates them, and what else confines or refuses.
 
 use rustix::io::Errno;
+use warren_confine::landlock::{Abi, Landlock, Missing};
 use warren_namespaces::{Kind, limits};
 
 use super::facts::Facts;
@@ -12,6 +13,7 @@ pub fn section(facts: &Facts, trial: &Trial) -> Section {
     checks.push(procfs(facts));
     checks.push(seccomp(facts));
     checks.push(own_filter(facts));
+    checks.push(landlock(Abi::probe()));
     checks.push(no_new_privs(facts));
     checks.push(security_modules(facts));
     checks.push(ptrace(facts));
@@ -178,6 +180,27 @@ fn own_filter(facts: &Facts) -> Check {
     Check::ok("own filter", found, why)
 }
 
+fn landlock(has: Result<Abi, Missing>) -> Check {
+    let why = "a second wall behind the mounts, and rules on TCP ports: `warren run \
+               --landlock`, `--connect-port`";
+    match has {
+        Ok(abi) => {
+            let open: Vec<_> = Landlock::lacks(abi).map(|lack| lack.what).collect();
+            let found = match open.as_slice() {
+                [] => abi.to_string(),
+                open => format!("{abi}; it does not hold {}", open.join(", ")),
+            };
+            let check = Check::ok("landlock", found, why);
+            match abi < Abi::TRUNCATE {
+                true => check.but(State::Missing, "Linux 6.2 or newer has what is used"),
+                false => check,
+            }
+        }
+        Err(missing) => Check::ok("landlock", missing.to_string(), why)
+            .but(State::Missing, missing.way_out()),
+    }
+}
+
 fn no_new_privs(facts: &Facts) -> Check {
     let why = "under it newuidmap(1), which is setuid, maps no ranges of ids";
     if facts.uid != 0 && facts.own.no_new_privs {
@@ -272,6 +295,18 @@ mod tests {
         assert_eq!(namespace(&facts, Kind::User, Ok(())).state, State::Ok);
         let check = namespace(&facts, Kind::Net, Err(Errno::PERM));
         assert!(check.found.starts_with("AppArmor"), "{}", check.found);
+    }
+
+    #[test]
+    fn landlock_tells_its_version_and_what_it_leaves_open() {
+        let check = landlock(Ok(Abi::new(7)));
+        assert_eq!(check.state, State::Ok);
+        let found = "ABI 7; it does not hold unix sockets that have a path";
+        assert_eq!(check.found, found);
+        assert_eq!(landlock(Ok(Abi::new(2))).state, State::Missing);
+        let check = landlock(Err(Missing::NotStarted));
+        let fix = "add landlock to the kernel's lsm= parameter";
+        assert_eq!(check.fix.as_deref(), Some(fix));
     }
 
     #[test]

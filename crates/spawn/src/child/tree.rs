@@ -1,7 +1,7 @@
 //! The root to be, and what of the host is seen in it.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::mount::UnmountFlags;
@@ -26,7 +26,7 @@ impl Child<'_> {
                 Ok(tree)
             }
             Source::Open(open) => {
-                let tree = clone_tree(borrowed(&open.fd), c"", true)?;
+                let tree = self.clone_open(open.fd)?;
                 warren_mounts::set_attributes(tree.as_fd(), forbids, true)?;
                 Ok(tree)
             }
@@ -41,6 +41,31 @@ impl Child<'_> {
                 rustix::io::fcntl_dupfd_cloexec(tree, 3)
             }
         }
+    }
+
+    /// Clones what a descriptor of the caller's is open on. It lies in the caller's mount
+    /// namespace, and of the child's only what a path leads to can be cloned; so the clone
+    /// is compared with it: somebody may have put another there (`ESTALE`).
+    fn clone_open(&self, fd: RawFd) -> Result<OwnedFd> {
+        let open = borrowed(&fd);
+        match clone_tree(open, c"", true) {
+            Err(Errno::INVAL) => {}
+            result => return result,
+        }
+        let link = Digits::new(c"self/fd/", fd as u32);
+        let mut path = [0; 4096];
+        let length = rustix::fs::readlinkat_raw(self.with.proc, link.text(), &mut path)?;
+        // The last byte stays NUL.
+        if length >= 4095 {
+            return Err(Errno::NAMETOOLONG);
+        }
+        let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::INVAL)?;
+        let tree = clone_tree(rustix::fs::CWD, path, true)?;
+        let (is, shall) = (rustix::fs::fstat(&tree)?, rustix::fs::fstat(open)?);
+        if (is.st_dev, is.st_ino) != (shall.st_dev, shall.st_ino) {
+            return Err(Errno::STALE);
+        }
+        Ok(tree)
     }
 
     pub(super) fn stage(&mut self, root: OwnedFd) -> Result<()> {
@@ -137,7 +162,10 @@ impl Child<'_> {
         let mode = Mode::from_raw_mode(mode);
         match rustix::fs::mkdirat(parent, target.name(), mode) {
             Ok(()) => {}
-            Err(Errno::EXIST) => return Ok(()),
+            Err(Errno::EXIST) => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY;
+                return open_in_root(root, target.path(), flags).map(drop);
+            }
             Err(errno) => return Err(errno),
         }
         if own {
@@ -233,6 +261,18 @@ impl Child<'_> {
             nothing()?
         };
         attach_over(cover.as_fd(), place.as_fd())
+    }
+
+    /// Mounts what is at `target`, if anything is, over itself, read-only.
+    pub(super) fn read_only(&mut self, target: &Target) -> Result<()> {
+        let place = match open_in_root(self.root()?, target.path(), OFlags::PATH) {
+            Ok(place) => place,
+            Err(Errno::NOENT | Errno::ACCESS | Errno::LOOP) => return Ok(()),
+            Err(errno) => return Err(errno),
+        };
+        let tree = clone_tree(place.as_fd(), c"", true)?;
+        warren_mounts::set_attributes(tree.as_fd(), Attributes::READ_ONLY, true)?;
+        attach_over(tree.as_fd(), place.as_fd())
     }
 
     /// A folder of the root: not one behind a magic link, since a link of the tree to

@@ -1,5 +1,6 @@
 //! The root of a plan and what is mounted in it.
 
+use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
@@ -7,8 +8,9 @@ use warren_mounts::{Attributes, Node, Target};
 use warren_namespaces::Kind;
 use warren_sys::Errno;
 
-use super::Planner;
 use super::program::{c_string, own_text};
+use super::sysctl;
+use super::{MOST_KEPT, Planner};
 use crate::error::Error;
 use crate::spec::{
     Access, Forbidden, IdMapping, Mount, Open, ProcMasks, Root, Tree, Upper,
@@ -22,14 +24,19 @@ impl Planner<'_> {
             .mounts
             .iter()
             .any(|mount| matches!(mount, Mount::Proc { .. }));
-        if spec.no_nested_user_namespaces && !(mounts_proc && self.is_new(Kind::Pid)) {
-            self.push(Step::LimitUserNamespaces);
+        if !(mounts_proc && self.is_new(Kind::Pid)) {
+            self.settings()?;
         }
         // The mounts of a new user namespace cannot spread to the host, and those of the
         // host not to a root that is private from its making.
         let cut_off = self.is_new(Kind::User) && spec.root != Root::Inherit;
         if self.is_new(Kind::Mnt) && !cut_off {
-            self.push(Step::PrivateMounts);
+            let follow = spec.follows_host_mounts;
+            self.push(if follow {
+                Step::FollowMounts
+            } else {
+                Step::PrivateMounts
+            });
         }
         if spec.root == Root::Visit {
             self.push(Step::CopyMounts { private: true });
@@ -41,10 +48,14 @@ impl Planner<'_> {
             || matches!(spec.root, Root::Overlay { .. })
             || spec.mounts.iter().any(in_memory)
         {
-            self.push(Step::Layers);
+            self.push_cover(Step::Layers);
         }
         self.root()?;
         spec.mounts.iter().try_for_each(|mount| self.mount(mount))?;
+        for path in crate::hide::hidden(spec)? {
+            let target = target(&path)?;
+            self.push(Step::Mask { target });
+        }
         if matches!(spec.root, Root::Empty | Root::Visit) && !overlays {
             self.push(Step::SealRoot);
         }
@@ -58,7 +69,7 @@ impl Planner<'_> {
             Root::Inherit => self.push(Step::RootHere),
             // What is made the root by the first mount needs none below it.
             Root::Scratch if spec.mounts.first().is_some_and(becomes_root) => {}
-            Root::Empty | Root::Scratch => self.push(Step::RootEmpty {
+            Root::Empty | Root::Scratch => self.push_cover(Step::RootEmpty {
                 mode: own_text("755"),
                 size: None,
             }),
@@ -68,7 +79,7 @@ impl Planner<'_> {
                 let tree = path.clone().into();
                 let own = *access == Access::ReadWrite;
                 let source = self.source(&tree, *access, false, own)?;
-                self.push(Step::RootTree {
+                self.push_cover(Step::RootTree {
                     source,
                     access: *access,
                     devices: false,
@@ -77,7 +88,7 @@ impl Planner<'_> {
             Root::Overlay { path } => {
                 let layering =
                     self.layering(std::slice::from_ref(path), &Upper::Memory)?;
-                self.push(Step::RootOverlay(layering));
+                self.push_cover(Step::RootOverlay(layering));
             }
         }
         Ok(())
@@ -146,7 +157,9 @@ impl Planner<'_> {
                 let content = c_string(content.as_os_str())?;
                 self.push(Step::Symlink { content, target });
             }
-            Mount::Proc { masks, .. } => self.proc(target, *masks),
+            Mount::Proc { masks, .. } => self.proc(target, *masks)?,
+            Mount::Sys { .. } => self.sys(target),
+            Mount::ReadOnly { .. } => self.push(Step::ReadOnly { target }),
             Mount::Dev { .. } => self.dev(target),
             Mount::Programs {
                 content, folders, ..
@@ -187,19 +200,19 @@ impl Planner<'_> {
                     );
                 }
                 let source = self.source(source, *access, *devices, false)?;
-                self.push(Step::RootTree {
+                self.push_cover(Step::RootTree {
                     source,
                     access: *access,
                     devices: *devices,
                 });
             }
-            Mount::Tmpfs { mode, size, .. } => self.push(Step::RootEmpty {
+            Mount::Tmpfs { mode, size, .. } => self.push_cover(Step::RootEmpty {
                 mode: own_text(&format!("{mode:o}")),
                 size: size.map(|bytes| own_text(&bytes.to_string())),
             }),
             Mount::Overlay { lower, upper, .. } => {
                 let layering = self.layering(lower, upper)?;
-                self.push(Step::RootOverlay(layering));
+                self.push_cover(Step::RootOverlay(layering));
             }
             // It is there.
             Mount::Folder { .. } => {}
@@ -255,39 +268,71 @@ impl Planner<'_> {
 
     /// A procfs shows the processes of the pid namespace of who mounts it; without one
     /// of its own, the container may not mount it and sees the host's.
-    fn proc(&mut self, target: Target, masks: ProcMasks) {
+    fn proc(&mut self, target: Target, masks: ProcMasks) -> Result<(), Error> {
         if self.spec.root == Root::Visit {
-            return self.push(Step::ProcOfJoined { target });
+            self.push(Step::ProcOfJoined { target });
+            return Ok(());
         }
         if !self.is_new(Kind::Pid) && !self.spec.born_in_other_pid_namespace {
-            let source = Source::Path(c"/proc".to_owned());
-            let (node, access) = (Node::Folder, Access::ReadWrite);
-            self.push(Step::Bind {
-                source,
-                target,
-                node,
-                access,
-                devices: false,
-            });
-            return;
+            self.hosts(c"/proc", target);
+            return Ok(());
         }
         self.push(Step::Proc { target });
-        if self.spec.no_nested_user_namespaces {
-            self.push(Step::LimitUserNamespaces);
-        }
+        self.settings()?;
         if masks != ProcMasks::None {
             self.push(Step::ProcMasks {
                 cover: masks == ProcMasks::All,
-                all: !self.is_new(Kind::User),
+                all: !self.is_new(Kind::User) || self.stays_root(),
             });
         }
+        Ok(())
+    }
+
+    /// A sysfs shows the interfaces of the network namespace of who mounts it; without
+    /// one of its own, a user namespace may not mount it and sees the host's.
+    fn sys(&mut self, target: Target) {
+        if self.is_new(Kind::User) && !self.is_new(Kind::Net) {
+            return self.hosts(c"/sys", target);
+        }
+        self.push(Step::Sys { target });
+    }
+
+    fn hosts(&mut self, path: &CStr, target: Target) {
+        self.push(Step::Bind {
+            source: Source::Path(path.to_owned()),
+            target,
+            node: Node::Folder,
+            access: Access::ReadWrite,
+            devices: false,
+        });
+    }
+
+    /// What is written to /proc/sys: through the new procfs before parts of it are
+    /// read-only, if there is one, since the host's may be.
+    fn settings(&mut self) -> Result<(), Error> {
+        for (name, value) in &self.spec.sysctl {
+            let path = sysctl::path(name, &self.spec.namespaces)?;
+            let value = c_string(value.as_ref())?;
+            self.push(Step::Sysctl { path, value });
+        }
+        if self.spec.no_nested_user_namespaces {
+            self.push(Step::LimitUserNamespaces);
+        }
+        Ok(())
     }
 
     fn dev(&mut self, target: Target) {
         self.push(Step::DevFolder { target });
         self.push(Step::Devices);
         self.push(Step::DevLinks);
-        self.push(Step::DevPts);
+        let execute = self.spec.executable_dev;
+        self.push(Step::DevPts { execute });
+    }
+
+    /// Whether root of the host is itself in a user namespace of its own: files of the host's
+    /// root are its own then.
+    fn stays_root(&self) -> bool {
+        matches!(self.spec.id_map, IdMapping::Own { .. }) && self.host.uid == 0
     }
 
     /// Where the child finds a tree of the host. In a user namespace with other ids than
@@ -321,7 +366,10 @@ impl Planner<'_> {
             );
         let is_whole = matches!(tree, Tree::Path(path) if path.as_os_str() == "/");
         if !parent_clones || (is_whole && !own) {
-            return Ok(here);
+            return match self.first_cover {
+                Some(first) if is_whole => self.kept_whole(first, access, devices),
+                _ => Ok(here),
+            };
         }
         let number = self.trees;
         self.trees += 1;
@@ -340,6 +388,38 @@ impl Planner<'_> {
             });
         }
         Ok(Source::Tree(number, tree.clone()))
+    }
+
+    /// The host's whole tree, cloned before the first thing was mounted over its root: the
+    /// clone would have that on its own root as well.
+    fn kept_whole(
+        &mut self,
+        first: usize,
+        access: Access,
+        devices: bool,
+    ) -> Result<Source, Error> {
+        let tree = self.kept;
+        if tree >= MOST_KEPT {
+            return Err(Error::spec(format!(
+                "the whole tree of the host can be shown at most {MOST_KEPT} times"
+            )));
+        }
+        self.kept += 1;
+        let path = c"/".to_owned();
+        let step = Step::KeepTree {
+            tree,
+            path: path.clone(),
+            access,
+            devices,
+        };
+        self.steps.insert(first, step);
+        Ok(Source::Kept(tree, path))
+    }
+
+    /// Pushes a step that mounts something over the root of the child.
+    fn push_cover(&mut self, step: Step) {
+        self.first_cover.get_or_insert(self.steps.len());
+        self.push(step);
     }
 }
 

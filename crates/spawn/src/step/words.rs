@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::ffi::CStr;
 use std::fmt;
 
+use warren_confine::landlock::{Handled, Scopes, Tcp};
 use warren_mounts::Attributes;
 
-use super::{Layering, LayeringUpper, MapLines, MapWriter, Maps, Source, Step};
+use super::{Layering, LayeringUpper, MapLines, MapWriter, Maps, Place, Source, Step};
 use crate::spec::{Access, Content, Join, Tree, User};
 
 impl fmt::Display for Step {
@@ -115,11 +116,25 @@ impl fmt::Display for Step {
                 f.write_str("leave the caller's process group and terminal")
             }
             Self::Hostname(name) => write!(f, "set the host name {}", text(name)),
+            Self::Domainname(name) => write!(f, "set the domain name {}", text(name)),
+            Self::Sysctl { path, value } => {
+                write!(f, "write {} to /proc/{}", text(value), text(path))
+            }
+            Self::OomScoreAdj(score) => {
+                write!(
+                    f,
+                    "set the score for who is killed first to {}",
+                    text(score)
+                )
+            }
             Self::Loopback => f.write_str("bring the interface lo up"),
             Self::LimitUserNamespaces => {
                 f.write_str("forbid further user namespaces (user.max_user_namespaces)")
             }
             Self::PrivateMounts => f.write_str("make all mounts private"),
+            Self::FollowMounts => {
+                f.write_str("let mounts come from the host and go nowhere")
+            }
             Self::RootHere => f.write_str("open the root"),
             Self::Layers => f.write_str("make a tmpfs for the layers of overlays"),
             Self::RootEmpty { mode, size } => {
@@ -190,6 +205,7 @@ impl fmt::Display for Step {
             Self::EnterUserNamespace(namespace) => {
                 write!(f, "enter the user namespace {}", namespace.name)
             }
+            Self::BeBornAgain => f.write_str("fork into a pid namespace below this one"),
             Self::CloseCallers(fds) => write!(f, "close the caller's {fds:?}"),
             Self::AllowOneUserNamespace => {
                 f.write_str("allow one more user namespace (user.max_user_namespaces)")
@@ -228,8 +244,10 @@ impl fmt::Display for Step {
                 write!(f, "bind the devices {} at /dev", crate::child::DEVICE_NAMES)
             }
             Self::DevLinks => f.write_str("make the usual links in /dev"),
-            Self::DevPts => f.write_str("mount a devpts at /dev/pts"),
+            Self::DevPts { .. } => f.write_str("mount a devpts at /dev/pts"),
             Self::Mask { target } => write!(f, "mask {target}"),
+            Self::ReadOnly { target } => write!(f, "make {target} read-only"),
+            Self::Sys { target } => write!(f, "mount a sysfs at {target}"),
             Self::SealRoot => f.write_str("make the root itself read-only"),
             Self::OpenTerminal { multiplexer, .. } => {
                 write!(f, "open a terminal at {}", text(multiplexer))
@@ -249,8 +267,28 @@ impl fmt::Display for Step {
                 write!(f, "limit the bounding set to the capabilities {keep}")
             }
             Self::SetUser { user, .. } => write!(f, "become {user}"),
-            Self::SetCapabilities(set) => write!(f, "set the capabilities {set}"),
+            Self::SetCapabilities(sets) => match sets.one() {
+                Some(set) => write!(f, "set the capabilities {set}"),
+                None => write!(
+                    f,
+                    "set the capabilities: effective {}, permitted {}, inheritable {}, \
+                     ambient {}",
+                    sets.effective, sets.permitted, sets.inheritable, sets.ambient
+                ),
+            },
+            Self::Umask(mask) => write!(f, "take the umask {mask:04o}"),
             Self::NoNewPrivs => f.write_str("give up new privileges (no_new_privs)"),
+            Self::Ruleset(handled) => {
+                write!(f, "begin Landlock's rules: {}", kinds(*handled))
+            }
+            Self::Allow { place, rights } => write!(f, "allow {place}: {rights}"),
+            Self::AllowStreams(_) => {
+                f.write_str("allow what the standard streams are, as they are open")
+            }
+            Self::AllowPort { port, rights } => {
+                write!(f, "allow to {} TCP port {port}", verb(*rights))
+            }
+            Self::RestrictSelf => f.write_str("come under Landlock's rules"),
             Self::LoadSeccomp(_) => f.write_str("load the system-call filter"),
             Self::LoadProfile(filter) => {
                 let length = filter.instructions().len();
@@ -329,6 +367,41 @@ fn forbidden(what: Attributes, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         before = ", ";
     }
     Ok(())
+}
+
+/// What a ruleset is about: `files, TCP ports, abstract sockets, signals`.
+fn kinds(handled: Handled) -> String {
+    let kinds = [
+        (!handled.files.is_empty(), "files"),
+        (!handled.tcp.is_empty(), "TCP ports"),
+        (
+            handled.scopes.contains(Scopes::ABSTRACT_SOCKETS),
+            "abstract sockets",
+        ),
+        (handled.scopes.contains(Scopes::SIGNALS), "signals"),
+    ];
+    let kinds: Vec<_> = kinds
+        .iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, kind)| *kind)
+        .collect();
+    kinds.join(", ")
+}
+
+fn verb(rights: Tcp) -> &'static str {
+    match rights.contains(Tcp::BIND) {
+        true => "bind",
+        false => "connect to",
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => text(path).fmt(f),
+            Self::Open(open) => f.write_str(&open.name),
+        }
+    }
 }
 
 impl fmt::Display for Layering {
