@@ -4,6 +4,7 @@
 //! to, and the harness runs it in a process of its own (docs/testing.md).
 
 mod binary;
+mod bwrap;
 mod diff;
 mod discovery;
 mod doctor;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
     let mut tests = run::TESTS.to_vec();
     tests.extend(enter::TESTS);
     tests.extend([watch::TESTS, map::TESTS]);
+    tests.extend(bwrap::TESTS);
     tests.extend(keep::TESTS);
     tests.extend(profile::TESTS);
     tests.extend(lsns::TESTS);

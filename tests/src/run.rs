@@ -24,7 +24,7 @@ use std::process::Command;
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 19] = [
+pub const TESTS: [&[Test]; 18] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
@@ -42,7 +42,6 @@ pub const TESTS: [&[Test]; 19] = [
     hide::TESTS,
     watched::TESTS,
     audit::TESTS,
-    learn::TESTS,
     results::TESTS,
 ];
 

@@ -180,7 +180,7 @@ pub fn new_terminal() -> Terminal {
 }
 
 /// The exit code by which a shell would tell of a status.
-fn code(status: ExitStatus) -> u8 {
+pub fn code(status: ExitStatus) -> u8 {
     use std::os::unix::process::ExitStatusExt;
     let code = status.code().or(status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok())

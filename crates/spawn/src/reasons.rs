@@ -137,9 +137,10 @@ fn missing_call(step: &Step) -> String {
         | Step::Tmpfs { .. }
         | Step::Proc { .. }
         | Step::DevFolder { .. } => ("fsopen and move_mount", "5.2"),
-        Step::DevPts | Step::RootOverlay { .. } | Step::Overlay { .. } | Step::Layers => {
-            ("fsopen and move_mount", "5.2")
-        }
+        Step::DevPts { .. }
+        | Step::RootOverlay { .. }
+        | Step::Overlay { .. }
+        | Step::Layers => ("fsopen and move_mount", "5.2"),
         Step::RootTree { .. } | Step::Bind { .. } => {
             ("open_tree, mount_setattr and move_mount", "5.12")
         }

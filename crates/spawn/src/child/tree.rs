@@ -182,7 +182,10 @@ impl Child<'_> {
         let mode = Mode::from_raw_mode(mode);
         match rustix::fs::mkdirat(parent, target.name(), mode) {
             Ok(()) => {}
-            Err(Errno::EXIST) => return Ok(()),
+            Err(Errno::EXIST) => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY;
+                return open_in_root(root, target.path(), flags).map(drop);
+            }
             Err(errno) => return Err(errno),
         }
         if own {
