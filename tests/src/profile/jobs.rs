@@ -123,7 +123,7 @@ fn an_install_fetches_a_package_and_fills_the_cache() {
     let port = server.line();
     let script = format!(
         "python3 -m pip install --quiet --disable-pip-version-check --target lib \
-         --index-url http://127.0.0.1:{port}/simple warren-burrow && \
+         --trusted-host 127.0.0.1:{port} --index-url http://127.0.0.1:{port}/simple warren-burrow && \
          PYTHONPATH=lib python3 -c 'import warren_burrow; print(warren_burrow.word)'; \
          ls ~/.ssh 2>&1 | grep -o 'No such'"
     );
