@@ -37,6 +37,10 @@ const NEEDED: &[Needed] = &[
         package: "bubblewrap",
     },
     Needed {
+        program: "crun",
+        package: "crun",
+    },
+    Needed {
         program: "ip",
         package: "iproute2",
     },
@@ -49,8 +53,16 @@ const NEEDED: &[Needed] = &[
         package: "procps",
     },
     Needed {
+        program: "runc",
+        package: "runc",
+    },
+    Needed {
         program: "strace",
         package: "strace",
+    },
+    Needed {
+        program: "systemd-analyze",
+        package: "systemd",
     },
     Needed {
         program: "tmux",

@@ -2,6 +2,7 @@
 
 mod escapes;
 mod exit_codes;
+mod from;
 mod inside;
 mod landlock;
 mod leftovers;
@@ -10,6 +11,7 @@ mod older_kernels;
 mod options;
 mod plan;
 mod posture;
+mod print;
 mod profiles;
 mod roots;
 mod terminal;
@@ -19,7 +21,7 @@ use std::process::Command;
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 13] = [
+pub const TESTS: [&[Test]; 15] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
@@ -31,6 +33,8 @@ pub const TESTS: [&[Test]; 13] = [
     leftovers::TESTS,
     older_kernels::TESTS,
     plan::TESTS,
+    print::TESTS,
+    from::TESTS,
     profiles::TESTS,
     landlock::TESTS,
 ];
