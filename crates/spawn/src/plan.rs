@@ -331,6 +331,10 @@ impl Planner<'_> {
 
     fn begin_child(&mut self, maps: Option<&Maps>, setup: Option<&User>) {
         self.die_with_parent();
+        // As the caller: who has changed its ids may not open this of its own any more.
+        if let Some(score) = self.spec.oom_score_adj {
+            self.push(Step::OomScoreAdj(own_text(&score.to_string())));
+        }
         if let Some(open) = &self.spec.await_maps {
             self.push(Step::AwaitMaps(open.clone()));
         }
@@ -371,9 +375,6 @@ impl Planner<'_> {
         }
         if let Some(name) = &self.spec.domainname {
             self.push(Step::Domainname(uts_name(name, "domain")?));
-        }
-        if let Some(score) = self.spec.oom_score_adj {
-            self.push(Step::OomScoreAdj(own_text(&score.to_string())));
         }
         if self.spec.loopback {
             self.push(Step::Loopback);

@@ -117,8 +117,9 @@ fn what_is_printed_for_unshare_runs() {
 
 fn a_unit_of_systemd_is_taken_by_its_checker() {
     let options = [
-        "--tmpfs",
-        "/srv/a:b",
+        "--ro-bind",
+        "/usr",
+        "/srv/a:b c",
         "--env",
         "A=50% \"of\" $HOME",
         "--cap-add",

@@ -84,7 +84,7 @@ fn ids(spec: &Spec, host: &Host, script: &mut Script) {
                 script.note("one id alone is mapped, the caller's");
             }
         }
-        _ => script.word(["--setgroups", "deny"]),
+        _ => {}
     }
 }
 
