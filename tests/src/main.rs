@@ -39,6 +39,10 @@ const NEEDED: &[Needed] = &[
         package: "bubblewrap",
     },
     Needed {
+        program: "crun",
+        package: "crun",
+    },
+    Needed {
         program: "ip",
         package: "iproute2",
     },
@@ -55,8 +59,16 @@ const NEEDED: &[Needed] = &[
         package: "python3",
     },
     Needed {
+        program: "runc",
+        package: "runc",
+    },
+    Needed {
         program: "strace",
         package: "strace",
+    },
+    Needed {
+        program: "systemd-analyze",
+        package: "systemd",
     },
     Needed {
         program: "tmux",

@@ -5,6 +5,7 @@ mod escapes;
 mod exit_codes;
 mod files;
 mod hide;
+mod from;
 mod inside;
 mod landlock;
 mod leftovers;
@@ -13,6 +14,7 @@ mod older_kernels;
 mod options;
 mod plan;
 mod posture;
+mod print;
 mod profiles;
 mod results;
 mod roots;
@@ -24,7 +26,7 @@ use std::process::Command;
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 18] = [
+pub const TESTS: [&[Test]; 20] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
@@ -36,6 +38,8 @@ pub const TESTS: [&[Test]; 18] = [
     leftovers::TESTS,
     older_kernels::TESTS,
     plan::TESTS,
+    print::TESTS,
+    from::TESTS,
     profiles::TESTS,
     landlock::TESTS,
     files::TESTS,

@@ -43,17 +43,20 @@ pub fn print(
     host: &Host,
     language: Language,
 ) -> Result<(), Failure> {
-    let (mut spec, note) = with_ids(spec, plan)?;
+    let (mut spec, mut notes) = with_ids(spec, plan)?;
     hide(&mut spec, plan);
     let mut printed = match language {
         Language::Bwrap => bwrap::render(&spec, host),
         Language::Unshare => unshare::render(&spec, host),
         Language::Systemd => systemd::render(&spec),
-        Language::Oci => oci(&spec),
+        Language::Oci => {
+            notes.extend(owner_of_root(&spec, host));
+            oci(&spec)
+        }
     };
-    printed
-        .notes
-        .extend(note.filter(|_| language == Language::Oci));
+    if language == Language::Oci {
+        printed.notes.append(&mut notes);
+    }
     failure::print(&printed.text)?;
     let notes = printed.notes.iter();
     let notes: String = notes
@@ -74,15 +77,31 @@ fn oci(spec: &Spec) -> Printed {
     }
 }
 
+/// A runtime makes mount points as the container's root.
+fn owner_of_root(spec: &Spec, host: &Host) -> Option<String> {
+    let is_made = matches!(spec.root, Root::Empty | Root::Scratch)
+        || matches!(&spec.root, Root::Tree { path, .. } if path == Path::new("/"));
+    let IdMapping::Explicit { uids, .. } = &spec.id_map else {
+        return None;
+    };
+    let root = uids.iter().find_map(|line| line.to_outside(0))?;
+    (is_made && root != host.uid).then(|| {
+        format!(
+            "root.path: the folder {:?} must belong to the user {root}",
+            warren_oci::EMPTY_ROOT
+        )
+    })
+}
+
 /// The Spec with the ids that a run would have, and a note where each run has others.
-fn with_ids(spec: &Spec, plan: &Plan) -> Result<(Spec, Option<String>), Failure> {
+fn with_ids(spec: &Spec, plan: &Plan) -> Result<(Spec, Vec<String>), Failure> {
     let mut spec = spec.clone();
     let Some(map) = plan.id_map() else {
-        return Ok((spec, None));
+        return Ok((spec, Vec::new()));
     };
     spec.id_map = map;
     if spec.id_map != IdMapping::Auto {
-        return Ok((spec, None));
+        return Ok((spec, Vec::new()));
     }
     let accounts = Accounts::read().map_err(Failure::new)?;
     let Some(block) = accounts.free_blocks().next() else {
@@ -101,7 +120,7 @@ fn with_ids(spec: &Spec, plan: &Plan) -> Result<(Spec, Option<String>), Failure>
         "linux.uidMappings: the ids from {} on are free now; warren takes others at each run",
         block.first
     );
-    Ok((spec, Some(note)))
+    Ok((spec, vec![note]))
 }
 
 /// Replaces patterns of what is hidden by the files that match them now, which the plan

@@ -344,6 +344,10 @@ impl Planner<'_> {
             self.push(Step::CloseCallers(self.spec.callers_fds.clone()));
         }
         self.die_with_parent();
+        // As the caller: who has changed its ids may not open this of its own any more.
+        if let Some(score) = self.spec.oom_score_adj {
+            self.push(Step::OomScoreAdj(own_text(&score.to_string())));
+        }
         if let Some(open) = &self.spec.await_maps {
             self.push(Step::AwaitMaps(open.clone()));
         }
@@ -396,9 +400,6 @@ impl Planner<'_> {
         }
         if let Some(name) = &self.spec.domainname {
             self.push(Step::Domainname(uts_name(name, "domain")?));
-        }
-        if let Some(score) = self.spec.oom_score_adj {
-            self.push(Step::OomScoreAdj(own_text(&score.to_string())));
         }
         if self.spec.loopback {
             self.push(Step::Loopback);

@@ -283,7 +283,8 @@ impl Unit<'_> {
             .entry(ENOSYS)
             .or_default()
             .extend(ABSENT.map(str::to_owned));
-        for (errno, names) in refused {
+        for (errno, mut names) in refused {
+            names.retain(|name| !NEWER.contains(&name.as_str()));
             let errno = if errno == ENOSYS { "ENOSYS" } else { "EPERM" };
             let names = names.iter().map(|name| format!("{name}:{errno}"));
             let names: Vec<_> = names.collect();
@@ -367,6 +368,9 @@ const ABSENT: [&str; 4] = [
     "io_uring_enter",
     "io_uring_register",
 ];
+
+/// Refused calls that systemd 252 does not know; it ignores them with a warning.
+const NEWER: [&str; 1] = ["open_tree_attr"];
 
 fn leads_to(link: &Mount) -> std::path::PathBuf {
     match link {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use warren_confine::CapabilitySet;
-use warren_namespaces::{IdMap, Kind};
+use warren_namespaces::Kind;
 use warren_spawn::{
     Access, Host, IdMapping, Mount, Namespace, Root, Seccomp, Spec, Terminal,
 };
@@ -67,31 +67,25 @@ fn ids(spec: &Spec, host: &Host, script: &mut Script) {
         return;
     }
     let user = spec.user.clone().unwrap_or_default();
+    script.word(["--map-user".to_owned(), user.uid.to_string()]);
+    script.word(["--map-group".to_owned(), user.gid.to_string()]);
     match &spec.id_map {
-        IdMapping::Explicit { uids, gids } if !is_own(uids, host.uid) => {
-            for (option, lines) in [("--map-users", uids), ("--map-groups", gids)] {
-                // It takes one range.
-                if let [line, rest @ ..] = lines.as_slice() {
-                    let text = format!("{},{},{}", line.outside, line.inside, line.count);
-                    script.word([option.to_owned(), text]);
-                    if !rest.is_empty() {
-                        script.note("unshare maps one range of ids alone");
-                    }
-                }
+        IdMapping::Explicit { uids, .. } if uids.iter().any(|line| line.count > 1) => {
+            let begins_with_own =
+                uids.first().is_some_and(|line| line.outside == host.uid);
+            if begins_with_own {
+                script.word(["--map-auto"]);
+            } else if host.uid == 0 {
+                script.weaker(
+                    "who runs it as root is root outside too: newuidmap(1), which \
+                    unshare calls for a range, gives out those of /etc/subuid alone",
+                );
+            } else {
+                script.note("one id alone is mapped, the caller's");
             }
-            script.word(["--setuid".to_owned(), user.uid.to_string()]);
-            script.word(["--setgid".to_owned(), user.gid.to_string()]);
         }
-        _ => {
-            script.word(["--map-user".to_owned(), user.uid.to_string()]);
-            script.word(["--map-group".to_owned(), user.gid.to_string()]);
-            script.word(["--setgroups", "deny"]);
-        }
+        _ => {}
     }
-}
-
-fn is_own(map: &[IdMap], own: u32) -> bool {
-    matches!(map, [line] if line.count == 1 && line.outside == own)
 }
 
 fn root(spec: &Spec, script: &mut Script) {

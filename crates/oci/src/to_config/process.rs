@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use warren_confine::{CapabilitySet, Rlimit};
-use warren_spawn::{CapabilitySets, Role, Spec, Terminal};
+use warren_spawn::{CapabilitySets, Role, Seccomp, Spec, Terminal};
 
 use super::Writer;
 use crate::config::{self, Capabilities, ConsoleSize, Process, User};
@@ -126,7 +126,9 @@ impl Writer<'_> {
         }
         let weaker = [
             (
-                spec.no_nested_user_namespaces,
+                // The sandbox's filter refuses them too.
+                spec.no_nested_user_namespaces
+                    && (spec.seccomp != Seccomp::Sandbox || spec.syscalls.is_some()),
                 "linux.sysctl",
                 "user namespaces below the container's are not forbidden by a limit",
             ),
