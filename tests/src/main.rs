@@ -11,12 +11,14 @@ mod enter;
 mod explain;
 mod gates;
 mod keep;
+mod learn;
 mod library;
 mod ls;
 mod lsns;
 mod map;
 mod mount;
 mod nsenter;
+mod profile;
 mod readme;
 mod run;
 mod show;
@@ -48,6 +50,10 @@ const NEEDED: &[Needed] = &[
         package: "procps",
     },
     Needed {
+        program: "python3",
+        package: "python3",
+    },
+    Needed {
         program: "strace",
         package: "strace",
     },
@@ -69,6 +75,7 @@ fn main() -> ExitCode {
     tests.extend(enter::TESTS);
     tests.extend([watch::TESTS, map::TESTS]);
     tests.extend(keep::TESTS);
+    tests.extend(profile::TESTS);
     tests.extend(lsns::TESTS);
     tests.extend([mount::TESTS, nsenter::TESTS, unshare::TESTS, ls::TESTS]);
     tests.extend([
@@ -78,7 +85,7 @@ fn main() -> ExitCode {
         library::TESTS,
     ]);
     tests.extend([show::TESTS, diff::TESTS, explain::TESTS]);
-    tests.extend([binary::TESTS, readme::TESTS]);
+    tests.extend([learn::TESTS, binary::TESTS, readme::TESTS]);
     Suite {
         tests,
         needed: NEEDED,

@@ -1,24 +1,30 @@
 //! `warren run`.
 
+pub mod audit;
 mod escapes;
 mod exit_codes;
+mod files;
+mod hide;
 mod inside;
+mod landlock;
 mod leftovers;
 mod nested;
 mod older_kernels;
 mod options;
 mod plan;
 mod posture;
+mod profiles;
 mod results;
 mod roots;
 mod terminal;
+mod watched;
 
 use std::process::Command;
 
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 12] = [
+pub const TESTS: [&[Test]; 19] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
@@ -30,6 +36,13 @@ pub const TESTS: [&[Test]; 12] = [
     leftovers::TESTS,
     older_kernels::TESTS,
     plan::TESTS,
+    profiles::TESTS,
+    landlock::TESTS,
+    files::TESTS,
+    hide::TESTS,
+    watched::TESTS,
+    audit::TESTS,
+    learn::TESTS,
     results::TESTS,
 ];
 

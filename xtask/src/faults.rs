@@ -120,7 +120,7 @@ const JOBS: &[Job] = &[
         name: "user-terminal",
         as_root: false,
         has_ranges: false,
-        arguments: "run --map single --host-root -t -- true",
+        arguments: "run --map single --host-root -t --landlock --bind-port 0 -- true",
         undo: None,
     },
     Job {

@@ -141,7 +141,7 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
             signal::set_blocked(blocked);
             supervise::run(Plan::new(&prepared.spec, &host)?, false)
         }
-        started => supervise::attend(started?, false),
+        started => supervise::attend(started?),
     }
 }
 

@@ -21,6 +21,8 @@ mod map;
 mod mount;
 mod nsenter;
 mod overview;
+mod print;
+mod profile;
 mod pty;
 mod run;
 mod seccomp;
@@ -96,6 +98,12 @@ const COMMANDS: &[Command] = &[
         name: "umount",
         about: "unmount something there",
         run: mount::unmount,
+        personality: false,
+    },
+    Command {
+        name: "profile",
+        about: "list, show and check profiles: what a command may have",
+        run: profile::run,
         personality: false,
     },
     Command {

@@ -18,7 +18,7 @@ use rustix::termios::{
 use warren_spawn::{Child, Event};
 use warren_sys::signal::{SIGCHLD, SIGWINCH, SignalFd, SignalSet};
 
-use crate::supervise::{self, Deadlines};
+use crate::supervise::{self, Vigil};
 
 /// What a terminal's line discipline takes for the end of input: Ctrl-D.
 const END_OF_INPUT: u8 = 4;
@@ -40,7 +40,7 @@ pub fn is_at_terminal() -> bool {
 pub fn hold(
     child: &mut Child,
     terminal: &warren_spawn::TerminalEnd,
-    deadlines: &mut Deadlines,
+    vigil: &mut Vigil<'_>,
 ) -> io::Result<ExitStatus> {
     let signals = SignalFd::open(SignalSet::ALL)?;
     rustix::io::ioctl_fionbio(&terminal.master, true)?;
@@ -49,7 +49,7 @@ pub fn hold(
         child,
         terminal,
         signals,
-        deadlines,
+        vigil,
         raw,
         typed: Flow::new(),
         shown: Flow::new(),
@@ -59,10 +59,11 @@ pub fn hold(
     relay.resize();
     while relay.turn()? {}
     drop(relay);
-    // It may have ended while its output was shown, or go on without its terminal.
-    match child.try_wait()? {
+    // It may have ended while its output was shown, or go on without its terminal, or
+    // still be traced.
+    match vigil.ended(child)? {
         Some(status) => Ok(status),
-        None => supervise::wait(child, true, deadlines),
+        None => supervise::wait(child, true, vigil),
     }
 }
 
@@ -142,11 +143,11 @@ impl Flow {
     }
 }
 
-struct Relay<'a> {
+struct Relay<'a, 'w> {
     child: &'a mut Child,
     terminal: &'a warren_spawn::TerminalEnd,
     signals: SignalFd,
-    deadlines: &'a mut Deadlines,
+    vigil: &'a mut Vigil<'w>,
     raw: Raw,
     typed: Flow,
     shown: Flow,
@@ -154,11 +155,11 @@ struct Relay<'a> {
     events: bool,
 }
 
-impl Relay<'_> {
+impl Relay<'_, '_> {
     /// Waits for whatever comes and handles it; false when all output has been shown.
     fn turn(&mut self) -> io::Result<bool> {
         let [keyboard, master, screen, signals, events] = self.ready()?;
-        self.deadlines.look(self.child);
+        self.vigil.deadlines.look(self.child);
         if signals {
             self.signal()?;
         }
@@ -216,7 +217,7 @@ impl Relay<'_> {
                 when(self.events, PollFlags::IN),
             ),
         ];
-        let pause = self.deadlines.pause().map(|pause| Timespec {
+        let pause = self.vigil.deadlines.pause().map(|pause| Timespec {
             tv_sec: i64::try_from(pause.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: pause.subsec_nanos().into(),
         });
@@ -230,7 +231,7 @@ impl Relay<'_> {
     fn signal(&mut self) -> io::Result<()> {
         match self.signals.take()?.signal {
             // The end of the output says when it is over.
-            SIGCHLD => {}
+            SIGCHLD => self.vigil.turn()?,
             SIGWINCH => self.resize(),
             signal => supervise::send(self.child, signal),
         }

@@ -1,31 +1,44 @@
 //! `warren run`: a command in eight new namespaces.
 
+mod calls;
 mod files;
+mod from;
 mod isolation;
 mod landlock;
+mod print;
 mod process;
+mod profile;
 mod report;
 mod results;
 mod root;
+mod sizes;
+mod watch;
 
 use std::ffi::OsString;
 
+use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser};
+use warren_confine::CapabilitySet;
 use warren_namespaces::Kind;
-use warren_spawn::{Host, Namespace, Plan, Seccomp, Spec, Terminal};
+use warren_spawn::{Host, IdMapping, Namespace, Plan, Seccomp, Spec, Terminal, User};
 
 use crate::failure::{self, Failure};
-use crate::supervise::Ended;
+use crate::supervise::{Care, Ended};
 use crate::{pty, seccomp, supervise};
+use calls::CallOptions;
 use files::FileOptions;
-pub use files::absolute;
+pub use files::{absolute, current_folder};
+use from::FromOptions;
 use isolation::IsolationOptions;
 pub use isolation::id_map;
 use landlock::LandlockOptions;
+use print::PrintOptions;
 use process::ProcessOptions;
 pub use process::variable;
+use profile::ProfileOptions;
 use results::{ResultsOptions, Status};
 use root::RootOptions;
+use watch::WatchOptions;
 
 /// Run a command in eight new namespaces, isolated unless told
 ///
@@ -41,6 +54,8 @@ use root::RootOptions;
 )]
 struct Arguments {
     #[command(flatten)]
+    profile: ProfileOptions,
+    #[command(flatten)]
     root: RootOptions,
     #[command(flatten)]
     files: FileOptions,
@@ -49,9 +64,17 @@ struct Arguments {
     #[command(flatten)]
     isolation: IsolationOptions,
     #[command(flatten)]
+    calls: CallOptions,
+    #[command(flatten)]
+    watch: WatchOptions,
+    #[command(flatten)]
     landlock: LandlockOptions,
     #[command(flatten)]
     results: ResultsOptions,
+    #[command(flatten)]
+    print: PrintOptions,
+    #[command(flatten)]
+    from: FromOptions,
 
     /// Print what would be done, and do nothing
     #[arg(long, help_heading = "Explain")]
@@ -80,7 +103,7 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     let matches = Arguments::command().try_get_matches_from(arguments)?;
     let arguments = Arguments::from_arg_matches(&matches)?;
     let host = Host::probe();
-    if arguments.plan || arguments.report {
+    if arguments.explains() {
         return explain(&arguments, &matches, &host);
     }
     if !arguments.results.are_told() {
@@ -90,14 +113,25 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     execute_and_tell(&arguments, &matches, &host)
 }
 
-/// Prints what would be done, or what holds each rule.
+impl Arguments {
+    /// Whether something is to be printed, and nothing to be run.
+    fn explains(&self) -> bool {
+        self.plan || self.report || self.print.print.is_some()
+    }
+}
+
+/// Prints what would be done, what holds each rule, or the same run in another language.
 fn explain(
     arguments: &Arguments,
     matches: &ArgMatches,
     host: &Host,
 ) -> Result<u8, Failure> {
-    let spec = spec(arguments, matches, host)?;
-    let plan = Plan::new(&spec, host)?;
+    let spec = wanted(arguments, matches, host)?;
+    let plan = plan(arguments, &spec, host)?;
+    if let Some(language) = arguments.print.print {
+        crate::print::print(&spec, &plan, host, language)?;
+        return Ok(0);
+    }
     if arguments.plan {
         failure::print(&plan.to_string())?;
     } else {
@@ -106,15 +140,43 @@ fn explain(
     Ok(0)
 }
 
+/// What the arguments ask for, in Warren's own words or in another program's.
+fn wanted(
+    arguments: &Arguments,
+    matches: &ArgMatches,
+    host: &Host,
+) -> Result<Spec, Failure> {
+    match arguments.from.from {
+        Some(source) => from::spec(source, &arguments.command, matches),
+        None => spec(arguments, matches, host),
+    }
+}
+
+fn plan(arguments: &Arguments, spec: &Spec, host: &Host) -> Result<Plan, Failure> {
+    let plan = Plan::new(spec, host)?;
+    Ok(match arguments.watch.is_asked() {
+        true => plan.observed(),
+        false => plan,
+    })
+}
+
 /// Runs the command to its end.
 fn execute(
     arguments: &Arguments,
     matches: &ArgMatches,
     host: &Host,
 ) -> Result<Ended, Failure> {
-    let plan = Plan::new(&spec(arguments, matches, host)?, host)?;
-    let limits = arguments.results.time_limits();
-    supervise::run_within(plan, arguments.trace, &limits)
+    let spec = wanted(arguments, matches, host)?;
+    let plan = plan(arguments, &spec, host)?;
+    let care = Care {
+        trace: arguments.trace,
+        limits: arguments.results.time_limits(),
+        watch: None,
+    };
+    match arguments.watch.watching(&spec, host)? {
+        Some(watching) => watching.run(plan, care),
+        None => supervise::run_with(plan, care),
+    }
 }
 
 /// The same, and says in JSON how it ended, or why it did not begin.
@@ -140,44 +202,87 @@ fn execute_and_tell(
     Ok(code)
 }
 
-/// What the arguments ask for.
+/// What a run with these profiles comes to, whatever its command.
+pub fn spec_with_profiles(profiles: &[String], host: &Host) -> Result<Spec, Failure> {
+    let options = profiles
+        .iter()
+        .flat_map(|profile| ["--profile", profile.as_str()]);
+    let words = ["run"].into_iter().chain(options).chain(["--", "true"]);
+    let matches = Arguments::command().try_get_matches_from(words)?;
+    let arguments = Arguments::from_arg_matches(&matches)?;
+    spec(&arguments, &matches, host)
+}
+
+/// What the arguments ask for: what every run has, then what the profiles say, then what
+/// all other options say.
 fn spec(
     arguments: &Arguments,
     matches: &ArgMatches,
     host: &Host,
 ) -> Result<Spec, Failure> {
+    let base = base(arguments, host)?;
+    let mut spec = arguments.profile.apply(base, &arguments.root)?;
+    let Arguments {
+        files,
+        process,
+        isolation,
+        landlock,
+        calls,
+        ..
+    } = arguments;
+    isolation.share(&mut spec.namespaces);
+    spec.loopback = *spec.namespaces.get(Kind::Net) == Namespace::New;
+    let has_user_namespace = *spec.namespaces.get(Kind::User) == Namespace::New;
+    match matches.value_source("map") {
+        Some(ValueSource::CommandLine) => {
+            spec.id_map = id_map(&isolation.map, has_user_namespace)?;
+        }
+        _ if !has_user_namespace => spec.id_map = IdMapping::Auto,
+        _ => {}
+    }
+    spec.mounts.extend(files.mounts(matches)?);
+    spec.hide.extend(files.hide.iter().cloned());
+    let hostname = process.hostname(&spec.namespaces, spec.hostname.take())?;
+    spec.hostname = hostname;
+    if process.workdir.is_some() || files.here {
+        let user = spec.user.clone().unwrap_or(User::ROOT);
+        let root = &arguments.root;
+        spec.cwd = Some(process.working_directory(root, files, &user, host)?);
+    }
+    process.add_variables(&mut spec.env)?;
+    let capabilities = spec.capabilities.unwrap_or(CapabilitySet::EMPTY);
+    let capabilities = isolation.capabilities(capabilities)?;
+    spec.capabilities = Some(capabilities);
+    spec.landlock = landlock.wanted(spec.landlock.take());
+    if let Some(path) = &isolation.seccomp {
+        spec.syscalls = Some(seccomp::profile(path, capabilities)?);
+    }
+    calls.apply(spec.syscalls.as_mut())?;
+    Ok(spec)
+}
+
+/// What every run has, and what no profile says.
+fn base(arguments: &Arguments, host: &Host) -> Result<Spec, Failure> {
     let Arguments {
         root,
         files,
         process,
         isolation,
-        landlock,
         ..
     } = arguments;
     let user = process.user()?;
     let namespaces = isolation.namespaces()?;
     let has_user_namespace = *namespaces.get(Kind::User) == Namespace::New;
-    let mut mounts = root.mounts(has_user_namespace)?;
-    mounts.extend(files.mounts(matches)?);
-    let capabilities = isolation.capabilities()?;
-    let profile = isolation.seccomp.as_deref();
-    let syscalls = profile.map(|path| seccomp::profile(path, capabilities));
     Ok(Spec {
-        id_map: id_map(&isolation.map, has_user_namespace)?,
         root: root.root()?,
-        mounts,
-        hostname: process.hostname(&namespaces)?,
-        loopback: *namespaces.get(Kind::Net) == Namespace::New,
+        mounts: root.mounts(has_user_namespace)?,
         no_nested_user_namespaces: has_user_namespace,
         cwd: Some(process.working_directory(root, files, &user, host)?),
-        env: process.environment(root, &user)?,
+        env: process.environment(root, &user),
         argv: arguments.command.clone(),
         user: Some(user),
-        capabilities: Some(capabilities),
         no_new_privs: true,
-        landlock: landlock.wanted(),
         seccomp: Seccomp::Sandbox,
-        syscalls: syscalls.transpose()?,
         rlimits: arguments.results.rlimits(),
         parent_death_signal: Some(supervise::KILL),
         keep_fds: process.keep_fd.clone(),
@@ -197,7 +302,7 @@ fn spec(
 mod tests {
     use super::*;
     use std::path::PathBuf;
-    use warren_confine::{Capability, CapabilitySet};
+    use warren_confine::Capability;
 
     fn parse(line: &str) -> Result<Spec, Failure> {
         let words: Vec<OsString> = line.split(' ').map(Into::into).collect();

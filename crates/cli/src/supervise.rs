@@ -3,10 +3,11 @@
 
 mod deadlines;
 
+use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use warren_spawn::{Child, Error, ErrorKind, Plan, Terminal, Timing, Usage};
+use warren_spawn::{Child, Error, ErrorKind, Held, Plan, Terminal, Timing, Usage};
 use warren_sys::Errno;
 use warren_sys::signal::{
     self, SIGCHLD, SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU,
@@ -23,17 +24,53 @@ pub const KILL: i32 = SIGKILL;
 
 /// Carries a plan out and gives the exit code of its command.
 pub fn run(plan: Plan, trace: bool) -> Result<u8, Failure> {
-    run_within(plan, trace, &TimeLimits::default()).map(|ended| ended.code())
+    let care = Care {
+        trace,
+        ..Care::default()
+    };
+    run_with(plan, care).map(|ended| ended.code())
 }
 
-/// The same for a command that may take only so long.
-pub fn run_within(
-    plan: Plan,
-    trace: bool,
-    limits: &TimeLimits,
-) -> Result<Ended, Failure> {
-    let plan = if trace { plan.timed() } else { plan };
-    attend_within(start(plan)?, trace, limits)
+/// What is to be looked after while a command runs.
+#[derive(Default)]
+pub struct Care<'a> {
+    /// Says how long each step of the plan took.
+    pub trace: bool,
+    /// How long the command may take.
+    pub limits: TimeLimits,
+    /// Who watches it.
+    pub watch: Option<&'a mut dyn Watch>,
+}
+
+/// Who watches a command: the kernel tells of it by the same signal as of an end.
+pub trait Watch {
+    /// Begins, and returns when the program was executed or has ended.
+    fn begin(&mut self, held: &Held<'_>) -> Result<(), Errno>;
+    /// Handles what has happened since the last time.
+    fn turn(&mut self) -> io::Result<()>;
+    /// The number of the process that is watched from its program on: nobody else may
+    /// wait for it.
+    fn first(&self) -> u32;
+    /// How that process has ended, if it has.
+    fn ended(&self) -> Option<ExitStatus>;
+}
+
+/// Carries a plan out, to the end of its command. One that is watched must be
+/// [observed](Plan::observed).
+pub fn run_with(plan: Plan, mut care: Care<'_>) -> Result<Ended, Failure> {
+    let plan = if care.trace { plan.timed() } else { plan };
+    let started = match &mut care.watch {
+        None => start(plan)?,
+        Some(watch) => {
+            signal::default_action(SIGCHLD);
+            let own_group = plan.leaves_caller();
+            let plan = plan.holding_signals();
+            let child =
+                plan.launch_observed(&mut |_| Ok(()), &mut |held| watch.begin(held))?;
+            Started { child, own_group }
+        }
+    };
+    attend_with(started, care)
 }
 
 /// A command that runs, and what its plan said of it.
@@ -52,8 +89,8 @@ pub fn start(plan: Plan) -> Result<Started, Error> {
 }
 
 /// Stays with a command until its end, and gives its exit code.
-pub fn attend(started: Started, trace: bool) -> Result<u8, Failure> {
-    attend_within(started, trace, &TimeLimits::default()).map(|ended| ended.code())
+pub fn attend(started: Started) -> Result<u8, Failure> {
+    attend_with(started, Care::default()).map(|ended| ended.code())
 }
 
 /// How a command ended, and what it took.
@@ -77,19 +114,18 @@ impl Ended {
 }
 
 /// Stays with a command until its end, which comes at a limit at the latest.
-pub fn attend_within(
-    started: Started,
-    trace: bool,
-    limits: &TimeLimits,
-) -> Result<Ended, Failure> {
+fn attend_with(started: Started, care: Care<'_>) -> Result<Ended, Failure> {
     let Started {
         mut child,
         own_group,
     } = started;
-    let mut deadlines = Deadlines::new(limits);
+    let mut vigil = Vigil {
+        deadlines: Deadlines::new(&care.limits),
+        watch: care.watch,
+    };
     let status = match child.take_terminal() {
-        Some(terminal) => pty::hold(&mut child, &terminal, &mut deadlines),
-        None => wait(&mut child, own_group, &mut deadlines),
+        Some(terminal) => pty::hold(&mut child, &terminal, &mut vigil),
+        None => wait(&mut child, own_group, &mut vigil),
     };
     let status = status.map_err(|error| {
         Failure::new(format!(
@@ -97,18 +133,44 @@ pub fn attend_within(
             warren_namespaces::io_error_text(&error)
         ))
     })?;
-    if trace {
+    if care.trace {
         crate::failure::print_error(&table(&child.timings()))?;
     }
     let ended = Ended {
         status,
         usage: child.usage(),
-        wall: deadlines.elapsed(),
-        over: deadlines.over(),
+        wall: vigil.deadlines.elapsed(),
+        over: vigil.deadlines.over(),
     };
     // The process ends soon, and its descriptors and memory with it.
     std::mem::forget(child);
     Ok(ended)
+}
+
+/// What is looked after while a command runs, beside its signals and its terminal.
+pub struct Vigil<'a> {
+    pub deadlines: Deadlines,
+    watch: Option<&'a mut dyn Watch>,
+}
+
+impl Vigil<'_> {
+    /// Some child has changed: who watches has its turn.
+    pub fn turn(&mut self) -> io::Result<()> {
+        self.watch.as_mut().map_or(Ok(()), |watch| watch.turn())
+    }
+
+    /// How the command has ended, if it has; who watches it has its turn first.
+    pub fn ended(&mut self, child: &mut Child) -> io::Result<Option<ExitStatus>> {
+        self.turn()?;
+        match &self.watch {
+            // Without an init it is the one that is traced.
+            Some(watch) if watch.first() == child.id() => watch
+                .ended()
+                .map(|status| child.was_reaped(status))
+                .transpose(),
+            _ => child.try_wait(),
+        }
+    }
 }
 
 /// A new terminal of the size of the caller's.
@@ -129,21 +191,21 @@ fn code(status: ExitStatus) -> u8 {
 pub fn wait(
     child: &mut Child,
     own_group: bool,
-    deadlines: &mut Deadlines,
-) -> std::io::Result<ExitStatus> {
+    vigil: &mut Vigil<'_>,
+) -> io::Result<ExitStatus> {
     loop {
         // All have been blocked since before the child was made: its end is among them.
-        match signal::wait(SignalSet::ALL, deadlines.pause()) {
+        match signal::wait(SignalSet::ALL, vigil.deadlines.pause()) {
             Ok(taken) if taken.signal != SIGCHLD => pass_on(child, taken, own_group),
             Ok(_) => {
-                if let Some(status) = child.try_wait()? {
+                if let Some(status) = vigil.ended(child)? {
                     return Ok(status);
                 }
             }
             Err(Errno::AGAIN) => {}
             Err(errno) => return Err(errno.into()),
         }
-        deadlines.look(child);
+        vigil.deadlines.look(child);
     }
 }
 

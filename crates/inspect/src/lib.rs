@@ -29,7 +29,7 @@ pub use enter::{Request, from_inside, from_outside};
 pub use inside::{Inside, Missing};
 pub use ipc::{Ipc, Messages, Semaphores, Setting, SharedMemory};
 pub use mnt::{Mount, Mounts};
-pub use net::{Interface, Net, Peer, Port, Route};
+pub use net::{Interface, Net, Peer, Port, Route, open_ports};
 pub use owners::name_owners;
 pub use pid::{Member, Pids};
 pub use time::Clocks;

@@ -11,7 +11,7 @@ use warren_namespaces::netlink::Socket;
 use warren_namespaces::{NsFd, ProcRoot};
 
 pub use links::{Interface, Peer};
-pub use ports::Port;
+pub use ports::{Port, read as open_ports};
 pub use routes::Route;
 
 use crate::difference::{Fact, Facts};

@@ -24,8 +24,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal};
 use rustix::thread::{Gid, Uid, futex};
+use warren_confine::caps;
 use warren_confine::landlock::Ruleset;
-use warren_confine::{CapabilitySet, caps};
 use warren_mounts::{Attributes, Node, attach};
 use warren_sys::signal::{self, SignalSet};
 use warren_sys::{Errno, Result, exit_now};
@@ -36,7 +36,7 @@ use crate::report::{Detail, Report};
 use crate::spec::User;
 use crate::step::{Side, Step};
 
-pub use kernel::DEVICE_NAMES;
+pub use kernel::{DEVICE_NAMES, FILES, FOLDERS, ROOTS_FILES, ROOTS_SETTINGS, SETTINGS};
 pub use tree::attributes;
 
 /// Everything that the child needs, opened and rendered before it exists.
@@ -60,6 +60,8 @@ pub struct Inheritance<'a> {
     pub stdio: [Option<BorrowedFd<'a>>; 3],
     /// Where the other end of the terminal is sent to, and later its stops are told.
     pub terminal: Option<BorrowedFd<'a>>,
+    /// Where the program's process says that it is there, and hears that it is watched.
+    pub observer: Option<BorrowedFd<'a>>,
     /// The signals that the program starts with blocked.
     pub blocked: SignalSet,
 }
@@ -113,10 +115,10 @@ struct Fds {
     trees: [Option<OwnedFd>; MOST_KEPT],
     /// Device files, likewise.
     devices: [Option<OwnedFd>; kernel::DEVICES.len()],
-    /// Files that are locked.
-    locks: [Option<OwnedFd>; MOST_LOCKS],
     /// The rules of Landlock, until they hold.
     ruleset: Option<Ruleset>,
+    /// Files that are locked.
+    locks: [Option<OwnedFd>; MOST_LOCKS],
 }
 
 struct Child<'a> {
@@ -126,7 +128,7 @@ struct Child<'a> {
     numbered: u16,
     /// Which of the working directories was entered.
     folder: usize,
-    /// The caller's, which the program gets back.
+    /// What the program gets: the caller's, unless it has one of its own.
     umask: Mode,
 }
 
@@ -174,6 +176,11 @@ impl Child<'_> {
                 warren_sys::leave_terminal()
             }
             Step::Hostname(name) => rustix::system::sethostname(name.to_bytes()),
+            Step::Domainname(name) => rustix::system::setdomainname(name.to_bytes()),
+            Step::Sysctl { path, value } => self.write_proc(path, value.to_bytes()),
+            Step::OomScoreAdj(score) => {
+                self.write_proc(c"self/oom_score_adj", score.to_bytes())
+            }
             Step::Loopback => loopback(),
             Step::LimitUserNamespaces => self.limit_user_namespaces(),
             Step::PrivateMounts => warren_mounts::make_all_private(),
@@ -247,6 +254,8 @@ impl Child<'_> {
             Step::DevLinks => self.dev_links(),
             Step::DevPts => self.dev_pts(),
             Step::Mask { target } => self.mask(target),
+            Step::ReadOnly { target } => self.read_only(target),
+            Step::Sys { target } => self.sys(target),
             Step::OpenTerminal {
                 multiplexer,
                 in_root,
@@ -273,7 +282,14 @@ impl Child<'_> {
                 rustix::thread::set_keep_capabilities(*keep_capabilities)?;
                 take_ids(user, groups.as_deref())
             }
-            Step::SetCapabilities(set) => set_capabilities(*set),
+            Step::SetCapabilities(sets) => {
+                caps::set(sets.permitted, sets.effective, sets.inheritable)?;
+                caps::raise_ambient(sets.ambient)
+            }
+            Step::Umask(mask) => {
+                self.umask = Mode::from_raw_mode(*mask);
+                Ok(())
+            }
             Step::NoNewPrivs => caps::set_no_new_privs(),
             Step::Ruleset(handled) => self.make_ruleset(*handled),
             Step::Allow { place, rights } => self.allow(place, *rights),
@@ -298,6 +314,7 @@ impl Child<'_> {
                 rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
             }
             Step::Descriptors { keep } => self.descriptors(keep),
+            Step::AwaitObserver => self.await_observer(),
             Step::ReserveIds
             | Step::OpenNamespace { .. }
             | Step::CloneTree { .. }
@@ -449,13 +466,6 @@ fn take_ids(user: &User, groups: Option<&[Gid]>) -> Result<()> {
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     rustix::thread::set_thread_res_gid(gid, gid, gid)?;
     rustix::thread::set_thread_res_uid(uid, uid, uid)
-}
-
-fn set_capabilities(set: CapabilitySet) -> Result<()> {
-    // Inheritable and ambient as well, so that a program of another user than root
-    // keeps them over execve(2).
-    caps::set(set, set, set)?;
-    caps::raise_ambient(set)
 }
 
 /// An init whose memory can be read would show the program the caller's environment

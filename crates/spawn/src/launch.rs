@@ -24,12 +24,16 @@ use crate::report::Report;
 use crate::spec::Tree;
 use crate::step::Step;
 use crate::{Plan, Side};
+pub use channel::Held;
 use channel::{Channels, Started};
 pub use join::open as open_namespace;
 
 /// What the program gets as its standard streams, where not the caller's.
 #[derive(Debug, Default)]
 pub struct Streams(pub [Option<OwnedFd>; 3]);
+
+/// Who watches the program from its first instruction on.
+pub type Observer<'a> = &'a mut dyn FnMut(&Held<'_>) -> Result<(), Errno>;
 
 /// What the parent's steps have opened.
 #[derive(Debug, Default)]
@@ -61,11 +65,39 @@ impl Plan {
         self.launch_with(Streams::default(), announce)
     }
 
+    /// The same for a plan that is [observed](Plan::observed). When the process that will
+    /// execute the program is there, `observer` is called: it begins to watch it,
+    /// [releases](Held::release) it, and returns when the program was executed or the
+    /// process has ended.
+    ///
+    /// # Errors
+    /// As [`launch_announced`](Self::launch_announced), and what `observer` returns, which
+    /// must leave nothing traced then.
+    pub fn launch_observed(
+        self,
+        announce: &mut dyn FnMut(u32) -> Result<(), Error>,
+        observer: Observer<'_>,
+    ) -> Result<Child, Error> {
+        self.carry_out(Streams::default(), announce, Some(observer))
+    }
+
     pub(crate) fn launch_with(
         self,
         streams: Streams,
         announce: &mut dyn FnMut(u32) -> Result<(), Error>,
     ) -> Result<Child, Error> {
+        self.carry_out(streams, announce, None)
+    }
+
+    fn carry_out(
+        self,
+        streams: Streams,
+        announce: &mut dyn FnMut(u32) -> Result<(), Error>,
+        observer: Option<Observer<'_>>,
+    ) -> Result<Child, Error> {
+        if self.is_observed() != observer.is_some() {
+            return Err(Error::spec("an observed plan is launched with an observer"));
+        }
         self.check_kept_descriptors()?;
         let proc = open_proc()?;
         let report = SharedPage::<Report>::new()
@@ -80,7 +112,7 @@ impl Plan {
             warren_sys::arguments::find_environment();
         }
         let (clone, opened) = self.before_clone(&report)?;
-        let channels = Channels::new(self.has_terminal)?;
+        let channels = Channels::new(self.has_terminal, observer.is_some())?;
         let launch = Launch {
             plan: &self,
             proc: &proc,
@@ -90,7 +122,7 @@ impl Plan {
         let started = launch.clone_child(clone, channels, &streams)?;
         // The child has its own copies of what is closed here.
         drop(streams);
-        let terminal = launch.after_clone(clone, &started, announce)?;
+        let terminal = launch.after_clone(clone, &started, announce, observer)?;
         let Started { pid, pidfd, .. } = started;
         Ok(Child::new(
             pid,
@@ -193,6 +225,7 @@ impl Launch<'_> {
             Ok(Forked::Child) => {
                 // As long as the child held it too, a dead parent could not be told.
                 drop(channels.alive_reader);
+                let observer = channels.observer.map(|(_, child)| child);
                 let [stdin, stdout, stderr] = &streams.0;
                 child::run(&Inheritance {
                     steps: &self.plan.steps,
@@ -205,6 +238,7 @@ impl Launch<'_> {
                     stdio: [stdin, stdout, stderr]
                         .map(|fd| fd.as_ref().map(OwnedFd::as_fd)),
                     terminal: channels.terminal.as_ref().map(|(_, child)| child.as_fd()),
+                    observer: observer.as_ref().map(AsFd::as_fd),
                     blocked,
                 })
             }
@@ -228,10 +262,12 @@ impl Launch<'_> {
         clone: usize,
         started: &Started,
         announce: &mut dyn FnMut(u32) -> Result<(), Error>,
+        observer: Option<Observer<'_>>,
     ) -> Result<Option<TerminalEnd>, Error> {
         let result = announce(started.pid as u32)
             .and_then(|()| self.parent_steps(clone, started))
             .and_then(|()| started.receive_terminal())
+            .and_then(|terminal| self.observe(started, observer).map(|()| terminal))
             .and_then(|terminal| started.await_exec().map(|()| terminal));
         let error = match (self.child_failure(), result) {
             (None, Ok(terminal)) if self.reached_exec() => return Ok(terminal),
@@ -262,6 +298,27 @@ impl Launch<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Has the observer watch the program, up to its start.
+    fn observe(
+        &self,
+        started: &Started,
+        observer: Option<Observer<'_>>,
+    ) -> Result<(), Error> {
+        let Some(observer) = observer else {
+            return Ok(());
+        };
+        let held = started.held().map_err(|errno| {
+            Error::step("hear from the process that is to be watched", errno)
+        })?;
+        // Without one, the child has died, and has said of what.
+        let Some(held) = held else { return Ok(()) };
+        observer(&held).map_err(|errno| {
+            let step = Step::AwaitObserver;
+            Error::step("watch the program", errno)
+                .hints_of(reasons::of(&step, errno, None, self.plan))
+        })
     }
 
     /// What the child has reported, in words.

@@ -11,6 +11,7 @@
 mod child;
 mod command;
 mod error;
+mod hide;
 mod holder;
 mod host;
 mod ids;
@@ -30,15 +31,16 @@ pub mod transition;
 pub use command::{Command, Stdio};
 pub use error::{Error, ErrorKind};
 pub use host::{Host, Ranges};
+pub use launch::{Held, Observer};
 pub use plan::Plan;
 pub use process::{Child, Event, Output, TerminalEnd};
 pub use report::Timing;
 pub use role::{Change, Graft, Role};
 pub use shown::{Reach, Shown};
 pub use spec::{
-    Access, Content, Folder, Forbidden, Hop, IdMapping, Join, Mount, Namespace,
-    Namespaces, Open, ProcMasks, RawFilter, Root, Seccomp, Spec, Terminal, Tree, Upper,
-    User,
+    Access, CapabilitySets, Content, Folder, Forbidden, Hop, IdMapping, Join, Mount,
+    Namespace, Namespaces, Open, ProcMasks, RawFilter, Root, Seccomp, Spec, Terminal,
+    Tree, Upper, User,
 };
 pub use step::{Place, Side, Step};
 pub use warren_sys::Usage;

@@ -6,6 +6,7 @@ mod landlock;
 mod mounts;
 mod program;
 mod role;
+mod sysctl;
 
 use std::ffi::{CString, OsStr};
 use std::fmt;
@@ -84,6 +85,30 @@ impl Plan {
         self
     }
 
+    /// The same plan for a program that is watched from its first instruction on: to be
+    /// carried out by [`Plan::launch_observed`].
+    #[must_use]
+    pub fn observed(mut self) -> Self {
+        // Before a profile of the program's own, which need not let the wait pass.
+        let is_after = |step: &Step| {
+            matches!(
+                step,
+                Step::LoadProfile(_) | Step::LoadFilter(_) | Step::Exec(_)
+            )
+        };
+        let place = self.steps.iter().position(is_after);
+        if let Some(place) = place {
+            self.steps.insert(place, Step::AwaitObserver);
+        }
+        self
+    }
+
+    pub(crate) fn is_observed(&self) -> bool {
+        self.steps
+            .iter()
+            .any(|step| matches!(step, Step::AwaitObserver))
+    }
+
     /// Whether the program leaves the caller's process group, so that what a terminal
     /// sends to that does not reach it.
     #[must_use]
@@ -91,6 +116,26 @@ impl Plan {
         self.steps
             .iter()
             .any(|step| matches!(step, Step::LeaveCaller))
+    }
+
+    /// The id maps that a new user namespace gets; [`IdMapping::Auto`] where they are of a
+    /// block that is chosen at launch.
+    #[must_use]
+    pub fn id_map(&self) -> Option<IdMapping> {
+        self.steps.iter().find_map(|step| match step {
+            Step::WriteOwnMaps { uid, gid, .. } => Some(IdMapping::Explicit {
+                uids: vec![*uid],
+                gids: vec![*gid],
+            }),
+            Step::WriteMaps { maps } => Some(match &maps.lines {
+                MapLines::FreeBlock => IdMapping::Auto,
+                MapLines::Known { uids, gids } => IdMapping::Explicit {
+                    uids: uids.clone(),
+                    gids: gids.clone(),
+                },
+            }),
+            _ => None,
+        })
     }
 
     /// The steps, in their order.
@@ -153,6 +198,22 @@ fn check(spec: &Spec) -> Result<(), Error> {
         (
             spec.hostname.is_some() && !own(Kind::Uts),
             "a host name needs a uts namespace",
+        ),
+        (
+            spec.domainname.is_some() && !own(Kind::Uts),
+            "a domain name needs a uts namespace",
+        ),
+        (
+            spec.capabilities.is_some() && spec.capability_sets.is_some(),
+            "capabilities are given either for all sets or for each",
+        ),
+        (
+            spec.umask.is_some_and(|mask| mask > 0o777),
+            "a umask is at most 0777",
+        ),
+        (
+            spec.oom_score_adj.is_some_and(|score| score.abs() > 1000),
+            "a score for who is killed first is between -1000 and 1000",
         ),
         (
             spec.loopback && !is_new(Kind::Net),
@@ -306,7 +367,13 @@ impl Planner<'_> {
             self.push(Step::NewSession);
         }
         if let Some(name) = &self.spec.hostname {
-            self.push(Step::Hostname(hostname(name)?));
+            self.push(Step::Hostname(uts_name(name, "host")?));
+        }
+        if let Some(name) = &self.spec.domainname {
+            self.push(Step::Domainname(uts_name(name, "domain")?));
+        }
+        if let Some(score) = self.spec.oom_score_adj {
+            self.push(Step::OomScoreAdj(own_text(&score.to_string())));
         }
         if self.spec.loopback {
             self.push(Step::Loopback);
@@ -371,22 +438,27 @@ impl Planner<'_> {
         maps: Option<&Maps>,
     ) -> Result<(), Error> {
         let spec = self.spec;
+        if let Some(mask) = spec.umask {
+            self.push(Step::Umask(mask));
+        }
         for limit in &spec.rlimits {
             self.push(Step::SetRlimit(*limit));
         }
-        if let Some(keep) = spec.capabilities {
+        let capabilities = spec.all_capabilities();
+        if let Some(sets) = capabilities {
+            let keep = sets.bounding;
             self.push(Step::DropBounding { keep });
         }
         self.set_user(setup, maps)?;
-        if let Some(set) = spec.capabilities {
-            self.push(Step::SetCapabilities(set));
+        if let Some(sets) = capabilities {
+            self.push(Step::SetCapabilities(sets));
         }
         if spec.no_new_privs {
             self.push(Step::NoNewPrivs);
         }
         self.landlock()?;
         if spec.seccomp == Seccomp::Sandbox {
-            let allowed = spec.capabilities.unwrap_or(CapabilitySet::ALL);
+            let allowed = capabilities.map_or(CapabilitySet::ALL, |sets| sets.bounding);
             self.push(Step::LoadSeccomp(Filter::sandbox(allowed)));
         }
         if spec.has_init() {
@@ -425,8 +497,8 @@ impl Planner<'_> {
         };
         let keep_capabilities = self
             .spec
-            .capabilities
-            .is_some_and(|capabilities| !capabilities.is_empty());
+            .all_capabilities()
+            .is_some_and(|sets| !sets.permitted.is_empty());
         self.push(Step::SetUser {
             user,
             groups,
@@ -502,13 +574,13 @@ impl Planner<'_> {
     }
 }
 
-/// The name that sethostname(2) takes: at most 64 bytes.
-fn hostname(name: &OsStr) -> Result<CString, Error> {
+/// A name that sethostname(2) or setdomainname(2) takes: at most 64 bytes.
+fn uts_name(name: &OsStr, what: &str) -> Result<CString, Error> {
     const LONGEST: usize = 64;
     if name.is_empty() || name.len() > LONGEST {
         let name = name.display();
         return Err(Error::spec(format!(
-            "a host name has 1 to {LONGEST} bytes: '{name}'"
+            "a {what} name has 1 to {LONGEST} bytes: '{name}'"
         )));
     }
     c_string(name)

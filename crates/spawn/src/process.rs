@@ -163,7 +163,7 @@ impl Child {
             return Ok(status);
         }
         match warren_sys::wait4(self.pid, true)? {
-            Some((status, usage)) => self.ended(status, usage),
+            Some((status, usage)) => self.ended(status, Some(usage)),
             // Not without WNOHANG.
             None => Err(Errno::AGAIN.into()),
         }
@@ -179,12 +179,22 @@ impl Child {
         }
         let found = warren_sys::wait4(self.pid, false)?;
         found
-            .map(|(status, usage)| self.ended(status, usage))
+            .map(|(status, usage)| self.ended(status, Some(usage)))
             .transpose()
     }
 
+    /// Takes note that somebody else has waited for the process, as who traces it may
+    /// have to, and got this status.
+    ///
+    /// # Errors
+    /// As [`Self::wait`].
+    pub fn was_reaped(&mut self, status: ExitStatus) -> io::Result<ExitStatus> {
+        self.ended(status.into_raw(), None)
+    }
+
     /// What the program and all that it has started used, once it was waited for; `None`
-    /// where its init was killed, and has waited for nobody.
+    /// where its init was killed, and has waited for nobody, or where
+    /// [`was_reaped`](Self::was_reaped) told of its end.
     ///
     /// With an init that is all of the tree but for processes whose parent ignored `SIGCHLD`;
     /// without, what the program itself waited for.
@@ -195,13 +205,13 @@ impl Child {
 
     /// The program's own status where an init has told it, which cannot die of a signal
     /// itself; else that of the process.
-    fn ended(&mut self, status: i32, usage: Usage) -> io::Result<ExitStatus> {
+    fn ended(&mut self, status: i32, usage: Option<Usage>) -> io::Result<ExitStatus> {
         let told = self.plan.has_init.then(|| self.report.ended()).flatten();
         let status = ExitStatus::from_raw(told.unwrap_or(status));
         self.status = Some(status);
         // An init that was killed has waited for nobody.
         let is_whole = told.is_some() || !self.plan.has_init;
-        self.usage = is_whole.then_some(usage);
+        self.usage = usage.filter(|_| is_whole);
         match self.report.failure() {
             // Nothing else fails once the program was executed.
             Some((errno, _)) if told.is_none() => Err(errno.into()),

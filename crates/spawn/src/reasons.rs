@@ -47,6 +47,9 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         ) => vec![
             "the place must exist there already, since the root cannot be written".to_owned(),
         ],
+        (Step::Bind { .. } | Step::RootTree { .. }, Errno::STALE) => {
+            vec!["what the descriptor has open is no longer at its path".to_owned()]
+        }
         (Step::Bind { .. }, Errno::NOTDIR | Errno::ISDIR) => {
             vec!["a folder goes on a folder, any other file on a file".to_owned()]
         }
@@ -76,6 +79,7 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         (Step::LoadSeccomp(_) | Step::LoadProfile(_), Errno::INVAL) => {
             vec!["the kernel has no seccomp filters (CONFIG_SECCOMP_FILTER)".to_owned()]
         }
+        (Step::AwaitObserver, Errno::PERM) => not_watched(),
         (Step::OpenNamespace { .. } | Step::JoinNamespace { .. }, errno) => {
             cannot_join(step, errno, plan)
         }
@@ -152,6 +156,21 @@ fn missing_call(step: &Step) -> String {
         }
     };
     format!("this needs Linux {version} ({call}), or a filter on this process refuses it")
+}
+
+/// EPERM of ptrace: who forbids it.
+fn not_watched() -> Vec<String> {
+    const YAMA: &str = "kernel/yama/ptrace_scope";
+    const NOBODY: i64 = 3;
+    let scope = ProcRoot::open().ok().map(|proc| proc.sysctl(YAMA));
+    vec![match scope {
+        Some(Ok(Some(NOBODY))) => {
+            "kernel.yama.ptrace_scope is 3: nobody may trace, until the next boot"
+                .to_owned()
+        }
+        _ => "a filter or a security module around this process forbids ptrace(2)"
+            .to_owned(),
+    }]
 }
 
 /// EPERM of clone: which gate is shut.

@@ -44,7 +44,7 @@ pub enum Reach {
 impl Reach {
     fn without_writing(self) -> Self {
         match self {
-            Self::Write => Self::Read,
+            Self::Write | Self::Processes => Self::Read,
             other => other,
         }
     }
@@ -97,6 +97,19 @@ impl Shown {
         }
     }
 
+    fn file(target: impl Into<PathBuf>, reach: Reach) -> Self {
+        Self {
+            is_file: true,
+            ..Self::folder(target, reach)
+        }
+    }
+
+    fn forbid_write(&mut self) {
+        if self.reach == Reach::Write {
+            self.reach = Reach::Read;
+        }
+    }
+
     /// What Landlock can say of it.
     #[must_use]
     pub fn rights(&self) -> Files {
@@ -125,9 +138,8 @@ impl Spec {
     fn shown_as_root(&self) -> Shown {
         match &self.root {
             Root::Empty => Shown::folder("/", Reach::List),
-            Root::Scratch => Shown::folder("/", Reach::Write),
             Root::Tree { path, access } => Shown::of_host("/", reach(*access), path),
-            Root::Overlay { .. } | Root::Inherit | Root::Visit => {
+            Root::Overlay { .. } | Root::Scratch | Root::Inherit | Root::Visit => {
                 Shown::folder("/", Reach::Write)
             }
         }
@@ -136,7 +148,12 @@ impl Spec {
     fn show(&self, mount: &Mount, all: &mut Vec<Shown>) {
         let target = mount.target();
         let shown = match mount {
-            Mount::Bind { source, access, .. } => bound(source, target, *access),
+            Mount::Bind {
+                source,
+                access,
+                devices,
+                ..
+            } => bound(source, target, *access, *devices),
             Mount::Overlay {
                 upper: Upper::None, ..
             } => Shown::folder(target, Reach::Read),
@@ -146,17 +163,21 @@ impl Spec {
             Mount::File {
                 mounted: Some(access),
                 ..
-            } => Shown {
-                is_file: true,
-                ..Shown::folder(target, reach(*access))
-            },
+            } => Shown::file(target, reach(*access)),
+            // Made where nothing else can be read.
+            Mount::File { mounted: None, .. } if lies_in_empty_root(target, all) => {
+                Shown::file(target, Reach::Read)
+            }
             Mount::Forbid { what, .. } => {
-                let there = all.iter_mut().find(|shown| shown.target == *target);
-                if let Some(shown) = there.filter(|_| what.write) {
-                    shown.reach = shown.reach.without_writing();
+                if what.write {
+                    all.iter_mut()
+                        .filter(|shown| shown.target == *target)
+                        .for_each(Shown::forbid_write);
                 }
                 return;
             }
+            Mount::ReadOnly { .. } => return make_read_only(target, all),
+            Mount::Sys { .. } => Shown::folder(target, Reach::Write),
             Mount::Programs { .. } => Shown::folder(target, Reach::Read),
             Mount::Proc { .. } => Shown::folder(target, Reach::Processes),
             Mount::Mask { .. } => Shown::folder(target, Reach::Nothing),
@@ -171,8 +192,8 @@ impl Spec {
             // As what they lie in.
             Mount::Folder { .. }
             | Mount::Symlink { .. }
-            | Mount::File { .. }
-            | Mount::Mode { .. } => return,
+            | Mount::Mode { .. }
+            | Mount::File { .. } => return,
         };
         all.push(shown);
     }
@@ -188,35 +209,59 @@ fn covers(mount: &Mount) -> bool {
         mount,
         Mount::Folder { .. }
             | Mount::Symlink { .. }
-            | Mount::File { mounted: None, .. }
             | Mount::Mode { .. }
             | Mount::Forbid { .. }
+            | Mount::ReadOnly { .. }
+            | Mount::File { mounted: None, .. }
     )
 }
 
+/// All places below it. What is no place by itself stays one with what it lies in, which
+/// says more than is allowed there: it may not exist, and then no rule could name it.
+fn make_read_only(target: &Path, all: &mut [Shown]) {
+    for shown in all
+        .iter_mut()
+        .filter(|shown| shown.target.starts_with(target))
+    {
+        shown.reach = shown.reach.without_writing();
+    }
+}
+
 /// Of a source that cannot be looked at, the plan tells.
-fn bound(source: &Tree, target: &Path, access: Access) -> Shown {
-    let kind = kind(source);
-    let reach = match kind {
-        Some(FileType::Socket) => Reach::Connect,
-        _ => reach(access),
+fn bound(source: &Tree, target: &Path, access: Access, devices: bool) -> Shown {
+    let kind = kind_of(source);
+    let reach = match (kind, access) {
+        (Some(FileType::Socket), _) => Reach::Connect,
+        // Devices are written to whether their mount is or not.
+        (_, Access::ReadOnly) if devices => Reach::Devices,
+        (_, access) => reach(access),
     };
     Shown {
+        target: target.to_owned(),
+        reach,
         is_file: kind.is_some_and(|kind| kind != FileType::Directory),
         source: match source {
             Tree::Path(path) => Some(path.clone()),
             Tree::Open(_) => None,
         },
-        ..Shown::folder(target, reach)
     }
 }
 
-fn kind(source: &Tree) -> Option<FileType> {
+fn kind_of(source: &Tree) -> Option<FileType> {
     let stat = match source {
-        Tree::Path(path) => rustix::fs::stat(path),
-        Tree::Open(open) => warren_sys::duplicate(open.fd).and_then(rustix::fs::fstat),
+        Tree::Path(path) => rustix::fs::stat(path).ok()?,
+        Tree::Open(open) => {
+            let file = warren_sys::duplicate(open.fd).ok()?;
+            rustix::fs::fstat(&file).ok()?
+        }
     };
-    stat.ok().map(|stat| FileType::from_raw_mode(stat.st_mode))
+    Some(FileType::from_raw_mode(stat.st_mode))
+}
+
+fn lies_in_empty_root(target: &Path, all: &[Shown]) -> bool {
+    let above = all.iter().filter(|shown| target.starts_with(&shown.target));
+    let nearest = above.max_by_key(|shown| shown.target.components().count());
+    nearest.is_some_and(|shown| shown.reach == Reach::List)
 }
 
 fn reach(access: Access) -> Reach {
@@ -229,6 +274,7 @@ fn reach(access: Access) -> Reach {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::{Content, Forbidden};
     use crate::system;
 
     fn spec(root: Root, mounts: Vec<Mount>) -> Spec {
@@ -289,6 +335,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_made_read_only_is_so_with_what_lies_in_it() {
+        let mounts = vec![
+            bind("/var/tmp", "/a", Access::ReadWrite),
+            bind("/var/tmp", "/b/c", Access::ReadWrite),
+            Mount::ReadOnly {
+                target: "/b".into(),
+            },
+        ];
+        is(
+            &spec(Root::Empty, mounts),
+            &[
+                ("/", Reach::List),
+                ("/a", Reach::Write),
+                ("/b/c", Reach::Read),
+            ],
+        );
+    }
+
+    #[test]
     fn what_is_covered_is_no_rule() {
         let tmpfs = |target: &str| Mount::Tmpfs {
             target: target.into(),
@@ -319,6 +384,74 @@ mod tests {
             access: Access::ReadOnly,
         };
         is(&spec(root, vec![folder("/a")]), &[("/", Reach::Read)]);
+    }
+
+    #[test]
+    fn what_is_forbidden_later_is_no_right() {
+        let forbid = |target: &str| Mount::Forbid {
+            target: target.into(),
+            what: Forbidden {
+                write: true,
+                ..Forbidden::default()
+            },
+        };
+        let mounts = vec![
+            bind("/usr", "/a", Access::ReadWrite),
+            bind("/usr", "/b", Access::ReadWrite),
+            forbid("/a"),
+            forbid("/"),
+        ];
+        let expected = [
+            ("/", Reach::Read),
+            ("/a", Reach::Read),
+            ("/b", Reach::Write),
+        ];
+        is(&spec(Root::Scratch, mounts), &expected);
+    }
+
+    #[test]
+    fn a_file_with_a_content_is_a_rule_where_it_is_mounted_or_alone() {
+        let file = |target: &str, mounted| Mount::File {
+            content: Content::Bytes(Vec::new()),
+            target: target.into(),
+            mode: 0o644,
+            mounted,
+        };
+        let mounts = vec![
+            folder("/srv"),
+            file("/srv/in", None),
+            file("/srv/on", Some(Access::ReadOnly)),
+            file("/alone", None),
+        ];
+        let expected = [
+            ("/", Reach::List),
+            ("/srv", Reach::Write),
+            ("/srv/on", Reach::Read),
+            ("/alone", Reach::Read),
+        ];
+        is(&spec(Root::Empty, mounts), &expected);
+    }
+
+    #[test]
+    fn an_overlay_without_an_upper_layer_can_be_read() {
+        let overlay = |upper| Mount::Overlay {
+            lower: vec!["/usr".into()],
+            upper,
+            target: "/a".into(),
+        };
+        let read = spec(Root::Empty, vec![overlay(Upper::None)]);
+        is(&read, &[("/", Reach::List), ("/a", Reach::Read)]);
+        let write = spec(Root::Empty, vec![overlay(Upper::Memory)]);
+        is(&write, &[("/", Reach::List), ("/a", Reach::Write)]);
+    }
+
+    #[test]
+    fn a_bind_at_the_root_is_the_root() {
+        let mounts = vec![
+            bind("/usr", "/x", Access::ReadWrite),
+            bind("/", "/", Access::ReadOnly),
+        ];
+        is(&spec(Root::Scratch, mounts), &[("/", Reach::Read)]);
     }
 
     #[test]

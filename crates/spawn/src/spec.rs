@@ -44,8 +44,19 @@ pub struct Spec {
     pub root: Root,
     /// What is mounted or made below it, in this order.
     pub mounts: Vec<Mount>,
+    /// What of the trees that are shown is hidden when the process is launched, with every
+    /// name that it has in them: patterns as of gitignore(5). One without a slash matches a
+    /// name at any depth, one with a slash a path in a tree, one that begins with a slash a
+    /// path inside; `!` spares what it matches, and the last pattern that matches decides.
+    /// Those that are not absolute leave the system's own folders alone.
+    pub hide: Vec<OsString>,
     /// The host name of a new uts namespace.
     pub hostname: Option<OsString>,
+    /// The NIS domain name of a new uts namespace.
+    pub domainname: Option<OsString>,
+    /// Settings below /proc/sys of the process's own namespaces, by their names with dots,
+    /// and their values: sysctl(8).
+    pub sysctl: Vec<(String, String)>,
     /// Brings `lo` up in a new network namespace.
     pub loopback: bool,
     /// Forbids user namespaces below a new one (`user.max_user_namespaces` = 0).
@@ -74,8 +85,12 @@ pub struct Spec {
     pub program: Option<Open>,
     /// Who the process is, in the ids of its user namespace; unchanged if `None`.
     pub user: Option<User>,
+    /// The bits that new files do not get; the caller's if `None`.
+    pub umask: Option<u32>,
     /// Exactly these capabilities, in every set; unchanged if `None`.
     pub capabilities: Option<CapabilitySet>,
+    /// Instead of `capabilities`, for each set its own.
+    pub capability_sets: Option<CapabilitySets>,
     /// Whether execve(2) can never give more privilege: `PR_SET_NO_NEW_PRIVS`.
     pub no_new_privs: bool,
     /// A second wall behind the mounts, made of the same rules; none if `None`.
@@ -89,6 +104,9 @@ pub struct Spec {
     pub filters: Vec<RawFilter>,
     /// Resource limits to set.
     pub rlimits: Vec<Rlimit>,
+    /// How soon the process is killed where memory runs out, -1000 to 1000: proc(5),
+    /// oom_score_adj. The caller's if `None`.
+    pub oom_score_adj: Option<i32>,
     /// Sent to the child when the *thread* that launched it ends:
     /// `PR_SET_PDEATHSIG`.
     pub parent_death_signal: Option<i32>,
@@ -123,6 +141,13 @@ impl Spec {
             argv: vec![program.into()],
             ..Self::default()
         }
+    }
+
+    /// The capabilities, set by set; unchanged if `None`.
+    #[must_use]
+    pub fn all_capabilities(&self) -> Option<CapabilitySets> {
+        let same = self.capabilities.map(CapabilitySets::all);
+        self.capability_sets.or(same)
     }
 
     /// Whether the process gets a reaping init (or, in a joined pid namespace, a
@@ -444,6 +469,16 @@ pub enum Mount {
         /// What is hidden.
         target: PathBuf,
     },
+    /// Makes a file or folder that may exist there, and all below it, read-only.
+    ReadOnly {
+        /// What cannot be written.
+        target: PathBuf,
+    },
+    /// The kernel's devices and drivers, as the network namespace shows them: sysfs(5).
+    Sys {
+        /// Where it appears.
+        target: PathBuf,
+    },
 }
 
 impl Mount {
@@ -478,6 +513,8 @@ impl Mount {
             | Self::Proc { target, .. }
             | Self::Programs { target, .. }
             | Self::Dev { target }
+            | Self::Sys { target }
+            | Self::ReadOnly { target }
             | Self::Mask { target } => target,
         }
     }
@@ -558,6 +595,42 @@ pub enum ProcMasks {
 /// machine's byte order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RawFilter(pub Vec<u8>);
+
+/// The sets of capabilities of a process: capabilities(7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CapabilitySets {
+    /// Beyond which execve(2) gives none.
+    pub bounding: CapabilitySet,
+    /// Those that count.
+    pub effective: CapabilitySet,
+    /// Those that can be made effective.
+    pub permitted: CapabilitySet,
+    /// Those that a file may pass on.
+    pub inheritable: CapabilitySet,
+    /// Those that a program of another user than root keeps.
+    pub ambient: CapabilitySet,
+}
+
+impl CapabilitySets {
+    /// The same in every set.
+    #[must_use]
+    pub const fn all(set: CapabilitySet) -> Self {
+        Self {
+            bounding: set,
+            effective: set,
+            permitted: set,
+            inheritable: set,
+            ambient: set,
+        }
+    }
+
+    /// The one set that all are, if they are.
+    #[must_use]
+    pub fn one(self) -> Option<CapabilitySet> {
+        (self == Self::all(self.bounding)).then_some(self.bounding)
+    }
+}
 
 /// Who the process is, in the ids of its user namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

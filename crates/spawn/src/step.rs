@@ -14,7 +14,7 @@ use warren_mounts::{Attributes, Node, Target};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
 use warren_sys::CStringArray;
 
-use crate::spec::{Access, Content, Join, Open, Tree, User};
+use crate::spec::{Access, CapabilitySets, Content, Join, Open, Tree, User};
 
 /// Who does a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -172,6 +172,17 @@ pub enum Step {
     LeaveCaller,
     /// Sets the host name.
     Hostname(CString),
+    /// Sets the NIS domain name.
+    Domainname(CString),
+    /// Changes a setting of a namespace.
+    Sysctl {
+        /// Its path below /proc.
+        path: CString,
+        /// What is written to it.
+        value: CString,
+    },
+    /// Sets oom_score_adj.
+    OomScoreAdj(CString),
     /// Brings `lo` up.
     Loopback,
     /// Forbids user namespaces below this one.
@@ -311,6 +322,16 @@ pub enum Step {
         /// What is covered.
         target: Target,
     },
+    /// Makes a file or folder read-only.
+    ReadOnly {
+        /// What cannot be written.
+        target: Target,
+    },
+    /// Mounts a sysfs.
+    Sys {
+        /// Where.
+        target: Target,
+    },
     /// Makes the root itself read-only.
     SealRoot,
     /// Makes a terminal and sends its other end to the parent.
@@ -349,7 +370,9 @@ pub enum Step {
         keep_capabilities: bool,
     },
     /// Sets the capabilities.
-    SetCapabilities(CapabilitySet),
+    SetCapabilities(CapabilitySets),
+    /// Takes the file mode mask of the program, for when it is executed.
+    Umask(u32),
     /// Gives up gaining privilege by execve(2).
     NoNewPrivs,
     /// Makes an empty set of rules for Landlock.
@@ -427,6 +450,8 @@ pub enum Step {
         /// Which.
         keep: Vec<RawFd>,
     },
+    /// Says that it is there, and waits until it is watched.
+    AwaitObserver,
     /// Executes the program.
     Exec(Program),
 }
@@ -548,6 +573,7 @@ impl Step {
             | Self::LoadProfile(_)
             | Self::LoadFilter(_)
             | Self::AwaitExec(_)
+            | Self::AwaitObserver
             | Self::Exec(_) => Side::Payload,
             _ => Side::Child,
         }

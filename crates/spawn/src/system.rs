@@ -1,6 +1,6 @@
 //! The root that shows the host's system and nothing else of it.
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use warren_namespaces::ProcRoot;
 use warren_namespaces::mountinfo::{self, MountInfo};
 use warren_sys::Errno;
 
+use crate::child;
 use crate::error::Error;
 use crate::spec::{Access, Mount, ProcMasks, Upper};
 
@@ -60,6 +61,11 @@ pub fn mounts() -> Vec<Mount> {
     mounts
 }
 
+/// Whether it is one of the folders that hold the system.
+pub(crate) fn is_system_folder(path: &Path) -> bool {
+    SYSTEM.iter().any(|folder| path == Path::new(folder))
+}
+
 /// /proc and /dev.
 #[must_use]
 pub fn kernel() -> [Mount; 2] {
@@ -72,6 +78,38 @@ pub fn kernel() -> [Mount; 2] {
             target: "/dev".into(),
         },
     ]
+}
+
+/// Names in a procfs: what [`Mount::Proc`] masks of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Masked {
+    /// What is covered.
+    pub covered: Vec<&'static str>,
+    /// What is read-only.
+    pub read_only: Vec<&'static str>,
+}
+
+/// What `masks` means, with a new user namespace and without.
+#[must_use]
+pub fn masked(masks: ProcMasks, has_user_namespace: bool) -> Masked {
+    let names = |names: &[&'static CStr]| -> Vec<&'static str> {
+        names.iter().filter_map(|name| name.to_str().ok()).collect()
+    };
+    let mut masked = Masked::default();
+    if masks == ProcMasks::All {
+        masked.covered.extend(names(&child::FILES));
+        masked.covered.extend(names(&child::FOLDERS));
+        if !has_user_namespace {
+            masked.covered.extend(names(&child::ROOTS_FILES));
+        }
+    }
+    if masks != ProcMasks::None {
+        masked.read_only.extend(names(&child::SETTINGS));
+        if !has_user_namespace {
+            masked.read_only.extend(names(&child::ROOTS_SETTINGS));
+        }
+    }
+    masked
 }
 
 /// Masks for the secrets of /etc that this host has, and its ssh keys.
@@ -120,7 +158,7 @@ fn ssh_host_keys() -> Vec<PathBuf> {
 
 /// What is in a folder, sorted: the order of a folder is not one, and a plan's text must
 /// not change. The standard library's way would panic where the close fails.
-fn list(folder: &Path) -> Result<Vec<(PathBuf, FileType)>, Errno> {
+pub(crate) fn list(folder: &Path) -> Result<Vec<(PathBuf, FileType)>, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut dir = Dir::new(rustix::fs::open(folder, flags, Mode::empty())?)?;
     let mut found = Vec::new();

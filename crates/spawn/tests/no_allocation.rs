@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use warren_confine::landlock::{Landlock, Ports};
 use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::{Kind, NsFd};
 use warren_spawn::{
@@ -60,6 +61,19 @@ fn runs(command: &mut Command) {
 #[test]
 fn a_sandbox_allocates_nothing() {
     runs(&mut Command::sandbox("true"));
+}
+
+#[test]
+fn a_second_wall_allocates_nothing() {
+    let ports = Ports {
+        connect: vec![80],
+        bind: vec![0],
+    };
+    let wanted = Landlock {
+        required: true,
+        ports: Some(ports),
+    };
+    runs(Command::sandbox("true").landlock(wanted));
 }
 
 #[test]
@@ -121,6 +135,12 @@ fn every_kind_of_mount_allocates_nothing() {
         folder,
         Mount::Mask {
             target: "/srv/f".into(),
+        },
+        Mount::Sys {
+            target: "/srv/sys".into(),
+        },
+        Mount::ReadOnly {
+            target: "/srv/h".into(),
         },
     ] {
         command.mount(mount);

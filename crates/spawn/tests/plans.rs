@@ -8,9 +8,9 @@ use warren_confine::landlock::{Abi, Landlock, Missing, Ports};
 use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
 use warren_spawn::{
-    Access, Change, Content, Error, Folder, Forbidden, Graft, Hop, Host, IdMapping, Join,
-    Mount, Namespace, Namespaces, Open, Plan, ProcMasks, Ranges, RawFilter, Role, Root,
-    Seccomp, Spec, Terminal, Tree, Upper, User, system,
+    Access, CapabilitySets, Change, Content, Error, Folder, Forbidden, Graft, Hop, Host,
+    IdMapping, Join, Mount, Namespace, Namespaces, Open, Plan, ProcMasks, Ranges,
+    RawFilter, Role, Root, Seccomp, Spec, Terminal, Tree, Upper, User, system,
 };
 
 /// Somebody without privilege, and without id ranges.
@@ -479,6 +479,39 @@ fn a_root_that_is_put_together() {
 }
 
 #[test]
+fn what_container_runtimes_are_asked_for() {
+    let capabilities = CapabilitySet::EMPTY.with(Capability::KILL);
+    let path = |text: &str| text.into();
+    let spec = Spec {
+        domainname: Some("warrens.example".into()),
+        sysctl: vec![("net.ipv4.ip_forward".into(), "1".into())],
+        umask: Some(0o027),
+        oom_score_adj: Some(500),
+        capabilities: None,
+        capability_sets: Some(CapabilitySets {
+            inheritable: CapabilitySet::EMPTY,
+            ambient: CapabilitySet::EMPTY,
+            ..CapabilitySets::all(capabilities)
+        }),
+        mounts: vec![
+            Mount::Sys {
+                target: path("/sys"),
+            },
+            Mount::Proc {
+                target: path("/proc"),
+                masks: ProcMasks::None,
+            },
+            Mount::ReadOnly {
+                target: path("/proc/sys"),
+            },
+        ],
+        ..sandbox()
+    };
+    is_as_kept("of_runtimes", &spec, &ordinary());
+    is_as_kept("of_runtimes_root", &spec, &root());
+}
+
+#[test]
 fn maps_that_somebody_else_writes_are_waited_for() {
     let mut spec = sandbox();
     spec.id_map = IdMapping::Unmapped;
@@ -490,7 +523,21 @@ fn maps_that_somebody_else_writes_are_waited_for() {
 #[test]
 fn contradictions_are_refused_before_anything_is_made() {
     type Change = fn(&mut Spec);
-    let cases: [(&str, Change); 13] = [
+    let cases: [(&str, Change); 17] = [
+        ("a domain name needs a uts namespace", |spec| {
+            spec.hostname = None;
+            spec.domainname = Some("x".into());
+            spec.namespaces.set(Kind::Uts, Namespace::Inherit);
+        }),
+        (
+            "capabilities are given either for all sets or for each",
+            |spec| spec.capability_sets = Some(CapabilitySets::default()),
+        ),
+        ("a umask is at most 0777", |spec| spec.umask = Some(0o1000)),
+        (
+            "the setting vm.swappiness would be changed for the whole host",
+            |spec| spec.sysctl = vec![("vm.swappiness".into(), "1".into())],
+        ),
         ("no program is given", |spec| spec.argv.clear()),
         ("a root or a mount needs a new mnt namespace", |spec| {
             spec.namespaces.set(Kind::Mnt, Namespace::Inherit);

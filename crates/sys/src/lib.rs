@@ -19,6 +19,7 @@ mod landlock;
 mod mount;
 mod nsfs;
 mod probe;
+pub mod ptrace;
 mod seccomp;
 mod shared;
 pub mod signal;

@@ -20,6 +20,7 @@ const CALLS: &[(&str, u32)] = &[
     ("fsconfig", raw::__NR_fsconfig),
     ("fsmount", raw::__NR_fsmount),
     ("fsopen", raw::__NR_fsopen),
+    ("landlock_create_ruleset", raw::__NR_landlock_create_ruleset),
     ("listmount", raw::__NR_listmount),
     ("mount_setattr", raw::__NR_mount_setattr),
     ("move_mount", raw::__NR_move_mount),

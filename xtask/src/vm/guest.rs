@@ -35,6 +35,7 @@ pub const PACKAGES: &[&str] = &[
     "linux-image-cloud-amd64",
     "nftables",
     "procps",
+    "python3",
     "strace",
     "systemd-sysv",
     "tmux",

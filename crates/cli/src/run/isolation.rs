@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
-use warren_spawn::{IdMapping, Namespaces};
+use warren_spawn::{IdMapping, Namespace, Namespaces};
 
 use crate::failure::Failure;
 
@@ -66,9 +66,16 @@ impl IsolationOptions {
         Ok(Namespaces::new_of(set))
     }
 
-    /// Which capabilities the command has.
-    pub fn capabilities(&self) -> Result<CapabilitySet, Failure> {
-        let mut set = CapabilitySet::EMPTY;
+    /// Leaves those that stay the host's, whatever a profile says.
+    pub fn share(&self, namespaces: &mut Namespaces) {
+        for kind in &self.share {
+            namespaces.set(*kind, Namespace::Inherit);
+        }
+    }
+
+    /// Which capabilities the command has, where a profile gives `given`.
+    pub fn capabilities(&self, given: CapabilitySet) -> Result<CapabilitySet, Failure> {
+        let mut set = given;
         for word in &self.cap_add {
             set = named(word)?.iter().fold(set, CapabilitySet::with);
         }

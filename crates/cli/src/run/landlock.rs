@@ -1,7 +1,7 @@
 //! The second wall: Landlock, and the TCP ports that it alone can hold.
 
 use clap::Args;
-use warren_confine::landlock::{Landlock, Ports};
+use warren_confine::landlock::Landlock;
 
 /// What is asked of Landlock.
 #[derive(Debug, Args)]
@@ -38,13 +38,20 @@ pub struct LandlockOptions {
 }
 
 impl LandlockOptions {
-    /// What they ask for; each of them turns it on.
-    pub fn wanted(&self) -> Option<Landlock> {
+    /// What they ask for, on top of what a profile does; each of them turns it on.
+    pub fn wanted(&self, given: Option<Landlock>) -> Option<Landlock> {
         let required = !self.require.is_empty();
-        let (connect, bind) = (self.connect_port.clone(), self.bind_port.clone());
-        let ports =
-            (!connect.is_empty() || !bind.is_empty()).then_some(Ports { connect, bind });
-        (self.landlock || required || ports.is_some())
-            .then_some(Landlock { required, ports })
+        let has_ports = !self.connect_port.is_empty() || !self.bind_port.is_empty();
+        if !self.landlock && !required && !has_ports {
+            return given;
+        }
+        let mut wanted = given.unwrap_or_default();
+        wanted.required |= required;
+        if has_ports {
+            let ports = wanted.ports.get_or_insert_default();
+            ports.connect.extend(&self.connect_port);
+            ports.bind.extend(&self.bind_port);
+        }
+        Some(wanted)
     }
 }

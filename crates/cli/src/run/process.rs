@@ -12,6 +12,7 @@ use warren_spawn::{DEFAULT_PATH, Host, Namespace, Namespaces, User};
 
 use super::files::{FileOptions, current_folder};
 use super::root::RootOptions;
+use super::sizes::number;
 use crate::failure::Failure;
 
 /// The process that the command becomes.
@@ -45,14 +46,21 @@ pub struct ProcessOptions {
 }
 
 impl ProcessOptions {
-    /// The host name inside.
-    pub fn hostname(&self, namespaces: &Namespaces) -> Result<Option<OsString>, Failure> {
+    /// The host name inside, where a profile says `given`.
+    pub fn hostname(
+        &self,
+        namespaces: &Namespaces,
+        given: Option<OsString>,
+    ) -> Result<Option<OsString>, Failure> {
         match (&self.hostname, namespaces.get(Kind::Uts)) {
             (Some(_), Namespace::Inherit) => Err(Failure::usage(
                 "--hostname: the host's name is kept with --share uts",
             )),
             (None, Namespace::Inherit) => Ok(None),
-            (name, _) => Ok(Some(name.clone().unwrap_or_else(|| "warren".into()))),
+            (name, _) => {
+                let name = name.clone().or(given);
+                Ok(Some(name.unwrap_or_else(|| "warren".into())))
+            }
         }
     }
 
@@ -89,30 +97,40 @@ impl ProcessOptions {
         })
     }
 
-    /// The variables that every program may need, then the user's own.
+    /// The variables that every program may need.
     pub fn environment(
         &self,
         root: &RootOptions,
         user: &User,
-    ) -> Result<Vec<(OsString, OsString)>, Failure> {
-        let mut env: Vec<(OsString, OsString)> = Vec::new();
-        if !self.clear_env {
-            let own = |key: &str| Some((key.into(), std::env::var_os(key)?));
-            let path = match (&root.root, std::env::var_os("PATH")) {
-                (None, Some(path)) => path,
-                _ => DEFAULT_PATH.into(),
-            };
-            env.push(("PATH".into(), path));
-            env.push(("HOME".into(), home(user).into()));
-            env.push(("USER".into(), name(user).into()));
-            env.extend(["TERM", "LANG"].into_iter().filter_map(own));
+    ) -> Vec<(OsString, OsString)> {
+        let own = |key: &str| Some((key.into(), std::env::var_os(key)?));
+        let path = match (&root.root, std::env::var_os("PATH")) {
+            (None, Some(path)) => path,
+            _ => DEFAULT_PATH.into(),
+        };
+        let mut env: Vec<(OsString, OsString)> = vec![
+            ("PATH".into(), path),
+            ("HOME".into(), home(user).into()),
+            ("USER".into(), name(user).into()),
+        ];
+        env.extend(["TERM", "LANG"].into_iter().filter_map(own));
+        env
+    }
+
+    /// The user's own, on top of others.
+    pub fn add_variables(
+        &self,
+        env: &mut Vec<(OsString, OsString)>,
+    ) -> Result<(), Failure> {
+        if self.clear_env {
+            env.clear();
         }
         for word in &self.env {
             let (key, value) = variable(word)?;
             env.retain(|(known, _)| *known != key);
             env.extend(value.map(|value| (key, value)));
         }
-        Ok(env)
+        Ok(())
     }
 
     /// `U[:G]`, by number or by the host's name.
@@ -176,12 +194,6 @@ pub fn variable(word: &OsStr) -> Result<(OsString, Option<OsString>), Failure> {
     Ok((key, value))
 }
 
-/// A decimal number; nothing that merely begins like one.
-fn number(text: &str) -> Option<u32> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
-}
-
 /// The home folder of a user inside. Only root's is known without its passwd.
 fn home(user: &User) -> PathBuf {
     if user.uid == 0 {
@@ -212,13 +224,5 @@ mod tests {
         assert_eq!(parse("A="), ("A".into(), Some("".into())));
         assert_eq!(parse("WARREN_NO_SUCH").1, None);
         assert!(variable(OsStr::new("=x")).is_err());
-    }
-
-    #[test]
-    fn users_are_numbers_or_names_and_nothing_in_between() {
-        assert_eq!(number("1000"), Some(1000));
-        for text in ["", "+1", "-1", "1 ", "1000:", "4294967296", "0x10"] {
-            assert_eq!(number(text), None, "{text:?}");
-        }
     }
 }

@@ -42,6 +42,11 @@ pub struct RootOptions {
 }
 
 impl RootOptions {
+    /// Whether anything was said of it.
+    pub fn is_given(&self) -> bool {
+        self.host_root.is_some() || self.root.is_some()
+    }
+
     /// What becomes `/`.
     pub fn root(&self) -> Result<Root, Failure> {
         let whole = PathBuf::from("/");

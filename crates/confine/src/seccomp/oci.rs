@@ -1,6 +1,8 @@
 //! The JSON of container runtimes: `linux.seccomp` of the OCI runtime specification
 //! 1.3, and the templates that engines keep on disk and render to it.
 
+mod write;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 

@@ -3,8 +3,9 @@
 use std::ffi::CStr;
 
 use rustix::fs::FileType;
+use rustix::process::DumpableBehavior;
 use warren_sys::signal::{self, SignalSet};
-use warren_sys::{Errno, Result};
+use warren_sys::{Errno, Result, exit_now};
 
 use super::{Child, Failure, borrowed};
 use crate::report::Detail;
@@ -29,6 +30,27 @@ impl Child<'_> {
             rustix::io::fcntl_setfd(borrowed(fd), rustix::io::FdFlags::empty())?;
         }
         Ok(())
+    }
+}
+
+impl Child<'_> {
+    /// Tells the observer that it is there and waits for its answer.
+    pub(super) fn await_observer(&self) -> Result<()> {
+        let channel = self.with.observer.ok_or(Errno::BADF)?;
+        // A copy of the hidden init's memory, or of who has changed its ids, can be traced
+        // by privilege alone; and nobody else is inside yet who could.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+        let mut byte = [0];
+        rustix::io::write(channel, &byte)?;
+        loop {
+            match rustix::io::read(channel, &mut byte) {
+                // The observer has died.
+                Ok(0) => exit_now(127),
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
     }
 }
 

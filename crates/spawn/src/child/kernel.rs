@@ -25,6 +25,15 @@ pub const DEVICES: [(&CStr, &CStr); 6] = [
 
 /// Their names, for the reader of a plan.
 pub const DEVICE_NAMES: &str = "null, zero, full, random, urandom, tty";
+
+/// What of a procfs is covered, and what is read-only.
+pub const FILES: [&CStr; 4] = [c"interrupts", c"keys", c"sched_debug", c"timer_stats"];
+pub const FOLDERS: [&CStr; 3] = [c"acpi", c"asound", c"scsi"];
+pub const SETTINGS: [&CStr; 1] = [c"sys"];
+/// The same, of what a user namespace of its own keeps from the container anyway.
+pub const ROOTS_FILES: [&CStr; 3] = [c"kcore", c"latency_stats", c"timer_list"];
+pub const ROOTS_SETTINGS: [&CStr; 4] = [c"bus", c"fs", c"irq", c"sysrq-trigger"];
+
 impl Child<'_> {
     pub(super) fn mount_proc(&mut self, target: &Target) -> Result<()> {
         let attributes =
@@ -38,11 +47,6 @@ impl Child<'_> {
     /// Files that tell of the host are covered; those that change it are read-only. In a
     /// user namespace of its own nobody has the right to most of them anyway.
     pub(super) fn mask_proc(&mut self, cover: bool, all: bool) -> Result<()> {
-        const FILES: [&CStr; 4] =
-            [c"interrupts", c"keys", c"sched_debug", c"timer_stats"];
-        const FOLDERS: [&CStr; 3] = [c"acpi", c"asound", c"scsi"];
-        const ROOTS_FILES: [&CStr; 3] = [c"kcore", c"latency_stats", c"timer_list"];
-        const ROOTS_SETTINGS: [&CStr; 4] = [c"bus", c"fs", c"irq", c"sysrq-trigger"];
         let proc = self.fds.proc.as_ref().ok_or(Errno::BADF)?;
         rustix::process::fchdir(proc)?;
         let (files, settings) = if all {
@@ -62,7 +66,7 @@ impl Child<'_> {
                 Attributes::NO_SUID | Attributes::NO_DEVICES | Attributes::NO_EXEC;
             warren_mounts::set_attributes(proc.as_fd(), attributes, true)?;
         }
-        for name in [c"sys"].iter().chain(settings) {
+        for name in SETTINGS.iter().chain(settings) {
             if_there(bind_here(name, name).and_then(|()| {
                 warren_mounts::add_attributes(proc.as_fd(), name, Attributes::READ_ONLY)
             }))?;
@@ -75,6 +79,13 @@ impl Child<'_> {
             Attributes::NO_SUID | Attributes::NO_DEVICES | Attributes::NO_EXEC;
         let queues = Filesystem::open(c"mqueue")?.mount(attributes)?;
         attach(queues.as_fd(), self.root()?, target, Node::Folder)
+    }
+
+    pub(super) fn sys(&self, target: &Target) -> Result<()> {
+        let attributes =
+            Attributes::NO_SUID | Attributes::NO_DEVICES | Attributes::NO_EXEC;
+        let sys = Filesystem::open(c"sysfs")?.mount(attributes)?;
+        attach(sys.as_fd(), self.root()?, target, Node::Folder)
     }
 
     pub(super) fn dev_folder(&mut self, target: &Target) -> Result<()> {

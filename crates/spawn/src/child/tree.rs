@@ -27,7 +27,8 @@ impl Child<'_> {
                 Ok(tree)
             }
             Source::Open(open) => {
-                let tree = self.clone_own_tree(borrowed(&open.fd), c"")?;
+                let place = self.in_own_mounts(borrowed(&open.fd))?;
+                let tree = self.clone_own_tree(place.as_fd(), c"")?;
                 warren_mounts::set_attributes(tree.as_fd(), forbids, true)?;
                 Ok(tree)
             }
@@ -42,6 +43,25 @@ impl Child<'_> {
                 rustix::io::fcntl_dupfd_cloexec(tree, 3)
             }
         }
+    }
+
+    /// The same file or folder in this process's own mount namespace: a copy of the
+    /// caller's, of which no tree can be cloned by a descriptor. It is found by its path
+    /// and must be what the descriptor has open.
+    fn in_own_mounts(&self, open: BorrowedFd<'_>) -> Result<OwnedFd> {
+        // One byte more than a path can have, which stays the NUL at its end.
+        let mut buffer = [0; 4097];
+        let (space, _) = buffer.split_at_mut(4096);
+        let link = FdPath::new(c"self/fd/", open);
+        rustix::fs::readlinkat_raw(self.with.proc, link.path(), space)?;
+        let path = CStr::from_bytes_until_nul(&buffer).map_err(|_| Errno::INVAL)?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let found = rustix::fs::open(path, flags, Mode::empty())?;
+        let (wanted, is) = (rustix::fs::fstat(open)?, rustix::fs::fstat(&found)?);
+        if (wanted.st_dev, wanted.st_ino) != (is.st_dev, is.st_ino) {
+            return Err(Errno::STALE);
+        }
+        Ok(found)
     }
 
     /// KERNEL(6.18): a copied mount namespace has no unbindable mounts. Before, one that
@@ -132,7 +152,10 @@ impl Child<'_> {
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
                 for (key, path) in [(c"upperdir", upper), (c"workdir", work)] {
                     let folder = rustix::fs::open(path, flags, Mode::empty())?;
-                    overlay.set(key, FdPath::new(c"/proc/self/fd/", &folder).path())?;
+                    overlay.set(
+                        key,
+                        FdPath::new(c"/proc/self/fd/", folder.as_fd()).path(),
+                    )?;
                 }
             }
         }
@@ -213,7 +236,7 @@ impl Child<'_> {
     pub(super) fn mode(&self, target: &Target, mode: u32) -> Result<()> {
         let file = open_in_root(self.root()?, target.path(), OFlags::PATH)?;
         // There is no chmod of a path descriptor before Linux 6.6.
-        let path = FdPath::new(c"self/fd/", &file);
+        let path = FdPath::new(c"self/fd/", file.as_fd());
         let mode = Mode::from_raw_mode(mode);
         rustix::fs::chmodat(self.with.proc, path.path(), mode, AtFlags::empty())
     }
@@ -255,6 +278,18 @@ impl Child<'_> {
             nothing()?
         };
         attach_over(cover.as_fd(), place.as_fd())
+    }
+
+    /// Mounts what is at `target`, if anything is, over itself, read-only.
+    pub(super) fn read_only(&mut self, target: &Target) -> Result<()> {
+        let place = match open_in_root(self.root()?, target.path(), OFlags::PATH) {
+            Ok(place) => place,
+            Err(Errno::NOENT | Errno::ACCESS | Errno::LOOP) => return Ok(()),
+            Err(errno) => return Err(errno),
+        };
+        let tree = clone_tree(place.as_fd(), c"", true)?;
+        warren_mounts::set_attributes(tree.as_fd(), Attributes::READ_ONLY, true)?;
+        attach_over(tree.as_fd(), place.as_fd())
     }
 
     /// A folder of the root: not one behind a magic link, since a link of the tree to

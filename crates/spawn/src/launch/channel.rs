@@ -3,8 +3,8 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags,
-    SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags,
+    SocketFlags, SocketType, sockopt,
 };
 use rustix::pipe::PipeFlags;
 use warren_sys::{Errno, signal};
@@ -20,11 +20,13 @@ pub struct Channels {
     pub alive_writer: OwnedFd,
     /// The parent's and the child's end.
     pub terminal: Option<(OwnedFd, OwnedFd)>,
+    /// Likewise, for a program that is watched.
+    pub observer: Option<(OwnedFd, OwnedFd)>,
 }
 
 impl Channels {
-    /// Makes them, and the socket if there is a terminal to be sent.
-    pub fn new(terminal: bool) -> Result<Self, Error> {
+    /// Makes them, and the sockets for a terminal to be sent and for an observer.
+    pub fn new(terminal: bool, observer: bool) -> Result<Self, Error> {
         let failed = |errno| Error::step("make a channel to the child", errno);
         let (alive_reader, alive_writer) =
             rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
@@ -33,10 +35,16 @@ impl Channels {
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
         };
         let terminal = terminal.then(pair).transpose().map_err(failed)?;
+        let observer = observer.then(pair).transpose().map_err(failed)?;
+        if let Some((parent, _)) = &observer {
+            // Each message then comes with its sender's number.
+            sockopt::set_socket_passcred(parent, true).map_err(failed)?;
+        }
         Ok(Self {
             alive_reader,
             alive_writer,
             terminal,
+            observer,
         })
     }
 }
@@ -49,18 +57,54 @@ pub struct Started {
     pub pidfd: OwnedFd,
     alive: OwnedFd,
     terminal: Option<OwnedFd>,
+    observer: Option<OwnedFd>,
+}
+
+/// The process that will become the program, before it executes it.
+#[derive(Debug)]
+pub struct Held<'a> {
+    pid: i32,
+    channel: BorrowedFd<'a>,
+}
+
+impl Held<'_> {
+    /// Its number, in the caller's pid namespace. It cannot have gone to another: its
+    /// parent is the caller or the init, which waits for it only after its end.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// `EPIPE` where it has ended.
+    pub fn release(&self) -> Result<(), Errno> {
+        let flags = SendFlags::NOSIGNAL;
+        rustix::net::send(self.channel, &[1], flags).map(drop)
+    }
 }
 
 impl Started {
     /// Keeps the parent's ends, and closes the child's.
     pub fn new(pid: i32, pidfd: OwnedFd, channels: Channels) -> Self {
         let terminal = channels.terminal.map(|(parent, _)| parent);
+        let observer = channels.observer.map(|(parent, _)| parent);
         Self {
             pid,
             pidfd,
             alive: channels.alive_reader,
             terminal,
+            observer,
         }
+    }
+
+    /// Waits until the program's process is there to be watched; `None` where it has
+    /// ended before.
+    pub fn held(&self) -> Result<Option<Held<'_>>, Errno> {
+        let channel = self.observer.as_ref().ok_or(Errno::BADF)?.as_fd();
+        let pid = receive_sender(channel)?;
+        Ok(pid.map(|pid| Held { pid, channel }))
     }
 
     /// Waits until nobody holds the pipe's other end: the program was executed, or the
@@ -120,4 +164,26 @@ fn receive_descriptor(channel: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno>
         RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
         _ => None,
     }))
+}
+
+/// The number of who has sent a byte, as the caller's pid namespace counts.
+fn receive_sender(channel: BorrowedFd<'_>) -> Result<Option<i32>, Errno> {
+    let mut space =
+        [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    let received = rustix::io::retry_on_intr(|| {
+        let into = &mut [std::io::IoSliceMut::new(&mut byte)];
+        rustix::net::recvmsg(channel, into, &mut control, RecvFlags::CMSG_CLOEXEC)
+    })?;
+    if received.bytes == 0 {
+        return Ok(None);
+    }
+    let sender = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmCredentials(sender) => Some(sender.pid),
+        _ => None,
+    });
+    // Nobody else has the other end.
+    let sender = sender.ok_or(Errno::SRCH)?;
+    Ok(Some(sender.as_raw_nonzero().get()))
 }

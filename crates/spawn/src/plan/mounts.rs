@@ -1,5 +1,6 @@
 //! The root of a plan and what is mounted in it.
 
+use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
@@ -9,6 +10,7 @@ use warren_sys::Errno;
 
 use super::Planner;
 use super::program::{c_string, own_text};
+use super::sysctl;
 use crate::error::Error;
 use crate::spec::{
     Access, Forbidden, IdMapping, Mount, Open, ProcMasks, Root, Tree, Upper,
@@ -22,8 +24,8 @@ impl Planner<'_> {
             .mounts
             .iter()
             .any(|mount| matches!(mount, Mount::Proc { .. }));
-        if spec.no_nested_user_namespaces && !(mounts_proc && self.is_new(Kind::Pid)) {
-            self.push(Step::LimitUserNamespaces);
+        if !(mounts_proc && self.is_new(Kind::Pid)) {
+            self.settings()?;
         }
         // The mounts of a new user namespace cannot spread to the host, and those of the
         // host not to a root that is private from its making.
@@ -45,6 +47,10 @@ impl Planner<'_> {
         }
         self.root()?;
         spec.mounts.iter().try_for_each(|mount| self.mount(mount))?;
+        for path in crate::hide::hidden(spec)? {
+            let target = target(&path)?;
+            self.push(Step::Mask { target });
+        }
         if matches!(spec.root, Root::Empty | Root::Visit) && !overlays {
             self.push(Step::SealRoot);
         }
@@ -146,7 +152,9 @@ impl Planner<'_> {
                 let content = c_string(content.as_os_str())?;
                 self.push(Step::Symlink { content, target });
             }
-            Mount::Proc { masks, .. } => self.proc(target, *masks),
+            Mount::Proc { masks, .. } => self.proc(target, *masks)?,
+            Mount::Sys { .. } => self.sys(target),
+            Mount::ReadOnly { .. } => self.push(Step::ReadOnly { target }),
             Mount::Dev { .. } => self.dev(target),
             Mount::Programs {
                 content, folders, ..
@@ -255,32 +263,57 @@ impl Planner<'_> {
 
     /// A procfs shows the processes of the pid namespace of who mounts it; without one
     /// of its own, the container may not mount it and sees the host's.
-    fn proc(&mut self, target: Target, masks: ProcMasks) {
+    fn proc(&mut self, target: Target, masks: ProcMasks) -> Result<(), Error> {
         if self.spec.root == Root::Visit {
-            return self.push(Step::ProcOfJoined { target });
+            self.push(Step::ProcOfJoined { target });
+            return Ok(());
         }
         if !self.is_new(Kind::Pid) {
-            let source = Source::Path(c"/proc".to_owned());
-            let (node, access) = (Node::Folder, Access::ReadWrite);
-            self.push(Step::Bind {
-                source,
-                target,
-                node,
-                access,
-                devices: false,
-            });
-            return;
+            self.hosts(c"/proc", target);
+            return Ok(());
         }
         self.push(Step::Proc { target });
-        if self.spec.no_nested_user_namespaces {
-            self.push(Step::LimitUserNamespaces);
-        }
+        self.settings()?;
         if masks != ProcMasks::None {
             self.push(Step::ProcMasks {
                 cover: masks == ProcMasks::All,
                 all: !self.is_new(Kind::User),
             });
         }
+        Ok(())
+    }
+
+    /// A sysfs shows the interfaces of the network namespace of who mounts it; without
+    /// one of its own, a user namespace may not mount it and sees the host's.
+    fn sys(&mut self, target: Target) {
+        if self.is_new(Kind::User) && !self.is_new(Kind::Net) {
+            return self.hosts(c"/sys", target);
+        }
+        self.push(Step::Sys { target });
+    }
+
+    fn hosts(&mut self, path: &CStr, target: Target) {
+        self.push(Step::Bind {
+            source: Source::Path(path.to_owned()),
+            target,
+            node: Node::Folder,
+            access: Access::ReadWrite,
+            devices: false,
+        });
+    }
+
+    /// What is written to /proc/sys: through the new procfs before parts of it are
+    /// read-only, if there is one, since the host's may be.
+    fn settings(&mut self) -> Result<(), Error> {
+        for (name, value) in &self.spec.sysctl {
+            let path = sysctl::path(name, &self.spec.namespaces)?;
+            let value = c_string(value.as_ref())?;
+            self.push(Step::Sysctl { path, value });
+        }
+        if self.spec.no_nested_user_namespaces {
+            self.push(Step::LimitUserNamespaces);
+        }
+        Ok(())
     }
 
     fn dev(&mut self, target: Target) {

@@ -116,6 +116,17 @@ impl fmt::Display for Step {
                 f.write_str("leave the caller's process group and terminal")
             }
             Self::Hostname(name) => write!(f, "set the host name {}", text(name)),
+            Self::Domainname(name) => write!(f, "set the domain name {}", text(name)),
+            Self::Sysctl { path, value } => {
+                write!(f, "write {} to /proc/{}", text(value), text(path))
+            }
+            Self::OomScoreAdj(score) => {
+                write!(
+                    f,
+                    "set the score for who is killed first to {}",
+                    text(score)
+                )
+            }
             Self::Loopback => f.write_str("bring the interface lo up"),
             Self::LimitUserNamespaces => {
                 f.write_str("forbid further user namespaces (user.max_user_namespaces)")
@@ -219,6 +230,8 @@ impl fmt::Display for Step {
             Self::DevLinks => f.write_str("make the usual links in /dev"),
             Self::DevPts => f.write_str("mount a devpts at /dev/pts"),
             Self::Mask { target } => write!(f, "mask {target}"),
+            Self::ReadOnly { target } => write!(f, "make {target} read-only"),
+            Self::Sys { target } => write!(f, "mount a sysfs at {target}"),
             Self::SealRoot => f.write_str("make the root itself read-only"),
             Self::OpenTerminal { multiplexer, .. } => {
                 write!(f, "open a terminal at {}", text(multiplexer))
@@ -238,7 +251,16 @@ impl fmt::Display for Step {
                 write!(f, "limit the bounding set to the capabilities {keep}")
             }
             Self::SetUser { user, .. } => write!(f, "become {user}"),
-            Self::SetCapabilities(set) => write!(f, "set the capabilities {set}"),
+            Self::SetCapabilities(sets) => match sets.one() {
+                Some(set) => write!(f, "set the capabilities {set}"),
+                None => write!(
+                    f,
+                    "set the capabilities: effective {}, permitted {}, inheritable {}, \
+                     ambient {}",
+                    sets.effective, sets.permitted, sets.inheritable, sets.ambient
+                ),
+            },
+            Self::Umask(mask) => write!(f, "take the umask {mask:04o}"),
             Self::NoNewPrivs => f.write_str("give up new privileges (no_new_privs)"),
             Self::Ruleset(handled) => {
                 write!(f, "begin Landlock's rules: {}", kinds(*handled))
@@ -275,6 +297,7 @@ impl fmt::Display for Step {
             }
             Self::DieWithInit => f.write_str("receive signal 9 when the init dies"),
             Self::ControlTerminal { .. } => f.write_str("make the terminal its own"),
+            Self::AwaitObserver => f.write_str("wait until it is watched"),
             Self::Descriptors { keep } if keep.is_empty() => {
                 f.write_str("close all descriptors above 2")
             }
@@ -291,6 +314,29 @@ impl fmt::Display for Step {
 
 fn text(string: &CStr) -> Cow<'_, str> {
     string.to_string_lossy()
+}
+
+/// What a ruleset is about: `files, TCP ports, abstract sockets, signals`.
+fn kinds(handled: Handled) -> String {
+    let scopes = handled.scopes;
+    let kinds = [
+        (!handled.files.is_empty(), "files"),
+        (!handled.tcp.is_empty(), "TCP ports"),
+        (
+            scopes.contains(Scopes::ABSTRACT_SOCKETS),
+            "abstract sockets",
+        ),
+        (scopes.contains(Scopes::SIGNALS), "signals"),
+    ];
+    let kinds = kinds.into_iter().filter(|(is, _)| *is);
+    kinds.map(|(_, kind)| kind).collect::<Vec<_>>().join(", ")
+}
+
+fn verb(rights: Tcp) -> &'static str {
+    match rights.contains(Tcp::BIND) {
+        true => "bind",
+        false => "connect to",
+    }
 }
 
 fn words(access: Access) -> &'static str {
@@ -324,41 +370,6 @@ fn forbidden(what: Attributes, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         before = ", ";
     }
     Ok(())
-}
-
-/// What a ruleset is about: `files, TCP ports, abstract sockets, signals`.
-fn kinds(handled: Handled) -> String {
-    let kinds = [
-        (!handled.files.is_empty(), "files"),
-        (!handled.tcp.is_empty(), "TCP ports"),
-        (
-            handled.scopes.contains(Scopes::ABSTRACT_SOCKETS),
-            "abstract sockets",
-        ),
-        (handled.scopes.contains(Scopes::SIGNALS), "signals"),
-    ];
-    let kinds: Vec<_> = kinds
-        .iter()
-        .filter(|(is, _)| *is)
-        .map(|(_, kind)| *kind)
-        .collect();
-    kinds.join(", ")
-}
-
-fn verb(rights: Tcp) -> &'static str {
-    match rights.contains(Tcp::BIND) {
-        true => "bind",
-        false => "connect to",
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path(path) => text(path).fmt(f),
-            Self::Open(open) => f.write_str(&open.name),
-        }
-    }
 }
 
 impl fmt::Display for Layering {
@@ -396,6 +407,15 @@ impl fmt::Display for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => path.display().fmt(f),
+            Self::Open(open) => f.write_str(&open.name),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => text(path).fmt(f),
             Self::Open(open) => f.write_str(&open.name),
         }
     }

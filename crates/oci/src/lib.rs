@@ -1,0 +1,16 @@
+//! config.json of the OCI runtime specification 1.3, and what it has to do with a
+//! [`Spec`](warren_spawn::Spec).
+
+pub mod config;
+mod error;
+mod kinds;
+mod locate;
+mod to_config;
+mod to_spec;
+mod unsupported;
+
+pub use config::Config;
+pub use error::Error;
+pub use to_config::{EMPTY_ROOT, WRITTEN_VERSION, to_config};
+pub use to_spec::to_spec;
+pub use unsupported::Unsupported;

@@ -1,0 +1,147 @@
+//! `process`, `hostname` and `domainname`.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+
+use warren_confine::{Resource, Rlimit};
+use warren_namespaces::Kind;
+use warren_spawn::{Namespace, Terminal, User};
+
+use super::Reader;
+use crate::config::{self, Process};
+use crate::error::Error;
+
+impl Reader<'_> {
+    pub(super) fn process(&mut self) -> Result<(), Error> {
+        let Some(process) = &self.config.process else {
+            return Err(Error::new("process", "is missing: there is nothing to run"));
+        };
+        if process.args.is_empty() {
+            return Err(Error::new(
+                "process.args",
+                "is empty: there is nothing to run",
+            ));
+        }
+        if !process.cwd.starts_with('/') {
+            return Err(Error::new(
+                "process.cwd",
+                format!("expected an absolute path, found {:?}", process.cwd),
+            ));
+        }
+        self.spec.argv = process.args.iter().map(OsString::from).collect();
+        self.spec.cwd = Some(process.cwd.clone().into());
+        self.spec.env = environment(&process.env)?;
+        self.spec.user = Some(User {
+            uid: process.user.uid,
+            gid: process.user.gid,
+            groups: Some(process.user.additional_gids.clone()),
+        });
+        self.spec.rlimits = rlimits(&process.rlimits)?;
+        self.spec.no_new_privs = process.no_new_privileges;
+        // Whoever is started is pid 1 itself.
+        self.spec.no_init = *self.spec.namespaces.get(Kind::Pid) == Namespace::New;
+        if process.terminal {
+            let size = process.console_size.clone().unwrap_or_default();
+            self.spec.terminal = Terminal::New {
+                rows: size.height,
+                columns: size.width,
+            };
+        }
+        self.capabilities(process.capabilities.as_ref())?;
+        self.rest_of_process(process)
+    }
+
+    fn rest_of_process(&mut self, process: &Process) -> Result<(), Error> {
+        let losses = &mut self.losses;
+        if !matches!(process.apparmor_profile.as_str(), "" | "unconfined") {
+            losses.weaker("process.apparmorProfile", "no profile of AppArmor is set");
+        }
+        if !process.selinux_label.is_empty() {
+            losses.weaker("process.selinuxLabel", "no label of SELinux is set");
+        }
+        if let Some(umask) = process.user.umask {
+            if umask > 0o777 {
+                let message = format!("a umask is at most 511 (octal 777), not {umask}");
+                return Err(Error::new("process.user.umask", message));
+            }
+            self.spec.umask = Some(umask);
+        }
+        if let Some(score) = process.oom_score_adj {
+            if !(-1000..=1000).contains(&score) {
+                let message = format!("{score} is not between -1000 and 1000");
+                return Err(Error::new("process.oomScoreAdj", message));
+            }
+            self.spec.oom_score_adj = Some(score);
+        }
+        if process.scheduler.is_some() {
+            losses.note("process.scheduler", "the caller's is kept");
+        }
+        if process.io_priority.is_some() {
+            losses.note("process.ioPriority", "the caller's is kept");
+        }
+        if process.exec_cpu_affinity.is_some() {
+            losses.note("process.execCPUAffinity", "nobody joins the container");
+        }
+        Ok(())
+    }
+
+    pub(super) fn names(&mut self) -> Result<(), Error> {
+        let has_uts = *self.spec.namespaces.get(Kind::Uts) != Namespace::Inherit;
+        for (path, name) in [
+            ("hostname", &self.config.hostname),
+            ("domainname", &self.config.domainname),
+        ] {
+            if !name.is_empty() && !has_uts {
+                return Err(Error::new(path, "needs a uts namespace"));
+            }
+        }
+        if !self.config.hostname.is_empty() {
+            self.spec.hostname = Some(self.config.hostname.clone().into());
+        }
+        if !self.config.domainname.is_empty() {
+            self.spec.domainname = Some(self.config.domainname.clone().into());
+        }
+        Ok(())
+    }
+}
+
+fn environment(words: &[String]) -> Result<Vec<(OsString, OsString)>, Error> {
+    let pair = |(index, word): (usize, &String)| match word.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
+        _ => Err(Error::new(
+            format!("process.env[{index}]"),
+            format!("expected KEY=VALUE, found {word:?}"),
+        )),
+    };
+    words.iter().enumerate().map(pair).collect()
+}
+
+fn rlimits(limits: &[config::Rlimit]) -> Result<Vec<Rlimit>, Error> {
+    let mut seen = BTreeSet::new();
+    let one = |(index, limit): (usize, &config::Rlimit)| {
+        let wrong = |key: &str, message: String| {
+            Error::new(format!("process.rlimits[{index}]{key}"), message)
+        };
+        let unknown = || wrong(".type", format!("unknown resource {:?}", limit.r#type));
+        if !limit.r#type.starts_with("RLIMIT_") {
+            return Err(unknown());
+        }
+        let resource: Resource = limit.r#type.parse().map_err(|_| unknown())?;
+        if !seen.insert(resource) {
+            return Err(wrong(".type", format!("{} is there twice", limit.r#type)));
+        }
+        if limit.soft > limit.hard {
+            return Err(wrong(
+                ".soft",
+                format!("{} is above the hard limit {}", limit.soft, limit.hard),
+            ));
+        }
+        let value = |value| (value != u64::MAX).then_some(value);
+        Ok(Rlimit {
+            resource,
+            soft: value(limit.soft),
+            hard: value(limit.hard),
+        })
+    };
+    limits.iter().enumerate().map(one).collect()
+}
