@@ -310,7 +310,8 @@ fn a_child_tells_what_it_and_what_it_left_have_used() {
     leaves_nothing(|| {
         let busy = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
         let script = format!(
-            "sh -c '{busy}; >done; exec sleep 1000' & until test -e done; do sleep 0.05; done"
+            "trap 'exit 0' USR1; \
+             sh -c '{busy}; kill -USR1 $PPID; exec sleep 1000' & wait"
         );
         let mut child = Command::new("sh")
             .args(["-c", &script])
