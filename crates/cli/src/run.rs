@@ -1,5 +1,6 @@
 //! `warren run`: a command in eight new namespaces.
 
+mod changes;
 mod files;
 mod isolation;
 mod landlock;
@@ -16,10 +17,13 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser};
 use warren_confine::CapabilitySet;
 use warren_namespaces::Kind;
-use warren_spawn::{Host, IdMapping, Namespace, Plan, Seccomp, Spec, Terminal, User};
+use warren_spawn::{
+    Child, Host, IdMapping, Namespace, Plan, Seccomp, Spec, Terminal, User,
+};
 
 use crate::failure::{self, Failure};
 use crate::{pty, seccomp, supervise};
+use changes::ChangeOptions;
 use files::FileOptions;
 pub use files::{absolute, current_folder};
 use isolation::IsolationOptions;
@@ -58,6 +62,8 @@ struct Arguments {
     watch: WatchOptions,
     #[command(flatten)]
     landlock: LandlockOptions,
+    #[command(flatten)]
+    changes: ChangeOptions,
 
     /// Print what would be done, and do nothing
     #[arg(long, help_heading = "Explain")]
@@ -96,9 +102,16 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
         failure::print(&report::text(&spec, &host, arguments.json)?)?;
         return Ok(0);
     }
+    // From here on a free number could become one of ours.
+    plan.check_kept_descriptors()?;
+    let keeping = arguments.changes.keeping(&plan, &host)?;
+    let after = |child: &mut Child, code| match keeping {
+        Some(keeping) => keeping.finish(child, code),
+        None => Ok(code),
+    };
     match arguments.watch.watching(&spec, &host)? {
-        Some(watching) => watching.run(plan, arguments.trace),
-        None => supervise::run(plan, arguments.trace),
+        Some(watching) => watching.run(plan, arguments.trace, after),
+        None => supervise::run_then(plan, arguments.trace, after),
     }
 }
 
@@ -153,6 +166,8 @@ fn spec(
     let capabilities = isolation.capabilities(capabilities)?;
     spec.capabilities = Some(capabilities);
     spec.landlock = landlock.wanted(spec.landlock.take());
+    arguments.changes.check(&spec)?;
+    spec.keep_layers = arguments.changes.given().is_some();
     if let Some(path) = &isolation.seccomp {
         spec.syscalls = Some(seccomp::profile(path, capabilities)?);
     }

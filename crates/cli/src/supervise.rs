@@ -19,8 +19,18 @@ pub const KILL: i32 = SIGKILL;
 
 /// Carries a plan out and gives the exit code of its command.
 pub fn run(plan: Plan, trace: bool) -> Result<u8, Failure> {
+    run_then(plan, trace, |_, code| Ok(code))
+}
+
+/// The same, and does something when the command has ended with the code that it is
+/// given; what that gives is the exit code.
+pub fn run_then(
+    plan: Plan,
+    trace: bool,
+    after: impl FnOnce(&mut Child, u8) -> Result<u8, Failure>,
+) -> Result<u8, Failure> {
     let plan = if trace { plan.timed() } else { plan };
-    attend(start(plan)?, trace)
+    attend_watched(start(plan)?, trace, None, after)
 }
 
 /// Who watches a command: the kernel tells of it by the same signal as of an end.
@@ -41,6 +51,7 @@ pub fn run_watched(
     plan: Plan,
     trace: bool,
     watch: &mut dyn Watch,
+    after: impl FnOnce(&mut Child, u8) -> Result<u8, Failure>,
 ) -> Result<u8, Failure> {
     let plan = if trace { plan.timed() } else { plan };
     signal::default_action(SIGCHLD);
@@ -48,7 +59,7 @@ pub fn run_watched(
     let plan = plan.observed().holding_signals();
     let child = plan.launch_observed(&mut |_| Ok(()), &mut |held| watch.begin(held))?;
     let started = Started { child, own_group };
-    attend_watched(started, trace, Some(watch))
+    attend_watched(started, trace, Some(watch), after)
 }
 
 /// A command that runs, and what its plan said of it.
@@ -68,13 +79,14 @@ pub fn start(plan: Plan) -> Result<Started, Error> {
 
 /// Stays with a command until its end, and gives its exit code.
 pub fn attend(started: Started, trace: bool) -> Result<u8, Failure> {
-    attend_watched(started, trace, None)
+    attend_watched(started, trace, None, |_, code| Ok(code))
 }
 
 fn attend_watched(
     started: Started,
     trace: bool,
     watch: Option<&mut dyn Watch>,
+    after: impl FnOnce(&mut Child, u8) -> Result<u8, Failure>,
 ) -> Result<u8, Failure> {
     let Started {
         mut child,
@@ -93,9 +105,10 @@ fn attend_watched(
     if trace {
         crate::failure::print_error(&table(&child.timings()))?;
     }
+    let code = after(&mut child, code(status));
     // The process ends now, and its descriptors and memory with it.
     std::mem::forget(child);
-    Ok(code(status))
+    code
 }
 
 /// A new terminal of the size of the caller's.

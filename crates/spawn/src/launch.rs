@@ -139,8 +139,13 @@ impl Plan {
         ))
     }
 
-    /// Before anything is opened, so that no number is one of ours.
-    fn check_kept_descriptors(&self) -> Result<(), Error> {
+    /// Looks whether the descriptors that the program is to inherit are open: to be called
+    /// before anything is opened for the plan, so that no number is one of those.
+    /// [`Self::launch`] does it first of all.
+    ///
+    /// # Errors
+    /// `EBADF` where one is not open.
+    pub fn check_kept_descriptors(&self) -> Result<(), Error> {
         let kept = self.steps.iter().filter_map(|step| match step {
             Step::Descriptors { keep } => Some(keep),
             _ => None,

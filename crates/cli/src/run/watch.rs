@@ -12,7 +12,7 @@ use std::process::ExitStatus;
 use clap::Args;
 use warren_namespaces::ProcRoot;
 use warren_observe::{Auditor, Learner, Tracer, View};
-use warren_spawn::{Held, Host, Plan, Ranges, Spec};
+use warren_spawn::{Child, Held, Host, Plan, Ranges, Spec};
 use warren_sys::Errno;
 
 use crate::failure::Failure;
@@ -90,8 +90,13 @@ pub struct Watching<'a> {
 
 impl Watching<'_> {
     /// Carries the plan out, and gives the exit code of its command.
-    pub fn run(mut self, plan: Plan, trace: bool) -> Result<u8, Failure> {
-        let code = supervise::run_watched(plan, trace, &mut self)?;
+    pub fn run(
+        mut self,
+        plan: Plan,
+        trace: bool,
+        after: impl FnOnce(&mut Child, u8) -> Result<u8, Failure>,
+    ) -> Result<u8, Failure> {
+        let code = supervise::run_watched(plan, trace, &mut self, after)?;
         self.tell();
         if let Some(report) = self.report.take() {
             report.finish(code)?;

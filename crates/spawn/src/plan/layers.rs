@@ -63,11 +63,13 @@ impl Plan {
 
     fn layer(&self, number: u16, layering: &Layering, target: PathBuf) -> Layer {
         let sources = layering.lowers.iter().map(|(source, _)| source);
-        let is_shifted = |source: &Source| match source {
+        let is_shifted = |source: &Source| {
+            match source {
             Source::Tree(tree, _) => self.steps.iter().any(
                 |step| matches!(step, Step::ShiftIds { tree: shifted, .. } if shifted == tree),
             ),
             _ => false,
+        }
         };
         Layer {
             number,
