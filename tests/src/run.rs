@@ -1,5 +1,6 @@
 //! `warren run`.
 
+mod changes;
 mod escapes;
 mod exit_codes;
 mod inside;
@@ -19,7 +20,7 @@ use std::process::Command;
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 13] = [
+pub const TESTS: [&[Test]; 14] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
@@ -33,6 +34,7 @@ pub const TESTS: [&[Test]; 13] = [
     plan::TESTS,
     profiles::TESTS,
     landlock::TESTS,
+    changes::TESTS,
 ];
 
 /// `warren run OPTIONS -- sh -c SCRIPT`, not started yet.
