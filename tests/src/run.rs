@@ -1,11 +1,12 @@
 //! `warren run`.
 
 pub mod audit;
+mod changes;
 mod escapes;
 mod exit_codes;
 mod files;
-mod hide;
 mod from;
+mod hide;
 mod inside;
 mod landlock;
 mod leftovers;
@@ -26,7 +27,7 @@ use std::process::Command;
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 20] = [
+pub const TESTS: [&[Test]; 21] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
@@ -47,6 +48,7 @@ pub const TESTS: [&[Test]; 20] = [
     watched::TESTS,
     audit::TESTS,
     results::TESTS,
+    changes::TESTS,
 ];
 
 /// `warren run OPTIONS -- sh -c SCRIPT`, not started yet.

@@ -1,6 +1,7 @@
 //! `warren run`: a command in eight new namespaces.
 
 mod calls;
+mod changes;
 mod files;
 mod from;
 mod isolation;
@@ -23,9 +24,10 @@ use warren_namespaces::Kind;
 use warren_spawn::{Host, IdMapping, Namespace, Plan, Seccomp, Spec, Terminal, User};
 
 use crate::failure::{self, Failure};
-use crate::supervise::{Care, Ended};
+use crate::supervise::{Care, Ended, Remains};
 use crate::{pty, seccomp, supervise};
 use calls::CallOptions;
+use changes::{ChangeOptions, Keeping};
 use files::FileOptions;
 pub use files::{absolute, current_folder};
 use from::FromOptions;
@@ -72,6 +74,8 @@ struct Arguments {
     #[command(flatten)]
     results: ResultsOptions,
     #[command(flatten)]
+    changes: ChangeOptions,
+    #[command(flatten)]
     print: PrintOptions,
     #[command(flatten)]
     from: FromOptions,
@@ -107,7 +111,7 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
         return explain(&arguments, &matches, &host);
     }
     if !arguments.results.are_told() {
-        return execute(&arguments, &matches, &host).map(|ended| ended.code());
+        return execute(&arguments, &matches, &host)?.finish();
     }
     arguments.results.check()?;
     execute_and_tell(&arguments, &matches, &host)
@@ -160,23 +164,49 @@ fn plan(arguments: &Arguments, spec: &Spec, host: &Host) -> Result<Plan, Failure
     })
 }
 
+/// A command that has ended, and what is still to be done.
+struct Executed {
+    ended: Ended,
+    remains: Remains,
+    keeping: Option<Keeping>,
+}
+
+impl Executed {
+    /// Does it, and gives the exit code.
+    fn finish(mut self) -> Result<u8, Failure> {
+        let code = self.ended.code();
+        match self.keeping {
+            Some(keeping) => keeping.finish(&mut self.remains, code),
+            None => Ok(code),
+        }
+    }
+}
+
 /// Runs the command to its end.
 fn execute(
     arguments: &Arguments,
     matches: &ArgMatches,
     host: &Host,
-) -> Result<Ended, Failure> {
+) -> Result<Executed, Failure> {
     let spec = wanted(arguments, matches, host)?;
     let plan = plan(arguments, &spec, host)?;
+    // From here on a free number could become one of ours.
+    plan.check_kept_descriptors()?;
+    let keeping = arguments.changes.keeping(&plan, host)?;
     let care = Care {
         trace: arguments.trace,
         limits: arguments.results.time_limits(),
         watch: None,
     };
-    match arguments.watch.watching(&spec, host)? {
-        Some(watching) => watching.run(plan, care),
-        None => supervise::run_with(plan, care),
-    }
+    let (ended, remains) = match arguments.watch.watching(&spec, host)? {
+        Some(watching) => watching.run(plan, care)?,
+        None => supervise::run_with(plan, care)?,
+    };
+    Ok(Executed {
+        ended,
+        remains,
+        keeping,
+    })
 }
 
 /// The same, and says in JSON how it ended, or why it did not begin.
@@ -187,19 +217,20 @@ fn execute_and_tell(
 ) -> Result<u8, Failure> {
     let results = &arguments.results;
     let before = results::oom_kills();
-    let ended = match execute(arguments, matches, host) {
-        Ok(ended) => ended,
+    let executed = match execute(arguments, matches, host) {
+        Ok(executed) => executed,
         Err(failure) => {
             results.tell_beside_failure(&Status::of_failure(&failure));
             return Err(failure);
         }
     };
+    let ended = &executed.ended;
     let code = ended.code();
-    let status = Status::of_command(&ended, code, [before, results::oom_kills()]);
+    let status = Status::of_command(ended, code, [before, results::oom_kills()]);
     results
         .tell(&status)
         .map_err(|failure| results::with_code(failure, code))?;
-    Ok(code)
+    executed.finish()
 }
 
 /// What a run with these profiles comes to, whatever its command.
@@ -254,6 +285,8 @@ fn spec(
     let capabilities = isolation.capabilities(capabilities)?;
     spec.capabilities = Some(capabilities);
     spec.landlock = landlock.wanted(spec.landlock.take());
+    arguments.changes.check(&spec)?;
+    spec.keep_layers = arguments.changes.given().is_some();
     if let Some(path) = &isolation.seccomp {
         spec.syscalls = Some(seccomp::profile(path, capabilities)?);
     }

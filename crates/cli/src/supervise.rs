@@ -4,6 +4,7 @@
 mod deadlines;
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub fn run(plan: Plan, trace: bool) -> Result<u8, Failure> {
         trace,
         ..Care::default()
     };
-    run_with(plan, care).map(|ended| ended.code())
+    run_with(plan, care).map(|(ended, _)| ended.code())
 }
 
 /// What is to be looked after while a command runs.
@@ -57,7 +58,7 @@ pub trait Watch {
 
 /// Carries a plan out, to the end of its command. One that is watched must be
 /// [observed](Plan::observed).
-pub fn run_with(plan: Plan, mut care: Care<'_>) -> Result<Ended, Failure> {
+pub fn run_with(plan: Plan, mut care: Care<'_>) -> Result<(Ended, Remains), Failure> {
     let plan = if care.trace { plan.timed() } else { plan };
     let started = match &mut care.watch {
         None => start(plan)?,
@@ -90,8 +91,12 @@ pub fn start(plan: Plan) -> Result<Started, Error> {
 
 /// Stays with a command until its end, and gives its exit code.
 pub fn attend(started: Started) -> Result<u8, Failure> {
-    attend_with(started, Care::default()).map(|ended| ended.code())
+    attend_with(started, Care::default()).map(|(ended, _)| ended.code())
 }
+
+/// What is left of a command that has ended. Not dropped: the process ends soon, and its
+/// descriptors and memory with it.
+pub type Remains = ManuallyDrop<Child>;
 
 /// How a command ended, and what it took.
 pub struct Ended {
@@ -114,7 +119,7 @@ impl Ended {
 }
 
 /// Stays with a command until its end, which comes at a limit at the latest.
-fn attend_with(started: Started, care: Care<'_>) -> Result<Ended, Failure> {
+fn attend_with(started: Started, care: Care<'_>) -> Result<(Ended, Remains), Failure> {
     let Started {
         mut child,
         own_group,
@@ -142,9 +147,7 @@ fn attend_with(started: Started, care: Care<'_>) -> Result<Ended, Failure> {
         wall: vigil.deadlines.elapsed(),
         over: vigil.deadlines.over(),
     };
-    // The process ends soon, and its descriptors and memory with it.
-    std::mem::forget(child);
-    Ok(ended)
+    Ok((ended, ManuallyDrop::new(child)))
 }
 
 /// What is looked after while a command runs, beside its signals and its terminal.

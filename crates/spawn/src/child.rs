@@ -62,6 +62,8 @@ pub struct Inheritance<'a> {
     pub terminal: Option<BorrowedFd<'a>>,
     /// Where the program's process says that it is there, and hears that it is watched.
     pub observer: Option<BorrowedFd<'a>>,
+    /// Where the layers of overlays are sent to.
+    pub layers: Option<BorrowedFd<'a>>,
     /// The signals that the program starts with blocked.
     pub blocked: SignalSet,
 }
@@ -199,6 +201,7 @@ impl Child<'_> {
                 devices,
             } => self.root_tree(source, attributes(*access, *devices)),
             Step::Layers => self.make_layers(),
+            Step::HandLayers => self.hand_layers(),
             Step::RootOverlay(layering) => {
                 let overlay = self.overlay(layering)?;
                 self.stage(overlay)

@@ -32,7 +32,7 @@ pub use command::{Command, Stdio};
 pub use error::{Error, ErrorKind};
 pub use host::{Host, Ranges};
 pub use launch::{Held, Observer};
-pub use plan::Plan;
+pub use plan::{Layer, Plan};
 pub use process::{Child, Event, Output, TerminalEnd};
 pub use report::Timing;
 pub use role::{Change, Graft, Role};

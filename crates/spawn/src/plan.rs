@@ -3,6 +3,7 @@
 mod enter;
 mod ids;
 mod landlock;
+mod layers;
 mod mounts;
 mod program;
 mod role;
@@ -26,6 +27,7 @@ use crate::spec::{
 };
 use crate::step::{MapLines, MapWriter, Maps, Step};
 pub use enter::MOST_KEPT;
+pub use layers::Layer;
 use program::{c_string, own_text, program};
 
 /// An ordered list of steps, each for one side.
@@ -113,6 +115,12 @@ impl Plan {
             .any(|step| matches!(step, Step::AwaitObserver))
     }
 
+    pub(crate) fn hands_layers(&self) -> bool {
+        self.steps
+            .iter()
+            .any(|step| matches!(step, Step::HandLayers))
+    }
+
     /// Whether the program leaves the caller's process group, so that what a terminal
     /// sends to that does not reach it.
     #[must_use]
@@ -194,6 +202,10 @@ fn check(spec: &Spec) -> Result<(), Error> {
         (
             !enter::is_complete(&spec.route, &spec.namespaces),
             "a route must lead to each joined namespace once, and to no other",
+        ),
+        (
+            spec.keep_layers && !spec.has_overlay_in_memory(),
+            "there are layers to keep only of an overlay in memory",
         ),
         (
             spec.cwd.is_some() && spec.cwd_open.is_some(),
@@ -413,6 +425,9 @@ impl Planner<'_> {
         let spec = self.spec;
         if let Terminal::New { rows, columns } = spec.terminal {
             self.push(self.terminal(rows, columns));
+        }
+        if spec.keep_layers {
+            self.push(Step::HandLayers);
         }
         if spec.root != Root::Inherit {
             self.push(Step::EnterRoot);

@@ -7,11 +7,14 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitOptions};
+use warren_namespaces::IdMap;
 use warren_sys::{Errno, SharedPage, Usage};
 
 use crate::Plan;
 use crate::ids::Reservation;
+use crate::launch::Sent;
 use crate::report::{Report, Timing};
+use crate::step::{MapLines, Step};
 
 /// A running program in its namespaces.
 ///
@@ -24,10 +27,11 @@ pub struct Child {
     report: SharedPage<Report>,
     plan: Plan,
     terminal: Option<TerminalEnd>,
+    layers: Option<OwnedFd>,
     status: Option<ExitStatus>,
     usage: Option<Usage>,
     /// Nobody else gets the ids as long as the process may use them.
-    _reservation: Option<Reservation>,
+    reservation: Option<Reservation>,
     /// Our end of the standard input, if it was piped.
     pub stdin: Option<OwnedFd>,
     /// Our end of the standard output, if it was piped.
@@ -86,7 +90,7 @@ impl Child {
         pidfd: OwnedFd,
         report: SharedPage<Report>,
         plan: Plan,
-        terminal: Option<TerminalEnd>,
+        sent: Sent,
         reservation: Option<Reservation>,
     ) -> Self {
         Self {
@@ -94,10 +98,11 @@ impl Child {
             pidfd,
             report,
             plan,
-            terminal,
+            terminal: sent.terminal,
+            layers: sent.layers,
             status: None,
             usage: None,
-            _reservation: reservation,
+            reservation,
             stdin: None,
             stdout: None,
             stderr: None,
@@ -120,6 +125,30 @@ impl Child {
     /// Takes the other end of the program's terminal, if it got one of its own.
     pub fn take_terminal(&mut self) -> Option<TerminalEnd> {
         self.terminal.take()
+    }
+
+    /// Takes the filesystem in memory with the layers of the process's overlays, as
+    /// [`Plan::layers`] numbers them, if its Spec keeps them. It is opened with `O_PATH`
+    /// and stays until the descriptor is closed.
+    pub fn take_layers(&mut self) -> Option<OwnedFd> {
+        self.layers.take()
+    }
+
+    /// The lines of uid_map and of gid_map that a parent wrote or had written, with the
+    /// ids of a reserved block in them; `None` where the ids are the caller's.
+    #[must_use]
+    pub fn id_maps(&self) -> Option<[Vec<IdMap>; 2]> {
+        let maps = self.plan.steps().iter().find_map(|step| match step {
+            Step::WriteMaps { maps } => Some(&maps.lines),
+            _ => None,
+        });
+        match maps? {
+            MapLines::Known { uids, gids } => Some([uids.clone(), gids.clone()]),
+            MapLines::FreeBlock => {
+                let block = self.reservation.as_ref()?.map();
+                Some([vec![block], vec![block]])
+            }
+        }
     }
 
     /// Sends a signal, through the pidfd: it cannot reach another process. An init passes

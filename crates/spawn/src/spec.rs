@@ -44,6 +44,9 @@ pub struct Spec {
     pub root: Root,
     /// What is mounted or made below it, in this order.
     pub mounts: Vec<Mount>,
+    /// Hands what is written into overlays in memory to the caller, who can read it when
+    /// the process has ended: [`Child::take_layers`](crate::Child::take_layers).
+    pub keep_layers: bool,
     /// What of the trees that are shown is hidden when the process is launched, with every
     /// name that it has in them: patterns as of gitignore(5). One without a slash matches a
     /// name at any depth, one with a slash a path in a tree, one that begins with a slash a
@@ -170,6 +173,16 @@ impl Spec {
     pub fn all_capabilities(&self) -> Option<CapabilitySets> {
         let same = self.capabilities.map(CapabilitySets::all);
         self.capability_sets.or(same)
+    }
+
+    /// Whether it has an overlay whose changes are kept in memory.
+    #[must_use]
+    pub fn has_overlay_in_memory(&self) -> bool {
+        let is_in_memory = |mount: &Mount| match mount {
+            Mount::Overlay { upper, .. } => *upper == Upper::Memory,
+            _ => false,
+        };
+        matches!(self.root, Root::Overlay { .. }) || self.mounts.iter().any(is_in_memory)
     }
 
     /// Whether the process gets a reaping init (or, in a joined pid namespace, a

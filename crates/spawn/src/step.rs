@@ -199,6 +199,8 @@ pub enum Step {
     RootHere,
     /// Makes a tmpfs for the layers of overlays, which the root will cover.
     Layers,
+    /// Sends that tmpfs to the parent, which can read it when all is over.
+    HandLayers,
     /// Makes an empty tmpfs the root to be.
     RootEmpty {
         /// Mode of its root folder, in octal.

@@ -13,6 +13,7 @@ use warren_namespaces::Kind;
 use warren_sys::{Errno, Result};
 
 use super::digits::{Digits, FdPath};
+use super::terminal::send_descriptor;
 use super::{Child, borrowed};
 use crate::spec::{Access, Content};
 use crate::step::{Layering, LayeringUpper, Source, Step};
@@ -120,6 +121,14 @@ impl Child<'_> {
         self.attach_over_root(layers.as_fd())?;
         self.fds.layers = Some(layers);
         Ok(())
+    }
+
+    /// Nothing of them has a name on the host; who has the descriptor can read them even
+    /// when the mount namespace is gone.
+    pub(super) fn hand_layers(&self) -> Result<()> {
+        let channel = self.with.layers.ok_or(Errno::BADF)?;
+        let layers = self.fds.layers.as_ref().ok_or(Errno::BADF)?;
+        send_descriptor(channel, layers.as_fd())
     }
 
     pub(super) fn overlay(&mut self, layering: &Layering) -> Result<OwnedFd> {

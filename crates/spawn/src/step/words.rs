@@ -137,6 +137,9 @@ impl fmt::Display for Step {
             }
             Self::RootHere => f.write_str("open the root"),
             Self::Layers => f.write_str("make a tmpfs for the layers of overlays"),
+            Self::HandLayers => {
+                f.write_str("hand the layers of overlays to the parent, to be read later")
+            }
             Self::RootEmpty { mode, size } => {
                 f.write_str("make an empty root")?;
                 if mode.as_c_str() != c"755" {
