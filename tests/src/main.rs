@@ -17,6 +17,7 @@ mod lsns;
 mod map;
 mod mount;
 mod nsenter;
+mod posture;
 mod profile;
 mod readme;
 mod run;
@@ -80,7 +81,7 @@ fn main() -> ExitCode {
         library::TESTS,
     ]);
     tests.extend([show::TESTS, diff::TESTS, explain::TESTS]);
-    tests.extend([binary::TESTS, readme::TESTS]);
+    tests.extend([posture::TESTS, binary::TESTS, readme::TESTS]);
     Suite {
         tests,
         needed: NEEDED,
