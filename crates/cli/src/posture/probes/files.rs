@@ -44,7 +44,7 @@ pub const PROBES: &[Probe] = &[
         name: "secrets of /etc",
         about: "files",
         tries: "reads the passwords in /etc/shadow and /etc/gshadow",
-        hint: "--host-root as root with --share user or --map, or --bind, shows them",
+        hint: "--root / of root shows them, and --bind",
         cve: None,
         run: |_| secrets(),
     },

@@ -1,12 +1,12 @@
 //! The kernel's files.
 
 use std::fs::{self, OpenOptions};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 
 use rustix::fs::OFlags;
 use rustix::mount::UnmountFlags;
-use warren_namespaces::errno_text;
+use warren_namespaces::{errno_text, io_error_text};
 use warren_sys::Errno;
 
 use super::super::probe::{Finding, Probe};
@@ -124,17 +124,17 @@ fn unmount() -> Finding {
 
 /// Which of these can be opened for writing. Nothing is written.
 fn written(paths: &[&str]) -> Finding {
-    let mut why = String::new();
-    let mut found = Vec::new();
+    let (mut found, mut refused) = (Vec::new(), Vec::new());
     for path in paths {
         match OpenOptions::new().write(true).open(path) {
             Ok(_) => found.push(*path),
-            Err(error) => {
-                why = warren_namespaces::io_error_text(&error);
-            }
+            Err(error) => refused.push(error),
         }
     }
-    Finding::none_of(&found, why)
+    // What is not there on this kernel tells least.
+    refused.sort_by_key(|error| error.kind() == ErrorKind::NotFound);
+    let why = refused.first().map(io_error_text);
+    Finding::none_of(&found, why.unwrap_or_default())
 }
 
 fn sys() -> Finding {
