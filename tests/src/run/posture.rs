@@ -96,7 +96,7 @@ fn dangerous_files_of_proc_are_masked() {
 fn the_hosts_root_inside_commands_no_kernel() {
     for map in ["single", "0:0:65536"] {
         let script = "for f in timer_list latency_stats kcore; do
-            [ ! -s /proc/$f ] && head -c 1 /proc/$f; done
+            head -c 1 /proc/$f 2>/dev/null; done
             grep -E ' /proc/(irq|sysrq-trigger) ' /proc/self/mountinfo | grep -c ' ro,'";
         let output = super::inside_with(&["--map", map], script);
         let there = |name: &&str| fs::metadata(format!("/proc/{name}")).is_ok();
