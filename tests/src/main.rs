@@ -19,6 +19,7 @@ mod lsns;
 mod map;
 mod mount;
 mod nsenter;
+mod posture;
 mod profile;
 mod readme;
 mod run;
@@ -99,7 +100,7 @@ fn main() -> ExitCode {
         library::TESTS,
     ]);
     tests.extend([show::TESTS, diff::TESTS, explain::TESTS]);
-    tests.extend([learn::TESTS, binary::TESTS, readme::TESTS]);
+    tests.extend([learn::TESTS, posture::TESTS, binary::TESTS, readme::TESTS]);
     Suite {
         tests,
         needed: NEEDED,

@@ -23,6 +23,7 @@ mod mount;
 mod nsenter;
 mod overview;
 mod print;
+mod posture;
 mod profile;
 mod pty;
 mod run;
@@ -111,6 +112,12 @@ const COMMANDS: &[Command] = &[
         name: "profile",
         about: "list, show and check profiles: what a command may have",
         run: profile::run,
+        personality: false,
+    },
+    Command {
+        name: "posture",
+        about: "try to get out of a run, and say what of it holds",
+        run: posture::run,
         personality: false,
     },
     Command {
@@ -226,6 +233,9 @@ fn dispatch(arguments: &[OsString]) -> Result<u8, Failure> {
     }
     if name == show::helper::NAME {
         return show::helper::run(arguments);
+    }
+    if name == posture::inside::NAME {
+        return posture::inside::run(arguments);
     }
     match name.to_str() {
         Some("help" | "--help" | "-h") => print(&overview()),

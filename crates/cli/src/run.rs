@@ -18,7 +18,7 @@ mod watch;
 use std::ffi::OsString;
 
 use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 use warren_confine::CapabilitySet;
 use warren_namespaces::Kind;
 use warren_spawn::{Host, IdMapping, Namespace, Plan, Seccomp, Spec, Terminal, User};
@@ -244,6 +244,75 @@ pub fn spec_with_profiles(profiles: &[String], host: &Host) -> Result<Spec, Fail
     spec(&arguments, &matches, host)
 }
 
+/// What a run with the options of `warren posture` comes to, whatever its command; and
+/// whether JSON is wanted.
+pub fn posture_spec(words: &[OsString], host: &Host) -> Result<(Spec, bool), Failure> {
+    let matches = posture_command().try_get_matches_from(words)?;
+    let is_given =
+        |id: &&&str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    if let Some(id) = NOT_OF_POSTURE.iter().find(is_given) {
+        let what = match *id {
+            "command" => "runs its own command and takes no other".to_owned(),
+            id => format!("has no --{}", id.replace('_', "-")),
+        };
+        return Err(Failure::usage(format!("posture: it {what}"))
+            .hint("`warren posture --help` says which options it has"));
+    }
+    let arguments = Arguments::from_arg_matches(&matches)?;
+    Ok((spec(&arguments, &matches, host)?, arguments.json))
+}
+
+/// What says nothing of what a run is.
+const NOT_OF_POSTURE: [&str; 7] = [
+    "plan",
+    "report",
+    "trace",
+    "learn",
+    "audit",
+    "audit_json",
+    "command",
+];
+
+/// The options of a run that say what it is, and `--json`.
+fn posture_command() -> Command {
+    let hidden = [
+        "plan",
+        "report",
+        "trace",
+        "learn",
+        "audit",
+        "audit_json",
+        "command",
+    ];
+    let command = hidden
+        .into_iter()
+        .fold(Arguments::command(), |command, id| {
+            command.mut_arg(id, |arg| arg.hide(true).required(false))
+        });
+    command
+        .name("warren posture")
+        .bin_name("warren posture")
+        .override_usage("warren posture [--json] [OPTIONS OF warren run]")
+        .about("Try to get out of a run with these options, and say what of it holds")
+        .long_about(POSTURE)
+        .mut_arg("json", |_| {
+            Arg::new("json")
+                .long("json")
+                .action(ArgAction::SetTrue)
+                .help("Print JSON, as docs/json.md describes it")
+        })
+}
+
+const POSTURE: &str = "\
+Try to get out of a run with these options, and say what of it holds
+
+The options are those of `warren run`; without any it is the default run that is tried.
+Nothing of what is tried changes the host: in HOME, /tmp and /dev/shm a file is made that
+nobody but a program that gets out would read or write, and removed again.
+
+Exit code: 0 if everything holds, 1 if something does not or could not be tried, 125 for a
+failure of Warren's own.";
+
 /// What the arguments ask for: what every run has, then what the profiles say, then what
 /// all other options say.
 fn spec(
@@ -355,6 +424,11 @@ mod tests {
     #[test]
     fn the_arguments_are_well_formed() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_arguments_of_posture_are_well_formed() {
+        posture_command().debug_assert();
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! [`rustix`]: https://docs.rs/rustix
 
 pub mod arguments;
+mod attempt;
 mod clone;
 mod entry;
 mod exec;
@@ -27,6 +28,11 @@ pub mod signal;
 mod statmount;
 mod wait;
 
+#[cfg(target_arch = "x86_64")]
+pub use attempt::i386_getpid;
+pub use attempt::{
+    Attempt, Push, attempt, clone_user_namespace, clone3_user_namespace, in_child, push,
+};
 pub use clone::{CloneArgs, Forked, clone3, fork, has_one_thread, setns, unshare};
 pub use exec::{CStringArray, execve, execveat, exit_now};
 pub use fd::{

@@ -30,7 +30,7 @@ pub const DEVICE_NAMES: &str = "null, zero, full, random, urandom, tty";
 pub const FILES: [&CStr; 4] = [c"interrupts", c"keys", c"sched_debug", c"timer_stats"];
 pub const FOLDERS: [&CStr; 3] = [c"acpi", c"asound", c"scsi"];
 pub const SETTINGS: [&CStr; 1] = [c"sys"];
-/// The same, of what a user namespace of its own keeps from the container anyway.
+/// The same, of what is kept anyway from who is not the host's root.
 pub const ROOTS_FILES: [&CStr; 3] = [c"kcore", c"latency_stats", c"timer_list"];
 pub const ROOTS_SETTINGS: [&CStr; 4] = [c"bus", c"fs", c"irq", c"sysrq-trigger"];
 
@@ -44,8 +44,8 @@ impl Child<'_> {
         Ok(())
     }
 
-    /// Files that tell of the host are covered; those that change it are read-only. In a
-    /// user namespace of its own nobody has the right to most of them anyway.
+    /// Files that tell of the host are covered; those that change it are read-only. Where
+    /// no id is that of the host's root, nobody has the right to most of them anyway.
     pub(super) fn mask_proc(&mut self, cover: bool, all: bool) -> Result<()> {
         let proc = self.fds.proc.as_ref().ok_or(Errno::BADF)?;
         rustix::process::fchdir(proc)?;

@@ -51,6 +51,20 @@ impl Planner<'_> {
         Ok(Some(maps))
     }
 
+    /// Whether some id inside is the host's root, as far as is known: to it the modes of
+    /// the kernel's files give what they give to root without a capability, such as
+    /// /proc/sysrq-trigger.
+    pub(super) fn may_be_hosts_root(&self) -> Result<bool, Error> {
+        let lines = self.maps()?.map(|maps| maps.lines);
+        Ok(match lines {
+            Some(MapLines::FreeBlock) => false,
+            Some(MapLines::Known { uids, .. }) => {
+                uids.iter().any(|line| line.outside == 0)
+            }
+            None => true,
+        })
+    }
+
     /// Who has privilege over the ids writes the maps, and can give up the groups first;
     /// any process may write its own if each is one line of its own id.
     fn writer(&self, lines: &MapLines) -> MapWriter {

@@ -282,7 +282,7 @@ impl Planner<'_> {
         if masks != ProcMasks::None {
             self.push(Step::ProcMasks {
                 cover: masks == ProcMasks::All,
-                all: !self.is_new(Kind::User) || self.stays_root(),
+                all: self.may_be_hosts_root()?,
             });
         }
         Ok(())
