@@ -49,7 +49,8 @@ pub use nsfs::{
 pub use probe::{Call, probe};
 pub use rustix::io::Errno;
 pub use seccomp::{
-    BpfInstruction, SeccompFlags, seccomp_load, seccomp_load_by_prctl, seccomp_load_listener, seccomp_load_with,
+    BpfInstruction, SeccompFlags, seccomp_load, seccomp_load_by_prctl,
+    seccomp_load_listener, seccomp_load_with,
 };
 pub use shared::{SharedPage, Zeroed};
 pub use statmount::{MountWords, describe_mount, list_mounts};

@@ -9,8 +9,8 @@ use rustix::io::Errno;
 use warren_confine::CapabilitySet;
 use warren_namespaces::{Kind, NamespaceSet};
 use warren_spawn::{
-    Access, Content, Forbidden, Host, IdMapping, InnerUserNamespace, Mount, Namespace,
-    Namespaces, Open, ProcMasks, RawFilter, Root, Spec, Tree, Upper,
+    Access, Content, Forbidden, Host, IdMapping, InnerUserNamespace, Mount, Namespaces,
+    Open, ProcMasks, RawFilter, Root, Spec, Tree, Upper,
 };
 
 use super::descriptors::{self, Descriptors};
@@ -403,10 +403,14 @@ fn confinement(
                 "Invalid seccomp data, must be multiple of 8",
             ));
         }
-        if program.is_empty() {
-            return Err(words::no_filter());
-        }
         spec.filters.push(RawFilter(program));
+    }
+    if spec
+        .filters
+        .iter()
+        .any(|RawFilter(program)| program.is_empty())
+    {
+        return Err(words::no_filter());
     }
     Ok(())
 }

@@ -274,18 +274,27 @@ impl Planner<'_> {
             return Ok(());
         }
         if !self.is_new(Kind::Pid) && !self.spec.born_in_other_pid_namespace {
-            self.hosts(c"/proc", target);
+            if masks == ProcMasks::Settings {
+                self.push(Step::ProcOfHost { target });
+                self.proc_masks(masks);
+            } else {
+                self.hosts(c"/proc", target);
+            }
             return Ok(());
         }
         self.push(Step::Proc { target });
         self.settings()?;
+        self.proc_masks(masks);
+        Ok(())
+    }
+
+    fn proc_masks(&mut self, masks: ProcMasks) {
         if masks != ProcMasks::None {
             self.push(Step::ProcMasks {
                 cover: masks == ProcMasks::All,
                 all: !self.is_new(Kind::User) || self.stays_root(),
             });
         }
-        Ok(())
     }
 
     /// A sysfs shows the interfaces of the network namespace of who mounts it; without
