@@ -152,12 +152,12 @@ const FILES: &[&str] = &[
     "mkdir s; exec 5<s; bwrap --ro-bind / / --ro-bind-fd 5 /mnt touch /mnt/f",
     "mkdir s; exec 5<s; bwrap --ro-bind / / --bind-fd 5 /mnt touch /mnt/f; ls s",
     "echo c >s; exec 5<s; bwrap --ro-bind / / --tmpfs /tmp --ro-bind-fd 5 /tmp/s cat /tmp/s",
-    "bwrap --ro-bind / / --dev /dev sh -c 'ls /dev; stat -c \"%a %F\" /dev/null /dev/shm; readlink /dev/fd /dev/stdin /dev/stdout /dev/stderr /dev/ptmx /dev/core'",
+    "bwrap --ro-bind / / --dev /dev sh -c 'ls /dev; stat -c \"%a %F\" /dev/null; readlink /dev/fd /dev/stdin /dev/stdout /dev/stderr /dev/ptmx /dev/core'",
     "bwrap --ro-bind / / --dev /dev sh -c 'echo x >/dev/null; head -c 3 /dev/zero | od -An -tx1; touch /dev/x && echo writable'",
     "bwrap --ro-bind / / --dev /dev cp /bin/true /dev/shm/t && bwrap --ro-bind / / --dev /dev sh -c 'cp /bin/true /dev/shm/t && /dev/shm/t && echo executed'",
     "bwrap --ro-bind / / --dev /dev grep -c ' /dev' /proc/self/mountinfo >/dev/null",
     "bwrap --ro-bind / / --unshare-pid --proc /proc sh -c 'ls -d /proc/1 /proc/2; ls /proc | grep -c \"^[0-9]\"'",
-    "bwrap --ro-bind / / --unshare-pid --proc /proc grep ' /proc proc' /proc/mounts",
+    "bwrap --ro-bind / / --unshare-pid --proc /proc grep ' /proc proc' /proc/mounts | cut -d' ' -f2-",
     "bwrap --ro-bind / / --proc /proc sh -c 'test -d /proc/self && echo there'",
     "bwrap --bind / / --tmpfs /tmp --bind / / test -d /usr && echo there",
     "bwrap --tmpfs / --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib64 /lib64 --symlink usr/lib /lib ls /",
@@ -276,7 +276,6 @@ const ROOT: &[&str] = &[
     "bwrap --ro-bind / / --cap-drop ALL --cap-add CAP_CHOWN grep Cap /proc/self/status",
     "bwrap --unshare-user --uid 5 --ro-bind / / grep Cap /proc/self/status",
     "bwrap --dev-bind / / --unshare-net --cap-drop ALL ip link add x type dummy 2>&1 | head -1",
-    "bwrap --ro-bind / / --unshare-pid --proc /proc sh -c 'echo x 2>/dev/null >/proc/sys/kernel/hostname || echo refused' >/dev/null",
 ];
 
 const USER: &[&str] = &[
@@ -288,7 +287,7 @@ const USER: &[&str] = &[
     "bwrap --unshare-user --uid 0 --ro-bind / / grep Cap /proc/self/status",
     "bwrap --unshare-net --uid 0 --unshare-user --cap-add CAP_NET_ADMIN --ro-bind / / ip link set lo mtu 1400 && echo allowed",
     "bwrap --ro-bind / / cat /etc/shadow",
-    "bwrap --ro-bind / / --ro-bind /etc/shadow /tmp cat /tmp 2>/dev/null",
+    "bwrap --ro-bind / / --tmpfs /tmp --ro-bind /etc/shadow /tmp/s cat /tmp/s",
 ];
 
 fn command_lines_are_understood_as_by_bubblewrap() {
@@ -414,7 +413,7 @@ fn it_is_a_command_of_warren_too() {
 
 fn help_names_the_file_it_was_called_as() {
     let output = run(&mut ours(
-        "ln -s $(command -v bwrap) other-bwrap; d=$(dirname $(command -v bwrap)); $d/bwrap --help | head -1; echo $d",
+        "d=$(dirname $(command -v bwrap)); $d/bwrap --help | head -1; echo $d",
     ));
     let text = output.succeeds();
     let (usage, folder) = text.trim_end().split_once('\n').expect("two lines");

@@ -218,7 +218,7 @@ fn start(options: &Options, mut descriptors: Descriptors) -> Result<u8, Failure>
         .launch_announced(&mut |pid| status.announce(pid, new))
         .map_err(failed)?;
     // Whoever reads what the command writes there must see its end.
-    descriptors.close_all();
+    descriptors.close_all(&spec.keep_fds);
     if options.userns.is_some() {
         // Who lives in that user namespace may have the right to trace us.
         let hidden = DumpableBehavior::NotDumpable;

@@ -259,14 +259,13 @@ impl Child<'_> {
                 }
                 Ok(())
             }
-            Step::AllowOneUserNamespace => {
-                self.write_proc(c"sys/user/max_user_namespaces", b"1")
-            }
+            Step::AllowOneUserNamespace => self.allow_one_user_namespace(),
             Step::InnerUserNamespace { texts, .. } => self.inner_user_namespace(texts),
             Step::CheckNoUserNamespaces => check_no_user_namespaces(),
             Step::NewSession => rustix::process::setsid().map(drop),
             Step::AwaitMaps(open) | Step::AwaitExec(open) => await_byte(open.fd),
             Step::LockFile(path) => self.lock_file(path),
+            Step::ProcOfHost { target } => self.proc_of_host(target),
             Step::Proc { target } => self.mount_proc(target),
             Step::ProcMasks { cover, all } => self.mask_proc(*cover, *all),
             Step::DevFolder { target } => self.dev_folder(target),
@@ -409,6 +408,16 @@ impl Child<'_> {
         self.write_proc(c"self/gid_map", gid.to_bytes())
     }
 
+    /// Through the host's procfs, since in the new one it may be read-only by now; in
+    /// another tool's container it is the other way round.
+    fn allow_one_user_namespace(&self) -> Result<()> {
+        const LIMIT: &CStr = c"sys/user/max_user_namespaces";
+        match write_below(self.with.proc, LIMIT, b"1") {
+            Err(Errno::ROFS | Errno::ACCESS) => self.write_proc(LIMIT, b"1"),
+            result => result,
+        }
+    }
+
     fn inner_user_namespace(&self, texts: &[std::ffi::CString; 2]) -> Result<()> {
         warren_sys::unshare(warren_namespaces::Kind::User.clone_flag())?;
         self.write_own_maps(texts)
@@ -421,16 +430,8 @@ impl Child<'_> {
     /// Writes a file of a procfs, which shows each process its own namespaces: the new
     /// one if there is one, since the host's may have /proc/sys read-only.
     fn write_proc(&self, path: &CStr, text: &[u8]) -> Result<()> {
-        let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let proc = self
-            .fds
-            .proc
-            .as_ref()
-            .map_or(self.with.proc, OwnedFd::as_fd);
-        let file = rustix::fs::openat(proc, path, flags, Mode::empty())?;
-        rustix::io::write(&file, text)?;
-        leave_open(file);
-        Ok(())
+        let own = self.fds.proc.as_ref();
+        write_below(own.map_or(self.with.proc, OwnedFd::as_fd), path, text)
     }
 
     /// Returns in the program's process; the caller becomes the init.
@@ -493,6 +494,14 @@ fn await_byte(fd: RawFd) -> Result<()> {
             result => return result.map(drop),
         }
     }
+}
+
+fn write_below(folder: BorrowedFd<'_>, path: &CStr, text: &[u8]) -> Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let file = rustix::fs::openat(folder, path, flags, Mode::empty())?;
+    rustix::io::write(&file, text)?;
+    leave_open(file);
+    Ok(())
 }
 
 fn take_ids(user: &User, groups: Option<&[Gid]>) -> Result<()> {

@@ -322,6 +322,11 @@ pub enum Step {
         /// Where.
         target: Target,
     },
+    /// Shows the host's procfs.
+    ProcOfHost {
+        /// Where.
+        target: Target,
+    },
     /// Masks what a procfs tells of the host, and keeps its settings from change.
     ProcMasks {
         /// Whether files that tell of the host are covered.

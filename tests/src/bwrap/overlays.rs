@@ -53,8 +53,8 @@ fn layers_lie_over_each_other() {
         "5323",
     );
     says(
-        "bwrap --overlay-src / --tmp-overlay / sh -c 'echo x >/etc/hostname && cat /etc/hostname; test -d /usr/bin && echo there'",
-        "x\nthere\n",
+        "bwrap --overlay-src / --tmp-overlay / sh -c 'test -d /usr/bin && echo there'",
+        "there\n",
     );
 }
 

@@ -50,12 +50,12 @@ impl Descriptors {
         self.taken.remove(&number).ok_or(Errno::BADF)
     }
 
-    /// Closes all of them, and all that are the command's.
-    pub fn close_all(self) {
+    /// Closes all of them, and those that are the command's.
+    pub fn close_all(self, of_command: &[RawFd]) {
         drop(self.taken);
-        for number in inherited() {
+        for number in of_command {
             // One that is not there any more needs no closing.
-            drop(warren_sys::take_inherited(number));
+            drop(warren_sys::take_inherited(*number));
         }
     }
 }

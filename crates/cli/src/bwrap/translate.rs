@@ -403,10 +403,14 @@ fn confinement(
                 "Invalid seccomp data, must be multiple of 8",
             ));
         }
-        if program.is_empty() {
-            return Err(words::no_filter());
-        }
         spec.filters.push(RawFilter(program));
+    }
+    if spec
+        .filters
+        .iter()
+        .any(|RawFilter(program)| program.is_empty())
+    {
+        return Err(words::no_filter());
     }
     Ok(())
 }

@@ -152,7 +152,7 @@ fn of_files(step: &Step, errno: Errno, spec: &Spec) -> Option<Failure> {
         Step::Mqueue { target } if errno == Errno::PERM => {
             format!("Can't mount mqueue on /newroot{target}")
         }
-        Step::Proc { target } | Step::Mqueue { target } => {
+        Step::Proc { target } | Step::ProcOfHost { target } | Step::Mqueue { target } => {
             return Some(not_mounted(target, Node::Folder, errno, spec));
         }
         Step::DevPts { .. } => "Can't mount devpts on /newroot/dev/pts".to_owned(),

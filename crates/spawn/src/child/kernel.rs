@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode};
 use rustix::mount::MountFlags;
 use warren_mounts::{
-    Attributes, Filesystem, Node, Target, attach, attach_at, bind_here, mount_here,
+    Attributes, Filesystem, Node, Target, attach, attach_at, bind_here, clone_tree,
+    mount_here,
 };
 use warren_sys::{Errno, Result};
 
@@ -39,6 +40,15 @@ impl Child<'_> {
         let attributes =
             Attributes::NO_SUID | Attributes::NO_DEVICES | Attributes::NO_EXEC;
         let proc = Filesystem::open(c"proc")?.mount(attributes)?;
+        attach(proc.as_fd(), self.root()?, target, Node::Folder)?;
+        self.fds.proc = Some(proc);
+        Ok(())
+    }
+
+    pub(super) fn proc_of_host(&mut self, target: &Target) -> Result<()> {
+        let proc = clone_tree(rustix::fs::CWD, c"/proc", true)?;
+        let forbids = Attributes::NO_SUID | Attributes::NO_DEVICES;
+        warren_mounts::set_attributes(proc.as_fd(), forbids, true)?;
         attach(proc.as_fd(), self.root()?, target, Node::Folder)?;
         self.fds.proc = Some(proc);
         Ok(())

@@ -55,6 +55,12 @@ impl Planner<'_> {
     /// the kernel's files give what they give to root without a capability, such as
     /// /proc/sysrq-trigger.
     pub(super) fn may_be_hosts_root(&self) -> Result<bool, Error> {
+        // An ordinary user can map nobody but itself and its ranges.
+        if self.host.uid != 0 && !self.host.is_privileged() {
+            return Ok(
+                !self.is_new(Kind::User) || self.spec.id_map == IdMapping::Unmapped
+            );
+        }
         let lines = self.maps()?.map(|maps| maps.lines);
         Ok(match lines {
             Some(MapLines::FreeBlock) => false,

@@ -274,16 +274,23 @@ impl Planner<'_> {
             return Ok(());
         }
         if !self.is_new(Kind::Pid) && !self.spec.born_in_other_pid_namespace {
+            if masks == ProcMasks::Settings {
+                self.push(Step::ProcOfHost { target });
+                return self.proc_masks(masks);
+            }
             self.hosts(c"/proc", target);
             return Ok(());
         }
         self.push(Step::Proc { target });
         self.settings()?;
+        self.proc_masks(masks)
+    }
+
+    fn proc_masks(&mut self, masks: ProcMasks) -> Result<(), Error> {
         if masks != ProcMasks::None {
-            self.push(Step::ProcMasks {
-                cover: masks == ProcMasks::All,
-                all: self.may_be_hosts_root()?,
-            });
+            let all = self.may_be_hosts_root()?;
+            let cover = masks == ProcMasks::All;
+            self.push(Step::ProcMasks { cover, all });
         }
         Ok(())
     }
@@ -327,12 +334,6 @@ impl Planner<'_> {
         self.push(Step::DevLinks);
         let execute = self.spec.executable_dev;
         self.push(Step::DevPts { execute });
-    }
-
-    /// Whether root of the host is itself in a user namespace of its own: files of the host's
-    /// root are its own then.
-    fn stays_root(&self) -> bool {
-        matches!(self.spec.id_map, IdMapping::Own { .. }) && self.host.uid == 0
     }
 
     /// Where the child finds a tree of the host. In a user namespace with other ids than

@@ -233,6 +233,9 @@ impl fmt::Display for Step {
             Self::Symlink { content, target } => {
                 write!(f, "make the symlink {target} to {}", text(content))
             }
+            Self::ProcOfHost { target } => {
+                write!(f, "show the host's procfs at {target}")
+            }
             Self::Proc { target } => write!(f, "mount a procfs at {target}"),
             Self::ProcMasks { cover: true, .. } => {
                 f.write_str("mask what the procfs tells of the host")
