@@ -1,8 +1,11 @@
 //! `warren run`.
 
+pub mod audit;
 mod escapes;
 mod exit_codes;
+mod files;
 mod from;
+mod hide;
 mod inside;
 mod landlock;
 mod leftovers;
@@ -13,15 +16,17 @@ mod plan;
 mod posture;
 mod print;
 mod profiles;
+mod results;
 mod roots;
 mod terminal;
+mod watched;
 
 use std::process::Command;
 
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 15] = [
+pub const TESTS: [&[Test]; 20] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
@@ -37,6 +42,11 @@ pub const TESTS: [&[Test]; 15] = [
     from::TESTS,
     profiles::TESTS,
     landlock::TESTS,
+    files::TESTS,
+    hide::TESTS,
+    watched::TESTS,
+    audit::TESTS,
+    results::TESTS,
 ];
 
 /// `warren run OPTIONS -- sh -c SCRIPT`, not started yet.

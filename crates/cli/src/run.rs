@@ -1,5 +1,6 @@
 //! `warren run`: a command in eight new namespaces.
 
+mod calls;
 mod files;
 mod from;
 mod isolation;
@@ -8,6 +9,7 @@ mod print;
 mod process;
 mod profile;
 mod report;
+mod results;
 mod root;
 mod sizes;
 mod watch;
@@ -21,7 +23,9 @@ use warren_namespaces::Kind;
 use warren_spawn::{Host, IdMapping, Namespace, Plan, Seccomp, Spec, Terminal, User};
 
 use crate::failure::{self, Failure};
+use crate::supervise::{Care, Ended};
 use crate::{pty, seccomp, supervise};
+use calls::CallOptions;
 use files::FileOptions;
 pub use files::{absolute, current_folder};
 use from::FromOptions;
@@ -32,6 +36,7 @@ use print::PrintOptions;
 use process::ProcessOptions;
 pub use process::variable;
 use profile::ProfileOptions;
+use results::{ResultsOptions, Status};
 use root::RootOptions;
 use watch::WatchOptions;
 
@@ -59,9 +64,13 @@ struct Arguments {
     #[command(flatten)]
     isolation: IsolationOptions,
     #[command(flatten)]
+    calls: CallOptions,
+    #[command(flatten)]
     watch: WatchOptions,
     #[command(flatten)]
     landlock: LandlockOptions,
+    #[command(flatten)]
+    results: ResultsOptions,
     #[command(flatten)]
     print: PrintOptions,
     #[command(flatten)]
@@ -94,27 +103,103 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     let matches = Arguments::command().try_get_matches_from(arguments)?;
     let arguments = Arguments::from_arg_matches(&matches)?;
     let host = Host::probe();
-    let spec = match arguments.from.from {
-        Some(source) => from::spec(source, &arguments.command, &matches)?,
-        None => spec(&arguments, &matches, &host)?,
-    };
-    let plan = Plan::new(&spec, &host)?;
+    if arguments.explains() {
+        return explain(&arguments, &matches, &host);
+    }
+    if !arguments.results.are_told() {
+        return execute(&arguments, &matches, &host).map(|ended| ended.code());
+    }
+    arguments.results.check()?;
+    execute_and_tell(&arguments, &matches, &host)
+}
+
+impl Arguments {
+    /// Whether something is to be printed, and nothing to be run.
+    fn explains(&self) -> bool {
+        self.plan || self.report || self.print.print.is_some()
+    }
+}
+
+/// Prints what would be done, what holds each rule, or the same run in another language.
+fn explain(
+    arguments: &Arguments,
+    matches: &ArgMatches,
+    host: &Host,
+) -> Result<u8, Failure> {
+    let spec = wanted(arguments, matches, host)?;
+    let plan = plan(arguments, &spec, host)?;
     if let Some(language) = arguments.print.print {
-        crate::print::print(&spec, &plan, &host, language)?;
+        crate::print::print(&spec, &plan, host, language)?;
         return Ok(0);
     }
     if arguments.plan {
         failure::print(&plan.to_string())?;
-        return Ok(0);
+    } else {
+        failure::print(&report::text(&spec, host, arguments.json)?)?;
     }
-    if arguments.report {
-        failure::print(&report::text(&spec, &host, arguments.json)?)?;
-        return Ok(0);
+    Ok(0)
+}
+
+/// What the arguments ask for, in Warren's own words or in another program's.
+fn wanted(
+    arguments: &Arguments,
+    matches: &ArgMatches,
+    host: &Host,
+) -> Result<Spec, Failure> {
+    match arguments.from.from {
+        Some(source) => from::spec(source, &arguments.command, matches),
+        None => spec(arguments, matches, host),
     }
-    match arguments.watch.watching(&spec, &host)? {
-        Some(watching) => watching.run(plan, arguments.trace),
-        None => supervise::run(plan, arguments.trace),
+}
+
+fn plan(arguments: &Arguments, spec: &Spec, host: &Host) -> Result<Plan, Failure> {
+    let plan = Plan::new(spec, host)?;
+    Ok(match arguments.watch.is_asked() {
+        true => plan.observed(),
+        false => plan,
+    })
+}
+
+/// Runs the command to its end.
+fn execute(
+    arguments: &Arguments,
+    matches: &ArgMatches,
+    host: &Host,
+) -> Result<Ended, Failure> {
+    let spec = wanted(arguments, matches, host)?;
+    let plan = plan(arguments, &spec, host)?;
+    let care = Care {
+        trace: arguments.trace,
+        limits: arguments.results.time_limits(),
+        watch: None,
+    };
+    match arguments.watch.watching(&spec, host)? {
+        Some(watching) => watching.run(plan, care),
+        None => supervise::run_with(plan, care),
     }
+}
+
+/// The same, and says in JSON how it ended, or why it did not begin.
+fn execute_and_tell(
+    arguments: &Arguments,
+    matches: &ArgMatches,
+    host: &Host,
+) -> Result<u8, Failure> {
+    let results = &arguments.results;
+    let before = results::oom_kills();
+    let ended = match execute(arguments, matches, host) {
+        Ok(ended) => ended,
+        Err(failure) => {
+            results.tell_beside_failure(&Status::of_failure(&failure));
+            return Err(failure);
+        }
+    };
+    let code = ended.code();
+    let status = Status::of_command(&ended, code, [before, results::oom_kills()]);
+    results
+        .tell(&status)
+        .map_err(|failure| results::with_code(failure, code))?;
+    Ok(code)
 }
 
 /// What a run with these profiles comes to, whatever its command.
@@ -142,6 +227,7 @@ fn spec(
         process,
         isolation,
         landlock,
+        calls,
         ..
     } = arguments;
     isolation.share(&mut spec.namespaces);
@@ -171,6 +257,7 @@ fn spec(
     if let Some(path) = &isolation.seccomp {
         spec.syscalls = Some(seccomp::profile(path, capabilities)?);
     }
+    calls.apply(spec.syscalls.as_mut())?;
     Ok(spec)
 }
 
@@ -196,7 +283,7 @@ fn base(arguments: &Arguments, host: &Host) -> Result<Spec, Failure> {
         user: Some(user),
         no_new_privs: true,
         seccomp: Seccomp::Sandbox,
-        rlimits: Vec::new(),
+        rlimits: arguments.results.rlimits(),
         parent_death_signal: Some(supervise::KILL),
         keep_fds: process.keep_fd.clone(),
         leave_caller: !process.tty && !pty::is_at_terminal(),

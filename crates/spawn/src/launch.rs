@@ -108,7 +108,7 @@ impl Plan {
         if self.has_init || self.is_holder {
             warren_sys::arguments::find();
         }
-        if self.is_holder {
+        if self.is_holder || self.has_examinable_init {
             warren_sys::arguments::find_environment();
         }
         let (clone, opened) = self.before_clone(&report)?;
@@ -189,7 +189,9 @@ impl Plan {
     }
 
     fn failed(&self, step: &Step, errno: Errno) -> Error {
-        Error::step(step, errno).hints_of(reasons::of(step, errno, None, self))
+        Error::step(step, errno)
+            .number_of(self.steps.iter().position(|own| std::ptr::eq(own, step)))
+            .hints_of(reasons::of(step, errno, None, self))
     }
 }
 
@@ -326,7 +328,9 @@ impl Launch<'_> {
         let (errno, detail) = self.report.failure()?;
         let step = self.plan.steps.get(self.report.step())?;
         let hints = reasons::of(step, errno, Some(detail), self.plan);
-        let error = Error::step(step, errno).hints_of(hints);
+        let error = Error::step(step, errno)
+            .number_of(Some(self.report.step()))
+            .hints_of(hints);
         Some(match (step, errno) {
             (Step::JoinCgroup(_), _) => error.kind_of(ErrorKind::Cgroup),
             (Step::Exec(_), Errno::NOENT) => error.kind_of(ErrorKind::NotFound),

@@ -38,11 +38,13 @@ pub use report::Timing;
 pub use role::{Change, Graft, Role};
 pub use shown::{Reach, Shown};
 pub use spec::{
-    Access, CapabilitySets, Content, Folder, Forbidden, Hop, IdMapping, Join, Mount,
-    Namespace, Namespaces, Open, ProcMasks, RawFilter, Root, Seccomp, Spec, Terminal,
-    Tree, Upper, User,
+    Access, CapabilitySets, Content, Folder, Forbidden, Hop, IdMapping,
+    InnerUserNamespace, Join, Mount, Namespace, Namespaces, Open, ProcMasks, RawFilter,
+    Root, Seccomp, Spec, Terminal, Tree, Upper, User,
 };
 pub use step::{Place, Side, Step};
+pub use warren_mounts::{Node, Target};
+pub use warren_sys::Usage;
 
 /// Where programs are looked for in a root that may not be the caller's.
 pub const DEFAULT_PATH: &str =

@@ -21,7 +21,8 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::role::Role;
 use crate::spec::{
-    IdMapping, Mount, Namespace, RawFilter, Root, Seccomp, Spec, Terminal, User,
+    IdMapping, InnerUserNamespace, Mount, Namespace, RawFilter, Root, Seccomp, Spec,
+    Terminal, User,
 };
 use crate::step::{MapLines, MapWriter, Maps, Step};
 pub use enter::MOST_KEPT;
@@ -35,6 +36,7 @@ pub struct Plan {
     pub(crate) steps: Vec<Step>,
     pub(crate) has_init: bool,
     pub(crate) is_holder: bool,
+    pub(crate) has_examinable_init: bool,
     pub(crate) has_terminal: bool,
     pub(crate) timed: bool,
     pub(crate) hold_signals: bool,
@@ -56,12 +58,14 @@ impl Plan {
             steps: Vec::new(),
             trees: 0,
             kept: 0,
+            first_cover: None,
         };
         planner.plan()?;
         Ok(Self {
             steps: planner.steps,
             has_init: spec.has_init(),
             is_holder: matches!(spec.role, Role::Holder { .. }),
+            has_examinable_init: spec.has_init() && spec.examinable_init,
             has_terminal: spec.terminal != Terminal::Inherit,
             timed: false,
             hold_signals: false,
@@ -224,6 +228,10 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "a limit on user namespaces needs a new user namespace",
         ),
         (
+            spec.inner_user_namespace.is_some() && !own(Kind::User),
+            "an inner user namespace needs an outer one",
+        ),
+        (
             spec.id_map != IdMapping::Auto && !is_new(Kind::User),
             "an id map needs a new user namespace",
         ),
@@ -294,6 +302,8 @@ struct Planner<'a> {
     trees: usize,
     /// How many trees the child takes along.
     kept: usize,
+    /// The position of the first step that mounts something over the child's root.
+    first_cover: Option<usize>,
 }
 
 impl Planner<'_> {
@@ -311,7 +321,7 @@ impl Planner<'_> {
         self.join()?;
         self.plain_namespaces()?;
         self.mounts()?;
-        self.enter()?;
+        self.enter(maps.as_ref())?;
         self.confine(setup.as_ref(), maps.as_ref())?;
         self.payload()?;
         let after = std::mem::take(&mut self.steps);
@@ -330,6 +340,9 @@ impl Planner<'_> {
     // The begin of the child.
 
     fn begin_child(&mut self, maps: Option<&Maps>, setup: Option<&User>) {
+        if !self.spec.callers_fds.is_empty() {
+            self.push(Step::CloseCallers(self.spec.callers_fds.clone()));
+        }
         self.die_with_parent();
         // As the caller: who has changed its ids may not open this of its own any more.
         if let Some(score) = self.spec.oom_score_adj {
@@ -357,6 +370,12 @@ impl Planner<'_> {
         }
     }
 
+    /// Whoever is born in another pid namespace than its parent's has to be there before it
+    /// can have one below.
+    fn is_born_twice(&self) -> bool {
+        self.spec.born_in_other_pid_namespace && self.is_new(Kind::Pid)
+    }
+
     fn die_with_parent(&mut self) {
         if let Some(signal) = self.spec.parent_death_signal {
             self.push(Step::DieWithParent { signal });
@@ -364,6 +383,12 @@ impl Planner<'_> {
     }
 
     fn plain_namespaces(&mut self) -> Result<(), Error> {
+        if self.is_born_twice() {
+            self.push(Step::BeBornAgain);
+            if self.spec.parent_death_signal.is_some() {
+                self.push(Step::DieWithInit);
+            }
+        }
         if self.spec.leave_caller {
             self.push(Step::LeaveCaller);
         }
@@ -384,7 +409,7 @@ impl Planner<'_> {
 
     // The way out.
 
-    fn enter(&mut self) -> Result<(), Error> {
+    fn enter(&mut self, maps: Option<&Maps>) -> Result<(), Error> {
         let spec = self.spec;
         if let Terminal::New { rows, columns } = spec.terminal {
             self.push(self.terminal(rows, columns));
@@ -409,11 +434,40 @@ impl Planner<'_> {
         for path in &spec.lock_files {
             self.push(Step::LockFile(c_string(path.as_os_str())?));
         }
+        if let Some(inner) = &spec.inner_user_namespace {
+            self.inner_user_namespace(*inner, maps)?;
+        }
         if let Some(namespace) = &spec.last_user_namespace {
             self.push(Step::EnterUserNamespace(namespace.clone()));
             // To enter one clears the parent-death signal, as a change of ids does.
             self.die_with_parent();
         }
+        Ok(())
+    }
+
+    /// Maps ids to those that the child has in the namespace so far.
+    fn inner_user_namespace(
+        &mut self,
+        inner: InnerUserNamespace,
+        maps: Option<&Maps>,
+    ) -> Result<(), Error> {
+        let own = self.setup_user(maps).unwrap_or(User {
+            uid: self.host.uid,
+            gid: self.host.gid,
+            groups: None,
+        });
+        if inner.last {
+            self.push(Step::AllowOneUserNamespace);
+        }
+        let uid = IdMap::single(inner.uid, own.uid);
+        let gid = IdMap::single(inner.gid, own.gid);
+        let texts = [
+            own_text(&IdMap::text(&[uid])),
+            own_text(&IdMap::text(&[gid])),
+        ];
+        self.push(Step::InnerUserNamespace { uid, gid, texts });
+        // To make one clears the parent-death signal, as a change of ids does.
+        self.die_with_parent();
         Ok(())
     }
 
@@ -446,13 +500,16 @@ impl Planner<'_> {
             self.push(Step::SetRlimit(*limit));
         }
         let capabilities = spec.all_capabilities();
-        if let Some(sets) = capabilities {
-            let keep = sets.bounding;
+        let bounding = capabilities.map(|sets| sets.bounding);
+        if let Some(keep) = spec.bounding.or(bounding) {
             self.push(Step::DropBounding { keep });
         }
         self.set_user(setup, maps)?;
         if let Some(sets) = capabilities {
             self.push(Step::SetCapabilities(sets));
+        }
+        if spec.without_user_namespaces {
+            self.push(Step::CheckNoUserNamespaces);
         }
         if spec.no_new_privs {
             self.push(Step::NoNewPrivs);
@@ -463,7 +520,8 @@ impl Planner<'_> {
             self.push(Step::LoadSeccomp(Filter::sandbox(allowed)));
         }
         if spec.has_init() {
-            self.push(Step::HideInit);
+            let examinable = spec.examinable_init;
+            self.push(Step::HideInit { examinable });
             let mut keep = spec.init_keeps.clone();
             keep.sort_unstable();
             keep.dedup();
@@ -563,9 +621,11 @@ impl Planner<'_> {
         {
             self.push(Step::ReserveIds);
         }
-        self.push(Step::Clone {
-            namespaces: self.spec.namespaces.created(),
-        });
+        let mut namespaces = self.spec.namespaces.created();
+        if self.is_born_twice() {
+            namespaces = namespaces.without(Kind::Pid);
+        }
+        self.push(Step::Clone { namespaces });
         if let Some(maps) = maps.filter(|maps| maps.writer != MapWriter::Child) {
             self.push(Step::WriteMaps { maps });
             self.steps.extend(shifts);

@@ -7,7 +7,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitOptions};
-use warren_sys::{Errno, SharedPage};
+use warren_sys::{Errno, SharedPage, Usage};
 
 use crate::Plan;
 use crate::ids::Reservation;
@@ -25,6 +25,7 @@ pub struct Child {
     plan: Plan,
     terminal: Option<TerminalEnd>,
     status: Option<ExitStatus>,
+    usage: Option<Usage>,
     /// Nobody else gets the ids as long as the process may use them.
     _reservation: Option<Reservation>,
     /// Our end of the standard input, if it was piped.
@@ -95,6 +96,7 @@ impl Child {
             plan,
             terminal,
             status: None,
+            usage: None,
             _reservation: reservation,
             stdin: None,
             stdout: None,
@@ -160,8 +162,11 @@ impl Child {
         if let Some(status) = self.status {
             return Ok(status);
         }
-        let status = reap(self.pid)?;
-        self.ended(status)
+        match warren_sys::wait4(self.pid, true)? {
+            Some((status, usage)) => self.ended(status, Some(usage)),
+            // Not without WNOHANG.
+            None => Err(Errno::AGAIN.into()),
+        }
     }
 
     /// Says how the program has ended, if it has.
@@ -172,12 +177,9 @@ impl Child {
         if self.status.is_some() {
             return Ok(self.status);
         }
-        let pid = Pid::from_raw(self.pid);
-        let found = rustix::io::retry_on_intr(|| {
-            rustix::process::waitpid(pid, WaitOptions::NOHANG)
-        })?;
+        let found = warren_sys::wait4(self.pid, false)?;
         found
-            .map(|(_, status)| self.ended(status.as_raw()))
+            .map(|(status, usage)| self.ended(status, Some(usage)))
             .transpose()
     }
 
@@ -187,15 +189,29 @@ impl Child {
     /// # Errors
     /// As [`Self::wait`].
     pub fn was_reaped(&mut self, status: ExitStatus) -> io::Result<ExitStatus> {
-        self.ended(status.into_raw())
+        self.ended(status.into_raw(), None)
+    }
+
+    /// What the program and all that it has started used, once it was waited for; `None`
+    /// where its init was killed, and has waited for nobody, or where
+    /// [`was_reaped`](Self::was_reaped) told of its end.
+    ///
+    /// With an init that is all of the tree but for processes whose parent ignored `SIGCHLD`;
+    /// without, what the program itself waited for.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
     }
 
     /// The program's own status where an init has told it, which cannot die of a signal
     /// itself; else that of the process.
-    fn ended(&mut self, status: i32) -> io::Result<ExitStatus> {
+    fn ended(&mut self, status: i32, usage: Option<Usage>) -> io::Result<ExitStatus> {
         let told = self.plan.has_init.then(|| self.report.ended()).flatten();
         let status = ExitStatus::from_raw(told.unwrap_or(status));
         self.status = Some(status);
+        // An init that was killed has waited for nobody.
+        let is_whole = told.is_some() || !self.plan.has_init;
+        self.usage = usage.filter(|_| is_whole);
         match self.report.failure() {
             // Nothing else fails once the program was executed.
             Some((errno, _)) if told.is_none() => Err(errno.into()),

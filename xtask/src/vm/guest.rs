@@ -36,6 +36,7 @@ pub const PACKAGES: &[&str] = &[
     "linux-image-cloud-amd64",
     "nftables",
     "procps",
+    "python3",
     "runc",
     "strace",
     "systemd-sysv",

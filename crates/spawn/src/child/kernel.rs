@@ -129,7 +129,7 @@ impl Child<'_> {
         rustix::fs::mkdirat(dev, c"shm", Mode::from_raw_mode(0o1777))
     }
 
-    pub(super) fn dev_pts(&self) -> Result<()> {
+    pub(super) fn dev_pts(&self, execute: bool) -> Result<()> {
         let dev = self.dev()?;
         // The working directory is /dev still, since the devices were bound.
         rustix::fs::mkdirat(dev, c"pts", Mode::from_raw_mode(0o755))?;
@@ -137,6 +137,11 @@ impl Child<'_> {
         let options = Some(c"ptmxmode=666,mode=620");
         mount_here(c"devpts", c"pts", MountFlags::empty(), options)?;
         // In one call for the devices as well.
+        if execute {
+            let attributes = Attributes::NO_SUID | Attributes::NO_EXEC;
+            warren_mounts::add_attributes(dev, c"pts", attributes)?;
+            return warren_mounts::set_attributes(dev, Attributes::NO_SUID, true);
+        }
         let attributes = Attributes::NO_SUID | Attributes::NO_EXEC;
         warren_mounts::set_attributes(dev, attributes, true)
     }

@@ -25,6 +25,10 @@ impl Planner<'_> {
                 gids: gids.clone(),
             },
             IdMapping::Single => single(),
+            IdMapping::Own { uid, gid } => MapLines::Known {
+                uids: vec![IdMap::single(*uid, host.uid)],
+                gids: vec![IdMap::single(*gid, host.gid)],
+            },
             IdMapping::Auto if host.is_privileged() && host.has_all_ids => {
                 MapLines::FreeBlock
             }
@@ -35,7 +39,10 @@ impl Planner<'_> {
             },
         };
         let maps = Maps {
-            writer: self.writer(&lines),
+            writer: match self.spec.id_map {
+                IdMapping::Own { .. } => MapWriter::Child,
+                _ => self.writer(&lines),
+            },
             lines,
         };
         if let Some(user) = &self.spec.user {
