@@ -10,7 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::process::{DumpableBehavior, Signal};
-use warren_spawn::{Child, Error, Host, Plan};
+use warren_spawn::{Child, Error, Host, Plan, Spec};
 use warren_sys::signal;
 
 use crate::failure::{self, Failure};
@@ -131,6 +131,41 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
         return result;
     }
     result.or_else(|failure| Ok(failure.of_personality("<3>bwrap").report()))
+}
+
+/// What a line of bwrap's asks for, for who does something else with it than bwrap would.
+/// The descriptors that it names stay open.
+pub fn described(words: &[OsString]) -> Result<Spec, Failure> {
+    let mut descriptors = Descriptors::default();
+    let request = options::parse(words, &mut |fd| arguments_of(&mut descriptors, fd))?;
+    let Request::Run(options) = request else {
+        return Err(Failure::usage("the line of bwrap runs nothing"));
+    };
+    if options.command.is_empty() {
+        return Err(Failure::usage("the line of bwrap has no command"));
+    }
+    options.check()?;
+    let of_the_personality = [
+        ("--userns", options.userns),
+        ("--pidns", options.pidns),
+        ("--info-fd", options.info_fd),
+        ("--json-status-fd", options.json_status_fd),
+        ("--userns-block-fd", options.userns_block_fd),
+    ];
+    if let Some((name, _)) = of_the_personality.iter().find(|(_, fd)| fd.is_some()) {
+        return Err(Failure::usage(format!("{name} is of a bwrap that runs"))
+            .hint("`warren bwrap` takes the line as it is"));
+    }
+    let real = (
+        rustix::process::getuid().as_raw(),
+        rustix::process::getgid().as_raw(),
+    );
+    let status = Status::new(&options, &mut descriptors)?;
+    let host = Host::probe();
+    let spec = translate::spec(&options, &host, real, &status, &mut descriptors)?;
+    // The Spec has their numbers.
+    std::mem::forget(descriptors);
+    Ok(spec)
 }
 
 fn usage(called: &OsStr) -> String {

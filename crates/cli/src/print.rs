@@ -141,6 +141,21 @@ fn hide(spec: &mut Spec, plan: &Plan) {
     }
 }
 
+/// Who the program is, in the innermost of its new user namespaces.
+fn ids_inside(spec: &Spec) -> (u32, u32) {
+    if let Some(inner) = &spec.inner_user_namespace {
+        return (inner.uid, inner.gid);
+    }
+    if let Some(user) = &spec.user {
+        return (user.uid, user.gid);
+    }
+    let first = |map: &[IdMap]| map.first().map_or(0, |line| line.inside);
+    match &spec.id_map {
+        IdMapping::Explicit { uids, gids } => (first(uids), first(gids)),
+        _ => (0, 0),
+    }
+}
+
 /// The file of the host that the program sees at `path`, symlinks aside; `None` where
 /// that is none of the host's.
 fn on_host(spec: &Spec, path: &Path) -> Option<PathBuf> {

@@ -12,7 +12,9 @@ pub const TESTS: &[Test] = tests! {
         a_command_takes_the_place_of_the_one_in_the_bundle,
         what_would_isolate_less_is_refused_by_name,
         a_wrong_property_is_refused_with_its_path,
-        other_options_would_contradict;
+        other_options_would_contradict,
+        a_line_of_bubblewrap_is_read_run_and_printed_again,
+        what_of_bubblewrap_tells_others_is_refused;
     Root:
         a_bundle_of_runc_runs_as_runc_runs_it;
 };
@@ -135,6 +137,48 @@ fn other_options_would_contradict() {
         let mut command = warren(["run", "--from", "oci"]);
         let output = run(command.args(option).arg(&folder));
         output.is_refused(option[0]);
+    }
+}
+
+/// A line of bubblewrap's with most kinds of options.
+const LINE: &str = "--unshare-all --share-net --hostname burrow --ro-bind / / --dev /dev --proc /proc \
+    --perms 0700 --size 65536 --tmpfs /tmp --dir /tmp/a --symlink a /tmp/b --bind /usr/bin /tmp/c \
+    --remount-ro /tmp/c --chmod 0750 /tmp/a --cap-drop ALL --clearenv --setenv A b --chdir /tmp \
+    --die-with-parent --new-session --as-pid-1 --";
+
+fn a_line_of_bubblewrap_is_read_run_and_printed_again() {
+    let script = "pwd; hostname; stat -c %a . a; readlink b; ls c | wc -l; touch c/x 2>/dev/null \
+        || echo sealed; grep Cap /proc/self/status; echo $A $$";
+    let line = || LINE.split_ascii_whitespace().chain(["sh", "-c", script]);
+    let mut bwrap = program("bwrap");
+    let theirs = run(bwrap.args(line()));
+    theirs.succeeds();
+    let mut command = warren(["run", "--from", "bwrap", "--"]);
+    run(command.args(line())).says(theirs.stdout.trim_end());
+    let print = |language: &str, words: &mut dyn Iterator<Item = String>| {
+        let mut command = warren(["run", "--print", language, "--from", "bwrap", "--"]);
+        run(command.args(words)).succeeds().to_owned()
+    };
+    let printed = print("bwrap", &mut line().map(str::to_owned));
+    let file = scratch().join("script");
+    fs::write(&file, &printed).expect("write the script");
+    run(program("sh").arg(&file)).says(theirs.stdout.trim_end());
+    // What was printed is read and printed as the same.
+    let words = fs::read_to_string(&file).expect("read the script");
+    let words = words.lines().skip_while(|line| !line.starts_with("bwrap"));
+    let script = format!(
+        "set -- {}\nprintf '%s\\0' \"$@\"",
+        words.collect::<Vec<_>>().join("\n")
+    );
+    let words = run(program("sh").args(["-c", &script])).stdout;
+    let mut words = words.split_terminator('\0').skip(1).map(str::to_owned);
+    assert_eq!(print("bwrap", &mut words), printed);
+}
+
+fn what_of_bubblewrap_tells_others_is_refused() {
+    for line in [&["--info-fd", "1", "true"][..], &["--fly", "true"], &[]] {
+        let mut command = warren(["run", "--from", "bwrap", "--"]);
+        run(command.args(line)).exits(125);
     }
 }
 

@@ -10,7 +10,7 @@ use warren_spawn::{
 };
 
 use super::script::{Script, base64, filters, prlimit, quoted};
-use super::{Printed, on_host};
+use super::{Printed, ids_inside, on_host};
 
 /// The line for `spec`, as `host` would run it.
 pub fn render(spec: &Spec, host: &Host) -> Printed {
@@ -98,8 +98,12 @@ impl Line<'_> {
         if self.is_new(Kind::Net) && !self.spec.loopback {
             self.script.note("bwrap brings lo up");
         }
-        if self.spec.no_nested_user_namespaces {
+        let spec = self.spec;
+        let is_last = spec.inner_user_namespace.is_some_and(|inner| inner.last);
+        if spec.no_nested_user_namespaces || is_last {
             self.option(["--disable-userns"]);
+        } else if spec.without_user_namespaces {
+            self.option(["--assert-userns-disabled"]);
         }
     }
 
@@ -137,16 +141,17 @@ impl Line<'_> {
 
     fn ids(&mut self) {
         let spec = self.spec;
-        let Some(user) = spec.user.as_ref().filter(|_| self.is_new(Kind::User)) else {
+        if !self.is_new(Kind::User) {
             if spec.user.is_some() {
                 self.script
                     .note("who the program is: bwrap keeps the caller's ids");
             }
             return;
-        };
-        self.option(["--uid".to_owned(), user.uid.to_string()]);
-        self.option(["--gid".to_owned(), user.gid.to_string()]);
-        if !is_callers_id(&spec.id_map, user.uid, self.host.uid) {
+        }
+        let (uid, gid) = ids_inside(spec);
+        self.option(["--uid".to_owned(), uid.to_string()]);
+        self.option(["--gid".to_owned(), gid.to_string()]);
+        if !is_callers_id(&spec.id_map, self.host.uid) {
             let what = if self.host.uid == 0 {
                 "bwrap maps one id, the caller's: who runs it as root is root outside too"
             } else {
@@ -157,11 +162,8 @@ impl Line<'_> {
                 _ => self.script.note(what),
             }
         }
-        if user
-            .groups
-            .as_ref()
-            .is_some_and(|groups| !groups.is_empty())
-        {
+        let mut groups = spec.user.iter().filter_map(|user| user.groups.as_ref());
+        if groups.any(|groups| !groups.is_empty()) {
             self.script.note("supplementary groups cannot be set");
         }
     }
@@ -171,8 +173,13 @@ impl Line<'_> {
         if let Some(name) = &spec.hostname {
             self.option(["--hostname".into(), name.clone()]);
         }
-        if let Some(cwd) = &spec.cwd {
+        // Without, bwrap tries the caller's, HOME and / in turn, which is what is asked for.
+        if let Some(cwd) = spec.cwd.as_ref().filter(|_| spec.cwd_else.is_empty()) {
             self.option(["--chdir".into(), OsString::from(cwd)]);
+        }
+        if let Some(name) = &spec.arg0 {
+            self.option(["--argv0".into(), name.clone()]);
+            self.newer("--argv0", "0.9");
         }
         self.option(["--clearenv"]);
         for (key, value) in &spec.env {
@@ -256,6 +263,8 @@ impl Line<'_> {
     fn mount(&mut self, mount: &Mount) {
         let place = OsString::from(mount.target());
         match mount {
+            // bwrap shows its terminal there by itself.
+            Mount::Bind { target, .. } if self.is_console(target) => {}
             Mount::Bind {
                 source: Tree::Path(source),
                 access,
@@ -331,6 +340,13 @@ impl Line<'_> {
             }
             Mount::Programs { .. } => self.lost(mount, "the links are left out"),
         }
+    }
+
+    fn is_console(&self, target: &Path) -> bool {
+        let mut mounts = self.spec.mounts.iter();
+        mounts.any(|mount| {
+            matches!(mount, Mount::Dev { target: dev } if dev.join("console") == target)
+        })
     }
 
     fn lost(&mut self, mount: &Mount, what: &str) {
@@ -477,12 +493,11 @@ impl Line<'_> {
 }
 
 /// Whether the map is of the caller's own id alone.
-fn is_callers_id(map: &IdMapping, inside: u32, own: u32) -> bool {
+fn is_callers_id(map: &IdMapping, own: u32) -> bool {
     match map {
-        IdMapping::Single => true,
         IdMapping::Explicit { uids, .. } => {
-            matches!(uids.as_slice(), [line] if line.count == 1 && line.inside == inside && line.outside == own)
+            matches!(uids.as_slice(), [line] if line.count == 1 && line.outside == own)
         }
-        _ => false,
+        _ => true,
     }
 }

@@ -10,8 +10,8 @@ use warren_spawn::{
     Access, Host, IdMapping, Mount, Namespace, Root, Seccomp, Spec, Terminal,
 };
 
-use super::Printed;
 use super::script::{Script, prlimit};
+use super::{Printed, ids_inside};
 
 /// The line for `spec`, as `host` would run it.
 pub fn render(spec: &Spec, host: &Host) -> Printed {
@@ -66,9 +66,9 @@ fn ids(spec: &Spec, host: &Host, script: &mut Script) {
     if !is_new(spec, Kind::User) {
         return;
     }
-    let user = spec.user.clone().unwrap_or_default();
-    script.word(["--map-user".to_owned(), user.uid.to_string()]);
-    script.word(["--map-group".to_owned(), user.gid.to_string()]);
+    let (uid, gid) = ids_inside(spec);
+    script.word(["--map-user".to_owned(), uid.to_string()]);
+    script.word(["--map-group".to_owned(), gid.to_string()]);
     match &spec.id_map {
         IdMapping::Explicit { uids, .. } if uids.iter().any(|line| line.count > 1) => {
             let begins_with_own =

@@ -26,6 +26,8 @@ pub struct FromOptions {
 /// What can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Source {
+    /// The arguments of bubblewrap
+    Bwrap,
     /// An OCI bundle, or its config.json
     Oci,
 }
@@ -42,16 +44,24 @@ pub fn spec(
     matches: &ArgMatches,
 ) -> Result<Spec, Failure> {
     check(matches)?;
-    let mut spec = match source {
-        Source::Oci => oci(words)?,
-    };
+    match source {
+        Source::Bwrap => crate::bwrap::described(words),
+        Source::Oci => {
+            let mut spec = oci(words)?;
+            live_as_a_run(&mut spec);
+            Ok(spec)
+        }
+    }
+}
+
+/// Of how it lives with its caller, a config.json says nothing.
+fn live_as_a_run(spec: &mut Spec) {
     spec.parent_death_signal = Some(supervise::KILL);
     match &mut spec.terminal {
         Terminal::Inherit => spec.leave_caller = !pty::is_at_terminal(),
         Terminal::New { rows: 0, .. } => spec.terminal = supervise::new_terminal(),
         Terminal::New { .. } => {}
     }
-    Ok(spec)
 }
 
 /// Refuses options that would say a second time what is run.

@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 
 use warren_confine::{CapabilitySet, Rlimit};
-use warren_spawn::{CapabilitySets, Role, Seccomp, Spec, Terminal};
+use warren_namespaces::IdMap;
+use warren_spawn::{CapabilitySets, IdMapping, Role, Seccomp, Spec, Terminal};
 
 use super::Writer;
 use crate::config::{self, Capabilities, ConsoleSize, Process, User};
@@ -38,6 +39,10 @@ impl Writer<'_> {
                 additional_gids: user.groups.clone().unwrap_or_default(),
                 ..User::default()
             };
+        }
+        if let (None, IdMapping::Explicit { uids, gids }) = (&spec.user, &spec.id_map) {
+            let first = |map: &[IdMap]| map.first().map_or(0, |line| line.inside);
+            (process.user.uid, process.user.gid) = (first(uids), first(gids));
         }
         process.user.umask = spec.umask;
         if let Terminal::New { rows, columns } = spec.terminal {
@@ -89,6 +94,11 @@ impl Writer<'_> {
                 "there is one, and it is a path",
             ),
             (spec.tell_cwd, "process.env", "PWD is not set"),
+            (
+                spec.arg0.is_some(),
+                "process.args",
+                "the program is told its own name",
+            ),
             (
                 !spec.keep_fds.is_empty(),
                 "process",
@@ -145,7 +155,12 @@ impl Writer<'_> {
                 "all TCP ports can be used: no Landlock is known there",
             ),
             (
-                spec.last_user_namespace.is_some(),
+                spec.without_user_namespaces,
+                "linux.namespaces",
+                "that no user namespace can be made is not checked",
+            ),
+            (
+                spec.last_user_namespace.is_some() || spec.inner_user_namespace.is_some(),
                 "linux.namespaces",
                 "no second user namespace is entered",
             ),
