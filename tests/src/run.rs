@@ -1,9 +1,11 @@
 //! `warren run`.
 
 pub mod audit;
+mod changes;
 mod escapes;
 mod exit_codes;
 mod files;
+mod from;
 mod hide;
 mod inside;
 mod landlock;
@@ -13,7 +15,9 @@ mod older_kernels;
 mod options;
 mod plan;
 mod posture;
+mod print;
 mod profiles;
+mod results;
 mod roots;
 mod terminal;
 mod watched;
@@ -23,7 +27,7 @@ use std::process::Command;
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 17] = [
+pub const TESTS: [&[Test]; 21] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
@@ -35,12 +39,16 @@ pub const TESTS: [&[Test]; 17] = [
     leftovers::TESTS,
     older_kernels::TESTS,
     plan::TESTS,
+    print::TESTS,
+    from::TESTS,
     profiles::TESTS,
     landlock::TESTS,
     files::TESTS,
     hide::TESTS,
     watched::TESTS,
     audit::TESTS,
+    results::TESTS,
+    changes::TESTS,
 ];
 
 /// `warren run OPTIONS -- sh -c SCRIPT`, not started yet.

@@ -29,6 +29,7 @@ pub const NEWER: Guest = Guest {
 pub const PACKAGES: &[&str] = &[
     "apparmor",
     "bubblewrap",
+    "crun",
     "dbus",
     "iproute2",
     "libcap2-bin",
@@ -36,6 +37,7 @@ pub const PACKAGES: &[&str] = &[
     "nftables",
     "procps",
     "python3",
+    "runc",
     "strace",
     "systemd-sysv",
     "tmux",
