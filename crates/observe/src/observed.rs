@@ -81,7 +81,8 @@ impl Observed {
     }
 
     /// Notes a call for which a filter killed the thread.
-    pub(crate) fn note_killed(&mut self, event: Event) {
+    pub(crate) fn note_killed(&mut self, mut event: Event) {
+        event.result = Err(Errno::NOSYS);
         self.add_failure(event, Errno::NOSYS);
     }
 

@@ -37,14 +37,23 @@ pub struct Tracer {
     names: Names,
     paths: Paths,
     observed: Observed,
-    /// What each thread is at, if it is in a call.
-    threads: HashMap<i32, Option<Entered>>,
+    threads: HashMap<i32, Thread>,
     /// The process that the program began in.
     first: i32,
     /// Whether the program was executed.
     executed: bool,
     /// How the first process ended.
     ended: Option<i32>,
+}
+
+/// What a thread is at.
+#[derive(Debug, Default)]
+struct Thread {
+    /// The call that it is in.
+    entered: Option<Entered>,
+    /// The call that it has come from, if that looks as one does for which a filter kills:
+    /// its own number as the result. What comes next tells.
+    doubtful: Option<Event>,
 }
 
 /// A call that has not returned.
@@ -155,11 +164,8 @@ impl Tracer {
         /// The signal of a filter that kills.
         const SIGSYS: i32 = 31;
         if status & 0xff != STOPPED {
-            let entered = self.threads.remove(&tid).flatten();
-            if let Some(entered) = entered.filter(|_| status & 0x7f == SIGSYS) {
-                self.observed
-                    .note_killed(entered.returned(Err(Errno::NOSYS)));
-            }
+            let thread = self.threads.remove(&tid).unwrap_or_default();
+            self.last_call(thread, status & 0x7f == SIGSYS);
             if tid == self.first {
                 self.ended = Some(status);
             }
@@ -203,8 +209,8 @@ impl Tracer {
     /// A thread has become a program, under the number of its process.
     fn exec(&mut self, tid: i32) -> Result<()> {
         let former = ptrace::event_message(tid)? as i32;
-        let entered = self.threads.remove(&former).flatten();
-        self.threads.insert(tid, entered);
+        let thread = self.threads.remove(&former).unwrap_or_default();
+        self.threads.insert(tid, thread);
         if !self.executed {
             self.executed = true;
             // From the outside it was that of the host a moment before.
@@ -233,14 +239,13 @@ impl Tracer {
                     // Now, since some never return.
                     self.observed.note_begin(&entered.name, &entered.arguments);
                 }
-                self.threads.insert(tid, Some(entered));
-            }
-            SyscallStop::Exit { result } => {
-                let entered = self.threads.get_mut(&tid).and_then(Option::take);
-                if let Some(entered) = entered {
-                    self.exit(entered, result);
+                let thread = self.threads.entry(tid).or_default();
+                if let Some(event) = thread.doubtful.take() {
+                    self.observed.note(event);
                 }
+                thread.entered = Some(entered);
             }
+            SyscallStop::Exit { result } => self.exit(tid, result),
             SyscallStop::None => {}
         }
         Ok(())
@@ -276,7 +281,7 @@ impl Tracer {
         }
     }
 
-    fn exit(&mut self, entered: Entered, result: std::result::Result<i64, Errno>) {
+    fn exit(&mut self, tid: i32, result: std::result::Result<i64, Errno>) {
         /// Calls after which a path may mean another file than before.
         const MOVES_ROOTS: [&str; 7] = [
             "chroot",
@@ -287,6 +292,10 @@ impl Tracer {
             "umount2",
             "unshare",
         ];
+        let thread = self.threads.entry(tid).or_default();
+        let Some(entered) = thread.entered.take() else {
+            return;
+        };
         // What comes before the program is the run's own.
         if !self.executed {
             return;
@@ -297,7 +306,23 @@ impl Tracer {
         {
             self.paths.roots_differ();
         }
-        self.observed.note(entered.returned(result));
+        let event = entered.returned(result);
+        match event.result == Ok(event.number as i64) {
+            true => thread.doubtful = Some(event),
+            false => self.observed.note(event),
+        }
+    }
+
+    /// Takes the last call of a thread that has ended, perhaps by a filter.
+    fn last_call(&mut self, thread: Thread, killed: bool) {
+        let unreturned = thread.entered.map(|entered| entered.returned(Ok(0)));
+        match (unreturned, thread.doubtful) {
+            (Some(event), _) | (None, Some(event)) if killed => {
+                self.observed.note_killed(event);
+            }
+            (_, Some(event)) => self.observed.note(event),
+            _ => {}
+        }
     }
 }
 

@@ -34,7 +34,9 @@ impl Wants {
     /// In words, as they follow a path: `to read and write`.
     #[must_use]
     pub fn words(self) -> &'static str {
-        if self.contains(Self::READ | Self::WRITE) {
+        if self.contains(Self::LIST) {
+            "to list"
+        } else if self.contains(Self::READ | Self::WRITE) {
             "to read and write"
         } else if self.contains(Self::CREATE) {
             "to create"
@@ -48,8 +50,6 @@ impl Wants {
             "to connect"
         } else if self.contains(Self::READ) {
             "to read"
-        } else if self.contains(Self::LIST) {
-            "to list"
         } else {
             "to look at"
         }
