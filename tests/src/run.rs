@@ -1,20 +1,23 @@
 //! `warren run`.
 
-mod audit;
+pub mod audit;
+mod changes;
 mod escapes;
 mod exit_codes;
 mod files;
+mod from;
 mod hide;
 mod inside;
 mod landlock;
-mod learn;
 mod leftovers;
 mod nested;
 mod older_kernels;
 mod options;
 mod plan;
 mod posture;
+mod print;
 mod profiles;
+mod results;
 mod roots;
 mod terminal;
 mod watched;
@@ -24,7 +27,7 @@ use std::process::Command;
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 18] = [
+pub const TESTS: [&[Test]; 21] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
@@ -36,13 +39,16 @@ pub const TESTS: [&[Test]; 18] = [
     leftovers::TESTS,
     older_kernels::TESTS,
     plan::TESTS,
+    print::TESTS,
+    from::TESTS,
     profiles::TESTS,
     landlock::TESTS,
     files::TESTS,
     hide::TESTS,
     watched::TESTS,
     audit::TESTS,
-    learn::TESTS,
+    results::TESTS,
+    changes::TESTS,
 ];
 
 /// `warren run OPTIONS -- sh -c SCRIPT`, not started yet.

@@ -4,6 +4,7 @@
 //! system calls. One file per command: its arguments, and their translation into
 //! values of the crates below.
 
+mod bwrap;
 mod columns;
 mod diff;
 mod doctor;
@@ -21,6 +22,8 @@ mod map;
 mod mount;
 mod nsenter;
 mod overview;
+mod posture;
+mod print;
 mod profile;
 mod pty;
 mod run;
@@ -70,6 +73,12 @@ const COMMANDS: &[Command] = &[
         personality: true,
     },
     Command {
+        name: "bwrap",
+        about: "run a program in a root put together from options, as bubblewrap",
+        run: bwrap::run,
+        personality: true,
+    },
+    Command {
         name: "enter",
         about: "run a command where a process is, or in namespaces that are kept",
         run: enter::run,
@@ -103,6 +112,12 @@ const COMMANDS: &[Command] = &[
         name: "profile",
         about: "list, show and check profiles: what a command may have",
         run: profile::run,
+        personality: false,
+    },
+    Command {
+        name: "posture",
+        about: "try to get out of a run, and say what of it holds",
+        run: posture::run,
         personality: false,
     },
     Command {
@@ -181,11 +196,32 @@ impl Command {
 
 /// The personality that the name of the called file chooses.
 fn personality(arguments: &[OsString]) -> Option<&'static Command> {
-    let called = Path::new(arguments.first()?).file_name()?;
-    COMMANDS
+    let name = arguments.first()?;
+    let called = if name == ITSELF {
+        // Whoever executes itself by that name does not say what it is.
+        std::fs::read_link(ITSELF).ok()
+    } else {
+        None
+    };
+    let called = called.as_deref().unwrap_or(Path::new(name)).file_name()?;
+    let found = COMMANDS
         .iter()
-        .find(|command| command.personality && called == command.name)
+        .find(|command| command.personality && called == command.name);
+    // A link to the binary leads to the name of that. Of the personalities that call
+    // themselves so there is one, all of whose lines begin with such an option.
+    let is_option = |word: &OsString| {
+        word.as_encoded_bytes().starts_with(b"--")
+            && word != "--help"
+            && word != "--version"
+    };
+    if found.is_none() && name == ITSELF && arguments.get(1).is_some_and(is_option) {
+        return COMMANDS.iter().find(|command| command.name == "bwrap");
+    }
+    found
 }
+
+/// A name of the program that runs.
+const ITSELF: &str = "/proc/self/exe";
 
 /// Finds the command that the first argument names and runs it.
 fn dispatch(arguments: &[OsString]) -> Result<u8, Failure> {
@@ -197,6 +233,9 @@ fn dispatch(arguments: &[OsString]) -> Result<u8, Failure> {
     }
     if name == show::helper::NAME {
         return show::helper::run(arguments);
+    }
+    if name == posture::inside::NAME {
+        return posture::inside::run(arguments);
     }
     match name.to_str() {
         Some("help" | "--help" | "-h") => print(&overview()),

@@ -1,12 +1,16 @@
 //! `warren run`: a command in eight new namespaces.
 
 mod calls;
+mod changes;
 mod files;
+mod from;
 mod isolation;
 mod landlock;
+mod print;
 mod process;
 mod profile;
 mod report;
+mod results;
 mod root;
 mod sizes;
 mod watch;
@@ -14,22 +18,27 @@ mod watch;
 use std::ffi::OsString;
 
 use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 use warren_confine::CapabilitySet;
 use warren_namespaces::Kind;
 use warren_spawn::{Host, IdMapping, Namespace, Plan, Seccomp, Spec, Terminal, User};
 
 use crate::failure::{self, Failure};
+use crate::supervise::{Care, Ended, Remains};
 use crate::{pty, seccomp, supervise};
 use calls::CallOptions;
+use changes::{ChangeOptions, Keeping};
 use files::FileOptions;
 pub use files::{absolute, current_folder};
+use from::FromOptions;
 use isolation::IsolationOptions;
 pub use isolation::id_map;
 use landlock::LandlockOptions;
+use print::PrintOptions;
 use process::ProcessOptions;
 pub use process::variable;
 use profile::ProfileOptions;
+use results::{ResultsOptions, Status};
 use root::RootOptions;
 use watch::WatchOptions;
 
@@ -62,6 +71,14 @@ struct Arguments {
     watch: WatchOptions,
     #[command(flatten)]
     landlock: LandlockOptions,
+    #[command(flatten)]
+    results: ResultsOptions,
+    #[command(flatten)]
+    changes: ChangeOptions,
+    #[command(flatten)]
+    print: PrintOptions,
+    #[command(flatten)]
+    from: FromOptions,
 
     /// Print what would be done, and do nothing
     #[arg(long, help_heading = "Explain")]
@@ -90,24 +107,130 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     let matches = Arguments::command().try_get_matches_from(arguments)?;
     let arguments = Arguments::from_arg_matches(&matches)?;
     let host = Host::probe();
-    let spec = spec(&arguments, &matches, &host)?;
-    let plan = Plan::new(&spec, &host)?;
-    let plan = match arguments.watch.is_asked() {
-        true => plan.observed(),
-        false => plan,
-    };
+    if arguments.explains() {
+        return explain(&arguments, &matches, &host);
+    }
+    if !arguments.results.are_told() {
+        return execute(&arguments, &matches, &host)?.finish();
+    }
+    arguments.results.check()?;
+    execute_and_tell(&arguments, &matches, &host)
+}
+
+impl Arguments {
+    /// Whether something is to be printed, and nothing to be run.
+    fn explains(&self) -> bool {
+        self.plan || self.report || self.print.print.is_some()
+    }
+}
+
+/// Prints what would be done, what holds each rule, or the same run in another language.
+fn explain(
+    arguments: &Arguments,
+    matches: &ArgMatches,
+    host: &Host,
+) -> Result<u8, Failure> {
+    let spec = wanted(arguments, matches, host)?;
+    let plan = plan(arguments, &spec, host)?;
+    if let Some(language) = arguments.print.print {
+        crate::print::print(&spec, &plan, host, language)?;
+        return Ok(0);
+    }
     if arguments.plan {
         failure::print(&plan.to_string())?;
-        return Ok(0);
+    } else {
+        failure::print(&report::text(&spec, host, arguments.json)?)?;
     }
-    if arguments.report {
-        failure::print(&report::text(&spec, &host, arguments.json)?)?;
-        return Ok(0);
+    Ok(0)
+}
+
+/// What the arguments ask for, in Warren's own words or in another program's.
+fn wanted(
+    arguments: &Arguments,
+    matches: &ArgMatches,
+    host: &Host,
+) -> Result<Spec, Failure> {
+    match arguments.from.from {
+        Some(source) => from::spec(source, &arguments.command, matches),
+        None => spec(arguments, matches, host),
     }
-    match arguments.watch.watching(&spec, &host)? {
-        Some(watching) => watching.run(plan, arguments.trace),
-        None => supervise::run(plan, arguments.trace),
+}
+
+fn plan(arguments: &Arguments, spec: &Spec, host: &Host) -> Result<Plan, Failure> {
+    let plan = Plan::new(spec, host)?;
+    Ok(match arguments.watch.is_asked() {
+        true => plan.observed(),
+        false => plan,
+    })
+}
+
+/// A command that has ended, and what is still to be done.
+struct Executed {
+    ended: Ended,
+    remains: Remains,
+    keeping: Option<Keeping>,
+}
+
+impl Executed {
+    /// Does it, and gives the exit code.
+    fn finish(mut self) -> Result<u8, Failure> {
+        let code = self.ended.code();
+        match self.keeping {
+            Some(keeping) => keeping.finish(&mut self.remains, code),
+            None => Ok(code),
+        }
     }
+}
+
+/// Runs the command to its end.
+fn execute(
+    arguments: &Arguments,
+    matches: &ArgMatches,
+    host: &Host,
+) -> Result<Executed, Failure> {
+    let spec = wanted(arguments, matches, host)?;
+    let plan = plan(arguments, &spec, host)?;
+    // From here on a free number could become one of ours.
+    plan.check_kept_descriptors()?;
+    let keeping = arguments.changes.keeping(&plan, host)?;
+    let care = Care {
+        trace: arguments.trace,
+        limits: arguments.results.time_limits(),
+        watch: None,
+    };
+    let (ended, remains) = match arguments.watch.watching(&spec, host)? {
+        Some(watching) => watching.run(plan, care)?,
+        None => supervise::run_with(plan, care)?,
+    };
+    Ok(Executed {
+        ended,
+        remains,
+        keeping,
+    })
+}
+
+/// The same, and says in JSON how it ended, or why it did not begin.
+fn execute_and_tell(
+    arguments: &Arguments,
+    matches: &ArgMatches,
+    host: &Host,
+) -> Result<u8, Failure> {
+    let results = &arguments.results;
+    let before = results::oom_kills();
+    let executed = match execute(arguments, matches, host) {
+        Ok(executed) => executed,
+        Err(failure) => {
+            results.tell_beside_failure(&Status::of_failure(&failure));
+            return Err(failure);
+        }
+    };
+    let ended = &executed.ended;
+    let code = ended.code();
+    let status = Status::of_command(ended, code, [before, results::oom_kills()]);
+    results
+        .tell(&status)
+        .map_err(|failure| results::with_code(failure, code))?;
+    executed.finish()
 }
 
 /// What a run with these profiles comes to, whatever its command.
@@ -120,6 +243,75 @@ pub fn spec_with_profiles(profiles: &[String], host: &Host) -> Result<Spec, Fail
     let arguments = Arguments::from_arg_matches(&matches)?;
     spec(&arguments, &matches, host)
 }
+
+/// What a run with the options of `warren posture` comes to, whatever its command; and
+/// whether JSON is wanted.
+pub fn posture_spec(words: &[OsString], host: &Host) -> Result<(Spec, bool), Failure> {
+    let matches = posture_command().try_get_matches_from(words)?;
+    let is_given =
+        |id: &&&str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    if let Some(id) = NOT_OF_POSTURE.iter().find(is_given) {
+        let what = match *id {
+            "command" => "runs its own command and takes no other".to_owned(),
+            id => format!("has no --{}", id.replace('_', "-")),
+        };
+        return Err(Failure::usage(format!("posture: it {what}"))
+            .hint("`warren posture --help` says which options it has"));
+    }
+    let arguments = Arguments::from_arg_matches(&matches)?;
+    Ok((spec(&arguments, &matches, host)?, arguments.json))
+}
+
+/// What says nothing of what a run is.
+const NOT_OF_POSTURE: [&str; 7] = [
+    "plan",
+    "report",
+    "trace",
+    "learn",
+    "audit",
+    "audit_json",
+    "command",
+];
+
+/// The options of a run that say what it is, and `--json`.
+fn posture_command() -> Command {
+    let hidden = [
+        "plan",
+        "report",
+        "trace",
+        "learn",
+        "audit",
+        "audit_json",
+        "command",
+    ];
+    let command = hidden
+        .into_iter()
+        .fold(Arguments::command(), |command, id| {
+            command.mut_arg(id, |arg| arg.hide(true).required(false))
+        });
+    command
+        .name("warren posture")
+        .bin_name("warren posture")
+        .override_usage("warren posture [--json] [OPTIONS OF warren run]")
+        .about("Try to get out of a run with these options, and say what of it holds")
+        .long_about(POSTURE)
+        .mut_arg("json", |_| {
+            Arg::new("json")
+                .long("json")
+                .action(ArgAction::SetTrue)
+                .help("Print JSON, as docs/json.md describes it")
+        })
+}
+
+const POSTURE: &str = "\
+Try to get out of a run with these options, and say what of it holds
+
+The options are those of `warren run`; without any it is the default run that is tried.
+Nothing of what is tried changes the host: in HOME, /tmp and /dev/shm a file is made that
+nobody but a program that gets out would read or write, and removed again.
+
+Exit code: 0 if everything holds, 1 if something does not or could not be tried, 125 for a
+failure of Warren's own.";
 
 /// What the arguments ask for: what every run has, then what the profiles say, then what
 /// all other options say.
@@ -162,6 +354,8 @@ fn spec(
     let capabilities = isolation.capabilities(capabilities)?;
     spec.capabilities = Some(capabilities);
     spec.landlock = landlock.wanted(spec.landlock.take());
+    arguments.changes.check(&spec)?;
+    spec.keep_layers = arguments.changes.given().is_some();
     if let Some(path) = &isolation.seccomp {
         spec.syscalls = Some(seccomp::profile(path, capabilities)?);
     }
@@ -191,7 +385,7 @@ fn base(arguments: &Arguments, host: &Host) -> Result<Spec, Failure> {
         user: Some(user),
         no_new_privs: true,
         seccomp: Seccomp::Sandbox,
-        rlimits: Vec::new(),
+        rlimits: arguments.results.rlimits(),
         parent_death_signal: Some(supervise::KILL),
         keep_fds: process.keep_fd.clone(),
         leave_caller: !process.tty && !pty::is_at_terminal(),
@@ -230,6 +424,11 @@ mod tests {
     #[test]
     fn the_arguments_are_well_formed() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_arguments_of_posture_are_well_formed() {
+        posture_command().debug_assert();
     }
 
     #[test]

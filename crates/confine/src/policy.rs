@@ -200,6 +200,10 @@ const GROUPS: &[Group] = &[
         Capability::SYS_RAWIO,
         &[nr::__NR_iopl, nr::__NR_ioperm],
     ),
+    // The processor's segment tables, of which 64-bit programs have no use and the kernel
+    // has had many a defect (CVE-2017-17053); 32-bit ones are refused anyhow.
+    #[cfg(target_arch = "x86_64")]
+    Group::never("segment tables", &[nr::__NR_modify_ldt]),
     // Relics, most of which kernels no longer have.
     Group::absent(
         "relics",

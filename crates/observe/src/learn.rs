@@ -108,11 +108,13 @@ pub trait Machine {
 }
 
 /// Calls that need not come in each run of the same program: whether a lock is taken, a
-/// signal comes or memory moves is a matter of chance; and those by which a run itself
+/// thread is woken, a signal comes or memory moves is a matter of chance, and whether the
+/// clock is read without the kernel one of the machine; and those by which a run itself
 /// becomes its program.
-const ALWAYS: [&str; 22] = [
+const ALWAYS: [&str; 27] = [
     "access",
     "brk",
+    "clock_gettime",
     "clock_nanosleep",
     "execve",
     "execveat",
@@ -120,6 +122,9 @@ const ALWAYS: [&str; 22] = [
     "exit_group",
     "faccessat",
     "futex",
+    "getpid",
+    "gettid",
+    "gettimeofday",
     "madvise",
     "mmap",
     "mremap",
@@ -131,6 +136,7 @@ const ALWAYS: [&str; 22] = [
     "rt_sigprocmask",
     "rt_sigreturn",
     "sched_yield",
+    "tgkill",
     "umask",
     "write",
 ];

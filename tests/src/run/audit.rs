@@ -177,7 +177,7 @@ fn a_socket_of_the_host_is_reached_by_the_option_that_is_named() {
     is_cured(
         &[],
         &script,
-        &format!("connect {path} to connect: not shown (--ro-bind {path} {path})"),
+        &format!("connect {path}: not shown (--ro-bind {path} {path})"),
     );
 }
 

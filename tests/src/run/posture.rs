@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = tests! {
         another_processes_memory_is_out_of_reach,
         characters_cannot_be_pushed_into_a_terminal;
     Root:
+        the_hosts_root_inside_commands_no_kernel,
         init_is_smaller_than_300_kib;
 };
 
@@ -89,6 +90,19 @@ fn dangerous_files_of_proc_are_masked() {
         [ -w /proc/$f ] && [ ! -c /proc/$f ] && echo $f can be written
         done; echo done";
     inside(script).says("done");
+}
+
+/// Their modes let the host's root in without any capability.
+fn the_hosts_root_inside_commands_no_kernel() {
+    for map in ["single", "0:0:65536"] {
+        let script = "for f in timer_list latency_stats kcore; do
+            head -c 1 /proc/$f 2>/dev/null; done
+            grep -E ' /proc/(irq|sysrq-trigger) ' /proc/self/mountinfo | grep -c ' ro,'";
+        let output = super::inside_with(&["--map", map], script);
+        let there = |name: &&str| fs::metadata(format!("/proc/{name}")).is_ok();
+        let number = ["irq", "sysrq-trigger"].into_iter().filter(there).count();
+        output.expect("read-only", output.stdout.trim() == number.to_string());
+    }
 }
 
 fn sysctls_are_read_only() {

@@ -80,7 +80,7 @@ fn a_tree_of_processes_ends_in_its_order() {
     let leaf = "sh -c 'exit $0' $b; echo $a$b$? >>/tmp/said";
     let branch = format!("for b in 1 2 3; do {leaf} & done; wait");
     let script = format!(
-        "for a in 1 2 3; do ({branch}) & done; wait; sort /tmp/said | tr '\\n' ' '; echo"
+        "for a in 1 2 3; do ({branch}) & done; wait; sort /tmp/said | paste -sd ' '"
     );
     watched(&script).says("111 122 133 211 222 233 311 322 333");
 }

@@ -17,7 +17,7 @@ use warren_spawn::{Held, Host, Plan, Ranges, Spec};
 use warren_sys::Errno;
 
 use crate::failure::Failure;
-use crate::supervise::{self, Watch};
+use crate::supervise::{self, Care, Ended, Remains, Watch};
 use host::HostFiles;
 use learned::Learned;
 use report::Report;
@@ -96,17 +96,26 @@ pub struct Watching<'a> {
 }
 
 impl Watching<'_> {
-    /// Carries the plan out, and gives the exit code of its command.
-    pub fn run(mut self, plan: Plan, trace: bool) -> Result<u8, Failure> {
-        let code = supervise::run_watched(plan, trace, &mut self)?;
+    /// Carries the plan out, to the end of its command.
+    pub fn run(
+        mut self,
+        plan: Plan,
+        care: Care<'_>,
+    ) -> Result<(Ended, Remains), Failure> {
+        let care = Care {
+            trace: care.trace,
+            limits: care.limits,
+            watch: Some(&mut self),
+        };
+        let (ended, remains) = supervise::run_with(plan, care)?;
         self.tell();
         if let Some(report) = self.report.take() {
-            report.finish(code)?;
+            report.finish(ended.code())?;
         }
         if let Some(learned) = self.learned.take() {
             self.learn(learned)?;
         }
-        Ok(code)
+        Ok((ended, remains))
     }
 
     /// Explains the failures since the last time.

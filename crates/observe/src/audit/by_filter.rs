@@ -2,6 +2,7 @@
 
 use warren_confine::seccomp::{Action, Rules};
 use warren_confine::{Capability, CapabilitySet};
+use warren_sys::Errno;
 
 use super::refusal::{Cure, Refusal};
 use super::{Auditor, by_capability};
@@ -13,6 +14,9 @@ const REASON: &str = "system-call filter";
 /// Calls that every libc tries and does without: their refusal changes nothing.
 const TRIED: [&str; 2] = ["clone3", "rseq"];
 
+/// Calls that change mounts.
+const MOUNTS: [&str; 5] = ["mount", "move_mount", "pivot_root", "umount", "umount2"];
+
 impl Auditor<'_> {
     /// `None` where no filter has refused it; `Some(None)` where one has, and that is
     /// nothing to speak of.
@@ -20,7 +24,7 @@ impl Auditor<'_> {
         let event = &failure.event;
         let Name::Native(name) = event.name else {
             // The fixed filter refuses all calls of other architectures.
-            let refused = self.sandbox.is_some() && failure.errno_is_of_no_call();
+            let refused = self.sandbox.is_some() && failure.errno == Errno::NOSYS;
             return refused.then(|| Some(refusal(failure, Cure::None)));
         };
         let of = |rules: &Option<Rules>| Some(action(rules.as_ref()?, event));
@@ -40,6 +44,10 @@ impl Auditor<'_> {
         if profile.is_some_and(refuses) {
             cure = cure.and(Cure::options(["--allow-call", name]));
         }
+        // Who is under Landlock changes no mount, whatever else lets the call pass.
+        if self.landlock.is_some() && MOUNTS.contains(&name) {
+            cure = Cure::None;
+        }
         let tried = TRIED.contains(&name);
         Some((!tried).then(|| refusal(failure, cure)))
     }
@@ -58,12 +66,6 @@ impl Auditor<'_> {
     }
 }
 
-impl Failure {
-    fn errno_is_of_no_call(&self) -> bool {
-        self.killed || self.errno == warren_sys::Errno::NOSYS
-    }
-}
-
 fn refuses(action: Action) -> bool {
     !matches!(action, Action::Allow | Action::Log)
 }
@@ -72,7 +74,8 @@ fn refuses(action: Action) -> bool {
 fn answers(action: Action, failure: &Failure) -> bool {
     match action {
         Action::Fail(errno) => i32::from(errno) == failure.errno.raw_os_error(),
-        other => failure.killed && refuses(other),
+        // The kernel skips the call that it kills for, and says so to a tracer.
+        other => refuses(other) && failure.errno == Errno::NOSYS,
     }
 }
 

@@ -17,7 +17,8 @@ impl Auditor<'_> {
         let (reason, cure) = match port {
             Some(cure) if failure.errno == Errno::ACCESS => {
                 // It has to be reached as well.
-                let far = self.own_network && !contact.binds && !is_near(contact);
+                let outside = !is_near(contact) || self.host.listens(&contact.address);
+                let far = self.own_network && !contact.binds && outside;
                 let network = Cure::options(["--share", "net"]);
                 (PORT, if far { network.and(cure) } else { cure })
             }

@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode};
 use rustix::mount::MountFlags;
 use warren_mounts::{
-    Attributes, Filesystem, Node, Target, attach, attach_at, bind_here, mount_here,
+    Attributes, Filesystem, Node, Target, attach, attach_at, bind_here, clone_tree,
+    mount_here,
 };
 use warren_sys::{Errno, Result};
 
@@ -30,7 +31,7 @@ pub const DEVICE_NAMES: &str = "null, zero, full, random, urandom, tty";
 pub const FILES: [&CStr; 4] = [c"interrupts", c"keys", c"sched_debug", c"timer_stats"];
 pub const FOLDERS: [&CStr; 3] = [c"acpi", c"asound", c"scsi"];
 pub const SETTINGS: [&CStr; 1] = [c"sys"];
-/// The same, of what a user namespace of its own keeps from the container anyway.
+/// The same, of what is kept anyway from who is not the host's root.
 pub const ROOTS_FILES: [&CStr; 3] = [c"kcore", c"latency_stats", c"timer_list"];
 pub const ROOTS_SETTINGS: [&CStr; 4] = [c"bus", c"fs", c"irq", c"sysrq-trigger"];
 
@@ -44,8 +45,17 @@ impl Child<'_> {
         Ok(())
     }
 
-    /// Files that tell of the host are covered; those that change it are read-only. In a
-    /// user namespace of its own nobody has the right to most of them anyway.
+    pub(super) fn proc_of_host(&mut self, target: &Target) -> Result<()> {
+        let proc = clone_tree(rustix::fs::CWD, c"/proc", true)?;
+        let forbids = Attributes::NO_SUID | Attributes::NO_DEVICES;
+        warren_mounts::set_attributes(proc.as_fd(), forbids, true)?;
+        attach(proc.as_fd(), self.root()?, target, Node::Folder)?;
+        self.fds.proc = Some(proc);
+        Ok(())
+    }
+
+    /// Files that tell of the host are covered; those that change it are read-only. Where
+    /// no id is that of the host's root, nobody has the right to most of them anyway.
     pub(super) fn mask_proc(&mut self, cover: bool, all: bool) -> Result<()> {
         let proc = self.fds.proc.as_ref().ok_or(Errno::BADF)?;
         rustix::process::fchdir(proc)?;
@@ -129,7 +139,7 @@ impl Child<'_> {
         rustix::fs::mkdirat(dev, c"shm", Mode::from_raw_mode(0o1777))
     }
 
-    pub(super) fn dev_pts(&self) -> Result<()> {
+    pub(super) fn dev_pts(&self, execute: bool) -> Result<()> {
         let dev = self.dev()?;
         // The working directory is /dev still, since the devices were bound.
         rustix::fs::mkdirat(dev, c"pts", Mode::from_raw_mode(0o755))?;
@@ -137,6 +147,11 @@ impl Child<'_> {
         let options = Some(c"ptmxmode=666,mode=620");
         mount_here(c"devpts", c"pts", MountFlags::empty(), options)?;
         // In one call for the devices as well.
+        if execute {
+            let attributes = Attributes::NO_SUID | Attributes::NO_EXEC;
+            warren_mounts::add_attributes(dev, c"pts", attributes)?;
+            return warren_mounts::set_attributes(dev, Attributes::NO_SUID, true);
+        }
         let attributes = Attributes::NO_SUID | Attributes::NO_EXEC;
         warren_mounts::set_attributes(dev, attributes, true)
     }

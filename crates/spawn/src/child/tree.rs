@@ -9,25 +9,27 @@ use warren_mounts::{
     Attributes, Filesystem, Node, Target, attach, attach_at, attach_over, clone_tree,
     open_in_root,
 };
+use warren_namespaces::Kind;
 use warren_sys::{Errno, Result};
 
 use super::digits::{Digits, FdPath};
+use super::terminal::send_descriptor;
 use super::{Child, borrowed};
 use crate::spec::{Access, Content};
-use crate::step::{Layering, LayeringUpper, Source};
+use crate::step::{Layering, LayeringUpper, Source, Step};
 
 impl Child<'_> {
     /// The tree of a source, detached, with the attributes that every tree gets.
     pub(super) fn tree(&self, source: &Source, forbids: Attributes) -> Result<OwnedFd> {
         match source {
             Source::Path(path) => {
-                let tree = clone_tree(rustix::fs::CWD, path, true)?;
+                let tree = self.clone_own_tree(rustix::fs::CWD, path)?;
                 warren_mounts::set_attributes(tree.as_fd(), forbids, true)?;
                 Ok(tree)
             }
             Source::Open(open) => {
                 let place = self.in_own_mounts(borrowed(&open.fd))?;
-                let tree = clone_tree(place.as_fd(), c"", true)?;
+                let tree = self.clone_own_tree(place.as_fd(), c"")?;
                 warren_mounts::set_attributes(tree.as_fd(), forbids, true)?;
                 Ok(tree)
             }
@@ -61,6 +63,27 @@ impl Child<'_> {
             return Err(Errno::STALE);
         }
         Ok(found)
+    }
+
+    /// KERNEL(6.18): a copied mount namespace has no unbindable mounts. Before, one that
+    /// another user namespace owns can be neither copied nor left out of a copy (`EPERM`),
+    /// as the store of kept namespaces; as a private one it is copied.
+    fn clone_own_tree(&self, dir: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
+        let clone = || clone_tree(dir, path, true);
+        match clone() {
+            Err(Errno::PERM) if self.has_new_mounts() => {
+                warren_mounts::make_all_private()?;
+                clone()
+            }
+            tree => tree,
+        }
+    }
+
+    /// Whether the mount namespace was made for this child.
+    fn has_new_mounts(&self) -> bool {
+        self.with.steps.iter().any(|step| {
+            matches!(step, Step::Clone { namespaces } if namespaces.contains(Kind::Mnt))
+        })
     }
 
     pub(super) fn stage(&mut self, root: OwnedFd) -> Result<()> {
@@ -98,6 +121,14 @@ impl Child<'_> {
         self.attach_over_root(layers.as_fd())?;
         self.fds.layers = Some(layers);
         Ok(())
+    }
+
+    /// Nothing of them has a name on the host; who has the descriptor can read them even
+    /// when the mount namespace is gone.
+    pub(super) fn hand_layers(&self) -> Result<()> {
+        let channel = self.with.layers.ok_or(Errno::BADF)?;
+        let layers = self.fds.layers.as_ref().ok_or(Errno::BADF)?;
+        send_descriptor(channel, layers.as_fd())
     }
 
     pub(super) fn overlay(&mut self, layering: &Layering) -> Result<OwnedFd> {
@@ -160,7 +191,10 @@ impl Child<'_> {
         let mode = Mode::from_raw_mode(mode);
         match rustix::fs::mkdirat(parent, target.name(), mode) {
             Ok(()) => {}
-            Err(Errno::EXIST) => return Ok(()),
+            Err(Errno::EXIST) => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY;
+                return open_in_root(root, target.path(), flags).map(drop);
+            }
             Err(errno) => return Err(errno),
         }
         if own {

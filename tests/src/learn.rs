@@ -1,11 +1,11 @@
-//! `--learn`: a profile lets exactly that run again, and nothing more.
+//! `warren run --learn`: a profile lets exactly that run again, and nothing more.
 
 use std::fs;
 use std::path::PathBuf;
 
 use warren_testkit::{Output, Test, program, run, scratch, tests, warren};
 
-use super::audit::follow_advice;
+use crate::run::audit::follow_advice;
 
 pub const TESTS: &[Test] = tests! {
     Both:
@@ -49,17 +49,23 @@ impl Project {
     /// Learns from a command in the project.
     #[track_caller]
     fn learn(&self, command: &[&str]) -> Output {
-        let mut line = warren(["run", "--here", "--map", "single", "--learn"]);
+        let mut line = warren(["run", "--here", "--map", "single", "--audit", "--learn"]);
         line.arg(&self.profile).arg("--").args(command);
         run(line.current_dir(&self.folder))
     }
 
-    /// Runs a command with what was learned, from somewhere else.
+    /// Runs a command with what was learned, from somewhere else. Nothing is refused but
+    /// what was when it was learned.
     #[track_caller]
-    fn again(&self, command: &[&str]) -> Output {
+    fn again(&self, command: &[&str], learned: &Output) -> Output {
         let mut line = warren(["run", "--audit", "--profile", &self.profile, "--"]);
         let output = run(line.args(command));
-        output.expect("no refusal", !output.stderr.contains("refused:"));
+        let known = refused(learned);
+        let new: Vec<_> = refused(&output)
+            .into_iter()
+            .filter(|action| !known.contains(action))
+            .collect();
+        output.expect(&format!("no refusal, not {new:?}"), new.is_empty());
         output
     }
 
@@ -71,13 +77,22 @@ impl Project {
     /// added that are named.
     #[track_caller]
     fn is_kept_from(&self, script: &str, refusal: &str) -> Output {
-        let command = ["sh", "-c", script];
+        let command = ["python3", "-c", script];
         let mut line = warren(["run", "--audit", "--profile", &self.profile, "--"]);
         let output = run(line.args(command));
         output.expect("a failure", output.code() != 0);
         output.complains(refusal);
         follow_advice(&["--profile", &self.profile], &command)
     }
+}
+
+/// What an audit says was refused, without reasons.
+fn refused(output: &Output) -> Vec<&str> {
+    let lines = output.stderr.lines();
+    let actions = lines.filter_map(|line| line.strip_prefix("refused: "));
+    actions
+        .map(|action| action.split_once(": ").map_or(action, |(what, _)| what))
+        .collect()
 }
 
 /// A file that nobody has been given.
@@ -95,9 +110,10 @@ fn a_compiler_runs_again_by_what_was_learned() {
     let project = Project::new();
     project.file("src/a.c", HELLO);
     let command = ["gcc", "-o", "a", "src/a.c"];
-    project.learn(&command).exits(0);
+    let learned = project.learn(&command);
+    learned.exits(0);
     fs::remove_file(project.folder.join("a")).expect("remove what was built");
-    project.again(&command).exits(0);
+    project.again(&command, &learned).exits(0);
     run(&mut program(project.at("a"))).says("hello");
 }
 
@@ -108,9 +124,10 @@ fn a_build_runs_again_by_what_was_learned() {
     project.file("Cargo.toml", manifest);
     project.file("src/main.rs", "fn main() { println!(\"built\"); }\n");
     let command = ["/usr/bin/cargo", "build", "--offline", "--quiet"];
-    project.learn(&command).exits(0);
+    let learned = project.learn(&command);
+    learned.exits(0);
     fs::remove_dir_all(project.folder.join("target")).expect("remove what was built");
-    project.again(&command).exits(0);
+    project.again(&command, &learned).exits(0);
     run(&mut program(project.at("target/debug/small"))).says("built");
 }
 
@@ -125,9 +142,10 @@ fn a_clone_runs_again_by_what_was_learned() {
     let mut commit = program("sh");
     run(commit.args(["-c", &script]).current_dir(&project.folder)).exits(0);
     let command = ["git", "clone", "-q", "repository", "copy"];
-    project.learn(&command).exits(0);
+    let learned = project.learn(&command);
+    learned.exits(0);
     fs::remove_dir_all(project.folder.join("copy")).expect("remove the copy");
-    project.again(&command).exits(0);
+    project.again(&command, &learned).exits(0);
     let copied = fs::read_to_string(project.folder.join("copy/file"));
     assert_eq!(copied.expect("a copied file"), "content\n");
 }
@@ -158,8 +176,9 @@ fn a_server_and_its_client_run_again_by_what_was_learned() {
     ] {
         let project = Project::new();
         project.file("page", "a page");
-        project.learn(script).says("a page");
-        project.again(script).says("a page");
+        let learned = project.learn(script);
+        learned.says("a page");
+        project.again(script, &learned).says("a page");
         let learned = project.learned();
         assert!(learned.contains("bind = [8123]"), "{learned}");
         assert!(learned.contains("connect = [8123]"), "{learned}");
@@ -170,13 +189,13 @@ fn a_server_and_its_client_run_again_by_what_was_learned() {
 
 fn what_was_not_learned_is_refused_until_the_option_that_is_named_is_given() {
     let project = Project::new();
-    project.file("page", "a page\n");
-    project
-        .learn(&["sh", "-c", "read line <page; echo $line >page"])
-        .exits(0);
-    let (key, page) = (secret(), project.at("page"));
+    project.file("page", "a page");
+    let command = ["python3", "-c", SERVE];
+    let learned = project.learn(&command);
+    learned.says("a page");
+    let key = secret();
     let output = project.is_kept_from(
-        &format!("read line <{key} && echo $line"),
+        &format!("print(open('{key}').read())"),
         &format!("refused: open {key} to read: not shown (--ro-bind {key} {key})"),
     );
     output.has("secret");
@@ -184,36 +203,38 @@ fn what_was_not_learned_is_refused_until_the_option_that_is_named_is_given() {
     fs::create_dir(&other).expect("make a folder");
     let other = other.display().to_string();
     project.is_kept_from(
-        &format!("echo more >{other}/new"),
+        &format!("open('{other}/new', 'w')"),
         &format!(
             "refused: open {other}/new to create: not shown (--bind {other} {other})"
         ),
     );
     assert!(scratch().join("other/new").exists());
-    // It may be written as before, all the same.
-    project
-        .again(&["sh", "-c", &format!("echo new >{page}")])
-        .exits(0);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("its address").port();
     project.is_kept_from(
-        &format!("exec bash -c ': </dev/tcp/127.0.0.1/{port}'"),
-        &format!("refused: connect 127.0.0.1:{port}: "),
+        &format!("import socket; socket.create_connection(('127.0.0.1', {port}))"),
+        &format!(
+            "refused: connect 127.0.0.1:{port}: no port of this run \
+             (--share net --connect-port {port})"
+        ),
     );
+    // What was learned goes on to work.
+    project.again(&command, &learned).says("a page");
 }
 
 fn another_run_adds_to_what_was_learned() {
     let project = Project::new();
     project.file("one", "1\n");
     project.file("two", "2\n");
-    project.learn(&["cat", "one"]).says("1");
+    let learned = project.learn(&["cat", "one"]);
+    learned.says("1");
     let first = project.learned();
     assert!(!first.contains(&project.at("two")), "{first}");
     project.learn(&["cat", "two"]).says("2");
     let both = project.learned();
     for name in ["one", "two"] {
         assert!(both.contains(&project.at(name)), "{both}");
-        project.again(&["cat", name]).exits(0);
+        project.again(&["cat", name], &learned).exits(0);
     }
     // Nothing new: the same again.
     project.learn(&["cat", "one"]).says("1");
@@ -265,8 +286,9 @@ fn a_link_on_the_way_is_learned_with_its_target() {
         "cat",
         "link/file",
     ]);
-    run(line.current_dir(&project.folder)).says("found");
-    project.again(&["cat", "link/file"]).says("found");
+    let learned = run(line.current_dir(&project.folder));
+    learned.says("found");
+    project.again(&["cat", "link/file"], &learned).says("found");
 }
 
 fn calls_of_chance_are_always_among_those_learned() {
