@@ -111,7 +111,7 @@ fn what_is_printed_for_unshare_runs() {
     let text = printed("unshare", &options, script);
     text.has("# less isolated: no system call is refused");
     let theirs = run_script(&text.stdout);
-    theirs.has("0\nNoNewPrivs:\t1\nCapBnd:\t0000000000000000\n");
+    theirs.has("0\nCapBnd:\t0000000000000000\nNoNewPrivs:\t1\n");
     theirs.has("HOME=/root\n");
 }
 

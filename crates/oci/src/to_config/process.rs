@@ -186,7 +186,7 @@ fn capabilities(spec: &Spec) -> Capabilities {
         ambient,
     } = sets.unwrap_or_default();
     Capabilities {
-        bounding: names(bounding),
+        bounding: names(spec.bounding.unwrap_or(bounding)),
         effective: names(effective),
         permitted: names(permitted),
         inheritable: names(inheritable),
