@@ -451,7 +451,7 @@ fn a_full_disk_names_the_file_and_keeps_the_old() {
         .says("125\nold\na big z")
         .complains("/big: No space left on device")
         .complains("/new: No space left on device")
-        .complains("hint: these are on the host as they were");
+        .complains("hint: what is named here was not committed");
     eventually("the disk to be gone", || {
         fs::read_dir(&disk).is_ok_and(|mut names| names.next().is_none())
     });
