@@ -375,6 +375,7 @@ fn json_says_all_of_it() {
 }
 
 fn a_terminal_and_a_watcher_change_nothing_of_it() {
+    let folder = folder();
     for options in [
         &["--changes", "--tty"][..],
         &["--changes", "--audit"],
@@ -382,7 +383,6 @@ fn a_terminal_and_a_watcher_change_nothing_of_it() {
         &["--changes", "--landlock"],
         &["--changes", "--map", "single", "--user", "1000"],
     ] {
-        let folder = folder();
         run(&mut over(&folder, options, "echo x > new"))
             .exits(0)
             .complains("A /srv/new");
