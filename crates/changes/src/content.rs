@@ -87,7 +87,11 @@ pub fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>, size: u64) -> Result<(), E
             at += sent as u64;
         }
     }
-    rustix::fs::ftruncate(to, size)
+    if at < size {
+        // It ends with a hole.
+        rustix::fs::ftruncate(to, size)?;
+    }
+    Ok(())
 }
 
 /// The value of an attribute that says one byte, `y`.
