@@ -11,14 +11,23 @@ const BLOCK: usize = 64 * 1024;
 /// How much sendfile(2) takes at a time.
 const MOST_SENT: u64 = 1 << 30;
 
-/// Whether both files have the same bytes, `size` each.
+/// Whether both files have the same bytes, `size` each. What is a hole in both is not read:
+/// it can be of any size.
 ///
 /// # Errors
-/// As pread(2).
+/// As lseek(2) and pread(2).
 pub fn is_same(a: BorrowedFd<'_>, b: BorrowedFd<'_>, size: u64) -> Result<bool, Errno> {
     let mut buffers = [vec![0; BLOCK], vec![0; BLOCK]];
     let mut at = 0;
-    while at < size {
+    loop {
+        let data = [next_data(a, at)?, next_data(b, at)?];
+        let Some(next) = data.into_iter().flatten().min() else {
+            return Ok(true);
+        };
+        if next >= size {
+            return Ok(true);
+        }
+        at = next;
         let [of_a, of_b] = &mut buffers;
         let (in_a, in_b) = (read(a, of_a, at)?, read(b, of_b, at)?);
         if in_a == 0 || of_a[..in_a] != of_b[..in_b] {
@@ -26,7 +35,15 @@ pub fn is_same(a: BorrowedFd<'_>, b: BorrowedFd<'_>, size: u64) -> Result<bool, 
         }
         at += in_a as u64;
     }
-    Ok(true)
+}
+
+/// Where the next bytes are that are no hole; `None` if there are none.
+fn next_data(file: BorrowedFd<'_>, at: u64) -> Result<Option<u64>, Errno> {
+    match rustix::fs::seek(file, SeekFrom::Data(at)) {
+        Ok(at) => Ok(Some(at)),
+        Err(Errno::NXIO) => Ok(None),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Fills the buffer, unless the file ends.
@@ -51,10 +68,9 @@ fn read(file: BorrowedFd<'_>, buffer: &mut [u8], at: u64) -> Result<usize, Errno
 pub fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>, size: u64) -> Result<(), Errno> {
     let mut at = 0;
     while at < size {
-        at = match rustix::fs::seek(from, SeekFrom::Data(at)) {
-            Ok(at) => at,
-            Err(Errno::NXIO) => break,
-            Err(errno) => return Err(errno),
+        at = match next_data(from, at)? {
+            Some(next) if next < size => next,
+            _ => break,
         };
         let end = rustix::fs::seek(from, SeekFrom::Hole(at))?.min(size);
         rustix::fs::seek(to, SeekFrom::Start(at))?;
@@ -71,7 +87,11 @@ pub fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>, size: u64) -> Result<(), E
             at += sent as u64;
         }
     }
-    rustix::fs::ftruncate(to, size)
+    if at < size {
+        // It ends with a hole.
+        rustix::fs::ftruncate(to, size)?;
+    }
+    Ok(())
 }
 
 /// The value of an attribute that says one byte, `y`.
@@ -103,8 +123,7 @@ pub fn copy_attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), E
 }
 
 fn user_attributes(file: BorrowedFd<'_>) -> Result<Vec<CString>, Errno> {
-    let mut none: [u8; 0] = [];
-    let length = match rustix::fs::flistxattr(file, &mut none) {
+    let length = match rustix::fs::flistxattr_query(file) {
         Ok(length) => length,
         Err(Errno::OPNOTSUPP) => 0,
         Err(errno) => return Err(errno),

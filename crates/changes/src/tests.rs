@@ -237,6 +237,17 @@ fn mount_points_that_were_made_are_no_changes() {
 }
 
 #[test]
+fn a_name_that_is_taken_stays_with_its_owner() {
+    let scratch = Scratch::new();
+    let taken = format!("lower/.warren-{}-1", std::process::id());
+    scratch.file(&taken, "theirs");
+    scratch.file("upper/new", "new");
+    scratch.applies();
+    assert_eq!(scratch.text(&taken).as_deref(), Some("theirs"));
+    assert_eq!(scratch.text("lower/new").as_deref(), Some("new"));
+}
+
+#[test]
 fn nothing_leads_out_of_the_folder() {
     let scratch = Scratch::new();
     scratch.file("outside/file", "safe");

@@ -17,7 +17,9 @@ pub struct Writer<'a> {
     makes_parents: bool,
     /// The folder of the last file, which is mostly that of the next.
     parent: Option<(PathBuf, OwnedFd)>,
-    /// How many names for unfinished files were tried.
+    /// The number of this process, for the names of unfinished files.
+    process: i32,
+    /// How many of those were tried.
     tried: u32,
 }
 
@@ -36,41 +38,41 @@ impl<'a> Writer<'a> {
             tree,
             makes_parents,
             parent: None,
+            process: rustix::process::getpid().as_raw_nonzero().get(),
             tried: 0,
         }
     }
 
     /// Makes what `make` makes under a name of its own and, when it is finished, gives it
-    /// its name, in place of what has that. A folder is not replaced: `EISDIR`.
+    /// its name, in place of what has that. A folder is not replaced: `EISDIR`. Where the
+    /// name is taken, `make` answers `EEXIST` and makes nothing.
     pub fn replace(
         &mut self,
         path: &Path,
-        make: impl FnOnce(BorrowedFd<'_>, &str) -> Result<(), Errno>,
+        make: impl Fn(BorrowedFd<'_>, &str) -> Result<(), Errno>,
     ) -> Result<(), Errno> {
+        const TRIES: u32 = 1000;
         let name = path.file_name().ok_or(Errno::BUSY)?;
-        let unfinished = self.unfinished_name(path)?;
-        let folder = self.folder_of(path)?;
-        let made = make(folder, &unfinished)
-            .and_then(|()| rustix::fs::renameat(folder, &unfinished, folder, name));
-        if made.is_err() {
-            // It is ours, and of no use.
-            let _ = rustix::fs::unlinkat(folder, &unfinished, AtFlags::empty());
+        for _ in 0..TRIES {
+            let unfinished = self.unfinished_name();
+            let folder = self.folder_of(path)?;
+            let made = match make(folder, &unfinished) {
+                Err(Errno::EXIST) => continue,
+                Ok(()) => rustix::fs::renameat(folder, &unfinished, folder, name),
+                error => error,
+            };
+            if made.is_err() {
+                // It is ours, and of no use.
+                let _ = rustix::fs::unlinkat(folder, &unfinished, AtFlags::empty());
+            }
+            return made;
         }
-        made
+        Err(Errno::EXIST)
     }
 
-    /// A name that nothing has yet. Whoever may write to the folder could take it before
-    /// us, and then ours is not made.
-    fn unfinished_name(&mut self, path: &Path) -> Result<String, Errno> {
-        let process = rustix::process::getpid().as_raw_nonzero();
-        loop {
-            let name = format!(".warren-{process}-{}", self.tried);
-            self.tried = self.tried.wrapping_add(1);
-            let folder = self.folder_of(path)?;
-            if crate::attributes::Attributes::of(folder, name.as_str())?.is_none() {
-                return Ok(name);
-            }
-        }
+    fn unfinished_name(&mut self) -> String {
+        self.tried = self.tried.wrapping_add(1);
+        format!(".warren-{}-{}", self.process, self.tried)
     }
 
     /// Makes a folder that can be written until [`Self::finish_folder`]; one may be there.

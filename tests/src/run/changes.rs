@@ -375,6 +375,7 @@ fn json_says_all_of_it() {
 }
 
 fn a_terminal_and_a_watcher_change_nothing_of_it() {
+    let folder = folder();
     for options in [
         &["--changes", "--tty"][..],
         &["--changes", "--audit"],
@@ -382,7 +383,6 @@ fn a_terminal_and_a_watcher_change_nothing_of_it() {
         &["--changes", "--landlock"],
         &["--changes", "--map", "single", "--user", "1000"],
     ] {
-        let folder = folder();
         run(&mut over(&folder, options, "echo x > new"))
             .exits(0)
             .complains("A /srv/new");
@@ -451,7 +451,7 @@ fn a_full_disk_names_the_file_and_keeps_the_old() {
         .says("125\nold\na big z")
         .complains("/big: No space left on device")
         .complains("/new: No space left on device")
-        .complains("hint: these are on the host as they were");
+        .complains("hint: what is named here was not committed");
     eventually("the disk to be gone", || {
         fs::read_dir(&disk).is_ok_and(|mut names| names.next().is_none())
     });

@@ -79,7 +79,7 @@ pub fn failures(told: &[Told], saved_in: Option<&Path>) -> Option<Failure> {
     }
     let failure = Failure::new(message);
     Some(if commits {
-        failure.hint("these are on the host as they were; all other changes were made")
+        failure.hint("what is named here was not committed; all other changes were")
     } else {
         failure
     })
