@@ -57,7 +57,7 @@ fn what_differs_inside_is_told() {
             .cloned()
             .unwrap_or_else(|| panic!("no {topic} {name}\n{output}"))
     };
-    assert_eq!(find("uts", "hostname", "")["a"], "burrow");
+    assert_eq!(find("uts", "hostname", "")["a"], "sett");
     assert_eq!(find("time", "clock", "boottime")["a"], "+1000 s");
     assert_eq!(
         find("net", "address", "veth0 10.1.0.1/24")["b"],
@@ -73,7 +73,7 @@ fn what_differs_inside_is_told() {
     assert!(shared.contains("shared memory"), "{shared}");
     let text = run(&mut warren(["diff", &burrow.pid, &own()]));
     text.exits(1)
-        .has("burrow")
+        .has("sett")
         .has("+1000 s")
         .has("veth0 10.1.0.1/24");
 }

@@ -1,7 +1,9 @@
 //! `warren enter`: into namespaces, roots and control groups that are there.
 
+mod groups;
 mod reasons;
 mod shell;
+mod ways_out;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -41,7 +43,13 @@ const OWN_TESTS: &[Test] = tests! {
         a_mount_namespace_whose_root_is_covered_is_entered_below;
 };
 
-pub const TESTS: &[&[Test]] = &[OWN_TESTS, shell::TESTS, reasons::TESTS];
+pub const TESTS: &[&[Test]] = &[
+    OWN_TESTS,
+    shell::TESTS,
+    reasons::TESTS,
+    ways_out::TESTS,
+    groups::TESTS,
+];
 
 /// The argument by which the test binary becomes a program that waits, and needs no
 /// other file to do so.
@@ -361,6 +369,8 @@ fn bubblewraps_nested_user_namespace_is_entered() {
 }
 
 fn a_name_of_ip_netns_is_a_target() {
+    // ip(8) leaves its folder a mount, where that is the first name.
+    let _folder = NetnsFolder::before_ip();
     let name = format!("warren-{}", std::process::id());
     run(program("ip").args(["netns", "add", &name])).succeeds();
     let links = run(&mut warren(["enter", &name, "--", "ip", "-br", "link"]));
@@ -368,6 +378,32 @@ fn a_name_of_ip_netns_is_a_target() {
     let theirs = run(exec.args(["netns", "exec", &name, "ip", "-br", "link"]));
     run(program("ip").args(["netns", "del", &name])).succeeds();
     links.says(theirs.succeeds());
+}
+
+/// /run/netns, unmounted again when dropped if it was no mount before.
+pub struct NetnsFolder {
+    was_mounted: bool,
+}
+
+impl NetnsFolder {
+    pub fn before_ip() -> Self {
+        Self {
+            was_mounted: Self::is_mounted(),
+        }
+    }
+
+    fn is_mounted() -> bool {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").expect("one's own");
+        mounts.contains(" /run/netns ")
+    }
+}
+
+impl Drop for NetnsFolder {
+    fn drop(&mut self) {
+        if !self.was_mounted && Self::is_mounted() {
+            run(program("umount").arg("/run/netns")).succeeds();
+        }
+    }
 }
 
 /// Control groups of the test's own, in version 2 and in one hierarchy of version 1, as

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use warren_testkit::{
-    ORDINARY_USER, Output, Test, program, run, scratch, staged, tests, warren,
+    ORDINARY_USER, Output, Running, Test, program, run, scratch, staged, tests, warren,
 };
 
 pub const TESTS: &[Test] = tests! {
@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = tests! {
     Machine:
         without_unprivileged_user_namespaces_the_sysctl_is_named,
         under_an_apparmor_profile_that_forbids_them_it_is_named,
+        under_an_apparmor_profile_a_check_names_it,
         a_machine_without_user_namespaces_is_told_of_to_root_too;
 };
 
@@ -93,25 +94,27 @@ fn is_named(name: &str, shut: &str, open: &str) {
         let doctor = run(&mut ordinary(&["doctor"]));
         doctor.exits(1).has(name).has(&way_out);
         run(&mut warren(["run", "--", "true"])).succeeds();
+        let mut sysctl = program("sysctl");
+        run(sysctl.args(way_out.split(' ').skip(1))).succeeds();
+        run(&mut ordinary(&["run", "--", "true"])).succeeds();
     }
-    run(&mut ordinary(&["run", "--", "true"])).succeeds();
 }
 
 fn without_unprivileged_user_namespaces_the_sysctl_is_named() {
     is_named("kernel.unprivileged_userns_clone", "0", "1");
 }
 
-/// An AppArmor profile of the binary under test that says nothing of `userns`, until
-/// dropped.
+/// An AppArmor profile of the binary under test, until dropped.
 struct Profile(PathBuf);
 
 impl Profile {
-    fn load() -> Self {
+    /// One with what a run needs but for `userns` and `ptrace`, and with `more`.
+    fn load(more: &str) -> Self {
         let path = scratch().join("profile");
         let warren = staged("warren");
         let text = format!(
             "abi <abi/4.0>,\nprofile warren-shut {} {{\n  file, capability, network,\n  \
-             mount, umount, pivot_root,\n  ptrace, signal, unix,\n}}\n",
+             mount, umount, pivot_root,\n  signal, unix,\n  {more}\n}}\n",
             warren.display()
         );
         fs::write(&path, text).expect("write the profile");
@@ -133,7 +136,7 @@ impl Drop for Profile {
 }
 
 fn under_an_apparmor_profile_that_forbids_them_it_is_named() {
-    let profile = Profile::load();
+    let profile = Profile::load("ptrace,");
     for mut command in [
         ordinary(&["run", "--", "true"]),
         warren(["run", "--", "true"]),
@@ -148,7 +151,33 @@ fn under_an_apparmor_profile_that_forbids_them_it_is_named() {
     }
     run(&mut ordinary(&["doctor"])).exits(1).has("warren-shut");
     drop(profile);
-    run(&mut ordinary(&["run", "--", "true"])).succeeds();
+    // The way out: the same profile with the rule.
+    let _open = Profile::load("ptrace, userns,");
+    run(&mut ordinary(&["unshare", "--user", "--", "true"])).succeeds();
+}
+
+fn under_an_apparmor_profile_a_check_names_it() {
+    let mut unshare = program("unshare");
+    unshare.args(["--uts", "sh", "-c", "echo ready; exec sleep 1000"]);
+    let mut target = Running::start(&mut unshare);
+    assert_eq!(target.line(), "ready");
+    let pid = target.pid().as_raw_nonzero().to_string();
+    let check = || run(&mut warren(["enter", &pid, "--check"]));
+    check().exits(0).lacks("AppArmor");
+    let shut = Profile::load("");
+    check()
+        .exits(1)
+        .has("the AppArmor profile warren-shut (enforce) confines the caller")
+        .has("hint: give the profile the rule `ptrace read,`");
+    run(&mut warren(["enter", &pid, "--", "true"]))
+        .is_refused("open the namespaces of process")
+        .complains("the AppArmor profile warren-shut (enforce) confines the caller");
+    drop(shut);
+    let _open = Profile::load("ptrace read,");
+    check()
+        .exits(0)
+        .has("note: the AppArmor profile warren-shut (enforce) confines the caller");
+    run(&mut warren(["enter", &pid, "--", "true"])).exits(0);
 }
 
 fn a_machine_without_user_namespaces_is_told_of_to_root_too() {

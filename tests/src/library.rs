@@ -27,7 +27,8 @@ pub const TESTS: &[Test] = tests! {
         a_launch_that_fails_leaves_no_process_and_no_descriptor,
         a_process_outlives_the_thread_that_launched_it,
         a_process_told_to_dies_with_that_thread,
-        a_joined_namespace_is_that_of_the_other_process;
+        a_joined_namespace_is_that_of_the_other_process,
+        a_child_tells_what_it_and_what_it_left_have_used;
 };
 
 const THREADS: usize = 8;
@@ -302,5 +303,25 @@ fn a_joined_namespace_is_that_of_the_other_process() {
         assert_eq!(output.stdout, b"burrow\n");
         child.kill().expect("kill");
         child.wait().expect("wait");
+    });
+}
+
+fn a_child_tells_what_it_and_what_it_left_have_used() {
+    leaves_nothing(|| {
+        let busy = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
+        let script = format!(
+            "trap 'exit 0' USR1; \
+             sh -c '{busy}; kill -USR1 $PPID; exec sleep 1000' & wait"
+        );
+        let mut child = Command::new("sh")
+            .args(["-c", &script])
+            .unshare([Kind::User, Kind::Pid])
+            .spawn()
+            .expect("launch");
+        assert_eq!(child.usage(), None);
+        child.wait().expect("wait");
+        let usage = child.usage().expect("waited for");
+        assert!(usage.user > Duration::from_millis(10), "{usage:?}");
+        assert!(usage.max_rss > 500_000, "{usage:?}");
     });
 }

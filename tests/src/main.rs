@@ -4,6 +4,7 @@
 //! to, and the harness runs it in a process of its own (docs/testing.md).
 
 mod binary;
+mod bwrap;
 mod diff;
 mod discovery;
 mod doctor;
@@ -11,6 +12,7 @@ mod enter;
 mod explain;
 mod gates;
 mod keep;
+mod learn;
 mod library;
 mod ls;
 mod lsns;
@@ -38,6 +40,10 @@ const NEEDED: &[Needed] = &[
         package: "bubblewrap",
     },
     Needed {
+        program: "crun",
+        package: "crun",
+    },
+    Needed {
         program: "ip",
         package: "iproute2",
     },
@@ -50,8 +56,20 @@ const NEEDED: &[Needed] = &[
         package: "procps",
     },
     Needed {
+        program: "python3",
+        package: "python3",
+    },
+    Needed {
+        program: "runc",
+        package: "runc",
+    },
+    Needed {
         program: "strace",
         package: "strace",
+    },
+    Needed {
+        program: "systemd-analyze",
+        package: "systemd",
     },
     Needed {
         program: "tmux",
@@ -70,6 +88,7 @@ fn main() -> ExitCode {
     let mut tests = run::TESTS.to_vec();
     tests.extend(enter::TESTS);
     tests.extend([watch::TESTS, map::TESTS]);
+    tests.extend(bwrap::TESTS);
     tests.extend(keep::TESTS);
     tests.extend(profile::TESTS);
     tests.extend(lsns::TESTS);
@@ -81,7 +100,7 @@ fn main() -> ExitCode {
         library::TESTS,
     ]);
     tests.extend([show::TESTS, diff::TESTS, explain::TESTS]);
-    tests.extend([posture::TESTS, binary::TESTS, readme::TESTS]);
+    tests.extend([learn::TESTS, posture::TESTS, binary::TESTS, readme::TESTS]);
     Suite {
         tests,
         needed: NEEDED,

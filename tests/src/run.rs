@@ -1,7 +1,12 @@
 //! `warren run`.
 
+pub mod audit;
+mod changes;
 mod escapes;
 mod exit_codes;
+mod files;
+mod from;
+mod hide;
 mod inside;
 mod landlock;
 mod leftovers;
@@ -10,16 +15,19 @@ mod older_kernels;
 mod options;
 mod plan;
 mod posture;
+mod print;
 mod profiles;
+mod results;
 mod roots;
 mod terminal;
+mod watched;
 
 use std::process::Command;
 
 use warren_testkit::{Output, Test, program, run, warren};
 
 /// All of this command's tests, by file.
-pub const TESTS: [&[Test]; 13] = [
+pub const TESTS: [&[Test]; 21] = [
     inside::TESTS,
     roots::TESTS,
     exit_codes::TESTS,
@@ -31,8 +39,16 @@ pub const TESTS: [&[Test]; 13] = [
     leftovers::TESTS,
     older_kernels::TESTS,
     plan::TESTS,
+    print::TESTS,
+    from::TESTS,
     profiles::TESTS,
     landlock::TESTS,
+    files::TESTS,
+    hide::TESTS,
+    watched::TESTS,
+    audit::TESTS,
+    results::TESTS,
+    changes::TESTS,
 ];
 
 /// `warren run OPTIONS -- sh -c SCRIPT`, not started yet.

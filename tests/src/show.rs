@@ -38,7 +38,7 @@ pub struct Burrow {
 }
 
 /// `lo`, a veth pair, an address, a route, shared memory, a host name.
-const CONTENT: &str = "hostname burrow; ip link set lo up; \
+const CONTENT: &str = "hostname sett; ip link set lo up; \
     ip link add veth0 type veth peer name veth1; ip address add 10.1.0.1/24 dev veth0; \
     ip link set veth0 up; ip link set veth1 up; ip route add 10.9.0.0/16 via 10.1.0.7; \
     ipcmk -M 4096 >&2; ";
@@ -186,8 +186,8 @@ fn ports_are_shown_as_ss_shows_them_with_their_process() {
 fn names_clocks_and_maps_are_those_of_the_process() {
     let burrow = Burrow::dig();
     let json = shown(&[&burrow.pid]);
-    assert_eq!(json["uts"]["inside"]["hostname"], "burrow");
-    assert_eq!(burrow.inside(&["uname", "-n"]), "burrow");
+    assert_eq!(json["uts"]["inside"]["hostname"], "sett");
+    assert_eq!(burrow.inside(&["uname", "-n"]), "sett");
     let clocks = &json["time"]["inside"];
     assert_eq!(clocks["boottime_ns"], 1_000_000_000_000_u64, "{clocks}");
     assert_eq!(clocks["monotonic_ns"], 0, "{clocks}");
@@ -211,7 +211,7 @@ fn names_clocks_and_maps_are_those_of_the_process() {
         "user,time,uts",
         &burrow.pid,
     ]));
-    words.has("hostname  burrow").has("boottime   +1000 s");
+    words.has("hostname  sett").has("boottime   +1000 s");
     words.has("uid        0 inside is ");
 }
 
@@ -422,7 +422,7 @@ fn without_a_user_namespace_all_is_seen() {
     let burrow = Burrow::dig_with(&[], CONTENT);
     let json = shown(&[&burrow.pid]);
     assert_eq!(json["missing"], serde_json::json!([]), "{json}");
-    assert_eq!(json["uts"]["inside"]["hostname"], "burrow");
+    assert_eq!(json["uts"]["inside"]["hostname"], "sett");
     assert_eq!(json["time"]["inside"]["boottime_ns"], 1_000_000_000_000_u64);
     assert_eq!(json["user"]["namespace"]["own"], true);
     assert_eq!(list(&json["ipc"]["inside"]["shm"]).len(), 1);

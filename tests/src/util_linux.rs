@@ -14,7 +14,7 @@ const SYSTEM: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 pub fn personalities() -> PathBuf {
     let folder = scratch().join("personalities");
     if fs::create_dir(&folder).is_ok() {
-        for name in ["unshare", "nsenter"] {
+        for name in ["unshare", "nsenter", "bwrap"] {
             symlink(staged("warren"), folder.join(name)).expect("a link");
         }
     }
@@ -28,7 +28,7 @@ pub fn ours(line: &str) -> Command {
 }
 
 /// The same with Debian's.
-fn theirs(line: &str) -> Command {
+pub fn theirs(line: &str) -> Command {
     shell(line, SYSTEM)
 }
 
@@ -103,6 +103,16 @@ impl Targets {
             lines.len(),
             differing.join("\n\n")
         );
+    }
+
+    /// The same, with each line in an empty folder.
+    #[track_caller]
+    pub fn same_each(&self, lines: &[&str]) {
+        let lines = lines
+            .iter()
+            .map(|line| format!("rm -rf w; mkdir w; cd w\n{line}"));
+        let lines: Vec<String> = lines.collect();
+        self.same(&lines.iter().map(String::as_str).collect::<Vec<_>>());
     }
 
     /// Expects of each line what only a newer original than Debian's says.

@@ -11,9 +11,10 @@ mod outcome;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::Result;
 use crate::command::{build, is_root, require};
@@ -48,7 +49,8 @@ struct Job {
     as_root: bool,
     /// The user has ranges of ids in /etc/subuid and /etc/subgid.
     has_ranges: bool,
-    /// The arguments of `warren`, with `STAGE` for a folder that the user owns.
+    /// The arguments of `warren`, with `STAGE` for a folder that the user owns, and
+    /// `TARGET` for a process in a mount namespace of its own.
     arguments: &'static str,
     /// For what is there to stay, how it is undone.
     undo: Option<Undo>,
@@ -59,12 +61,21 @@ struct Undo {
     /// The arguments of `warren`.
     arguments: &'static str,
     /// The process that the job leaves.
-    process: &'static str,
+    process: Option<&'static str>,
+    /// What it says where there was nothing to undo.
+    nothing: &'static str,
 }
 
 const RM: Option<Undo> = Some(Undo {
     arguments: "rm faults",
-    process: "warren-keep",
+    process: Some("warren-keep"),
+    nothing: "nothing of that name is kept",
+});
+
+const UMOUNT: Option<Undo> = Some(Undo {
+    arguments: "umount --into TARGET /mnt",
+    process: None,
+    nothing: "nothing is mounted exactly there",
 });
 
 /// Those that run something run `true`: what the contained program does is not ours.
@@ -147,6 +158,13 @@ const JOBS: &[Job] = &[
         arguments: "keep faults --kinds user,uts",
         undo: RM,
     },
+    Job {
+        name: "root-into",
+        as_root: true,
+        has_ranges: false,
+        arguments: "mount --into TARGET --ro STAGE /mnt",
+        undo: UMOUNT,
+    },
 ];
 
 /// Breaks the jobs; true if every fault was held.
@@ -193,6 +211,44 @@ struct Breaker {
     warren: PathBuf,
     is_root: bool,
     names: Names,
+    /// There where a mount namespace can be made for it.
+    inhabited: Option<Inhabited>,
+}
+
+/// A process in a mount namespace of its own, for the jobs that change one.
+struct Inhabited(Child);
+
+impl Inhabited {
+    fn start() -> Result<Self> {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--mount", "sh", "-c", "echo; exec sleep infinity"]);
+        unshare.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = unshare.spawn()?;
+        let ready = child
+            .stdout
+            .take()
+            .map(|out| BufReader::new(out).lines().next());
+        let inhabited = Self(child);
+        match ready {
+            Some(Some(Ok(_))) => Ok(inhabited),
+            _ => Err("unshare made no mount namespace".into()),
+        }
+    }
+
+    fn mounts(&self) -> Result<String> {
+        Ok(fs::read_to_string(format!(
+            "/proc/{}/mountinfo",
+            self.0.id()
+        ))?)
+    }
+}
+
+impl Drop for Inhabited {
+    fn drop(&mut self) {
+        // Ended already, perhaps.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl Breaker {
@@ -207,6 +263,7 @@ impl Breaker {
             warren: stage.copy(&warren, "warren")?,
             is_root: is_root()?,
             names: Names::of_kernel_headers()?,
+            inhabited: is_root()?.then(Inhabited::start).transpose()?,
             stage,
         };
         accounts(&breaker.accounts())?;
@@ -313,13 +370,19 @@ impl Breaker {
         fault: Fault,
         before: &mut Machine,
     ) -> Result<std::result::Result<&'static str, String>> {
+        let inside = self.mounts_of_target()?;
         let trace = self.trace(job, job.arguments, Some((target, fault)))?;
-        let leaves = job.undo.as_ref().map(|undo| undo.process);
-        let outcome = Outcome::of(&trace, target, fault).leaving(leaves);
+        let mut outcome = Outcome::of(&trace, target, fault);
+        if let Some(undo) = &job.undo {
+            outcome = outcome.leaving(undo.process);
+        }
         let verdict = outcome.verdict().and_then(|kind| {
             let undone = self.undo(job).map_err(|error| error.to_string());
             undone.map(|()| kind)
         });
+        if self.mounts_of_target()? != inside {
+            return Ok(Err("the mounts of the target changed".to_owned()));
+        }
         let after = Machine::settled(&self.own(), before);
         let changes = after.changes_since(before);
         *before = after;
@@ -329,14 +392,34 @@ impl Breaker {
         Ok(verdict)
     }
 
+    fn mounts_of_target(&self) -> Result<Option<String>> {
+        self.inhabited.as_ref().map(Inhabited::mounts).transpose()
+    }
+
     /// Clears away what a job has left; there may be nothing.
     fn undo(&self, job: &Job) -> Result<()> {
         let Some(undo) = &job.undo else { return Ok(()) };
         let trace = self.trace(job, undo.arguments, None)?;
-        if trace.exit_code() == Some(0) || trace.says("nothing of that name is kept") {
+        if trace.exit_code() == Some(0) || trace.says(undo.nothing) {
             return Ok(());
         }
         Err(format!("warren {}: {trace}", undo.arguments).into())
+    }
+
+    fn words(&self, arguments: &str) -> Vec<String> {
+        let own = self.own().display().to_string();
+        let target = self
+            .inhabited
+            .as_ref()
+            .map(|target| target.0.id().to_string());
+        arguments
+            .split_whitespace()
+            .map(|word| word.replace("STAGE", &own))
+            .map(|word| match &target {
+                Some(target) if word == "TARGET" => target.clone(),
+                _ => word,
+            })
+            .collect()
     }
 
     /// Runs `warren` under the tracer.
@@ -362,7 +445,7 @@ impl Breaker {
         tracer
             .arg("--")
             .arg(&self.warren)
-            .args(words(arguments, &own))
+            .args(self.words(arguments))
             .env_clear()
             .envs([
                 ("PATH", "/usr/bin:/bin"),
@@ -393,12 +476,4 @@ fn accounts(folder: &Path) -> Result<()> {
     fs::write(folder.join("subuid"), RANGE)?;
     fs::write(folder.join("subgid"), RANGE)?;
     Ok(())
-}
-
-fn words(arguments: &str, own: &Path) -> Vec<String> {
-    let own = own.display().to_string();
-    arguments
-        .split_whitespace()
-        .map(|word| word.replace("STAGE", &own))
-        .collect()
 }

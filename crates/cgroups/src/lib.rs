@@ -17,4 +17,4 @@ pub use error::Error;
 pub use hierarchies::{Hierarchies, Hierarchy, Layout};
 pub use join::{Cgroup, is_in_none};
 pub use membership::{Membership, of_process};
-pub use usage::{Amount, Cpu, Io, Limit, Quota, Usage, usage};
+pub use usage::{Amount, Cpu, Io, Limit, Quota, Usage, oom_kills, usage};

@@ -94,6 +94,25 @@ pub fn usage(hierarchies: &Hierarchies, memberships: &[Membership]) -> Usage {
     usage
 }
 
+/// How many processes of the cgroup with these memberships the kernel has killed for want
+/// of memory, whose limit ever it was; `None` where no file of it tells: the root of v2 has
+/// none, nor has v1 before Linux 4.13.
+#[must_use]
+pub fn oom_kills(hierarchies: &Hierarchies, memberships: &[Membership]) -> Option<u64> {
+    hierarchies.list.iter().find_map(|hierarchy| {
+        let file = if hierarchy.is_v2() {
+            "memory.events"
+        } else {
+            "memory.oom_control"
+        };
+        let membership = memberships
+            .iter()
+            .find(|membership| hierarchy.matches(membership))?;
+        let line = Lineage::open(hierarchy, &membership.path)?;
+        field(&line.own(file)?, "oom_kill")
+    })
+}
+
 /// A cgroup and all above it up to the mount point, itself first.
 struct Lineage(Vec<(PathBuf, OwnedFd)>);
 

@@ -141,7 +141,7 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
             signal::set_blocked(blocked);
             supervise::run(Plan::new(&prepared.spec, &host)?, false)
         }
-        started => supervise::attend(started?, false),
+        started => supervise::attend(started?),
     }
 }
 
@@ -242,7 +242,10 @@ fn cgroup(
             note_cgroup(&error)?;
             Ok(None)
         }
-        Err(error) => Err(wrap(&entered.name, error)),
+        Err(error) => Err(wrap(&entered.name, error).hint(
+            "root may join them, and who owns all the groups between its own and them; \
+             --no-cgroup leaves them out",
+        )),
         Ok(cgroup) => Ok((!cgroup.is_own()).then_some(cgroup)),
     }
 }

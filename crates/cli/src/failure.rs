@@ -13,6 +13,8 @@ pub struct Failure {
     message: String,
     hints: Vec<String>,
     code: u8,
+    step: Option<String>,
+    errno: Option<i32>,
 }
 
 impl Failure {
@@ -23,6 +25,8 @@ impl Failure {
             message: message.to_string(),
             hints: Vec::new(),
             code: OWN_FAILURE,
+            step: None,
+            errno: None,
         }
     }
 
@@ -52,9 +56,31 @@ impl Failure {
         self
     }
 
-    /// Why, and the way out.
+    /// With the step of a plan that failed, and what the kernel said to it.
+    pub fn step(mut self, step: impl Into<String>, errno: Option<i32>) -> Self {
+        self.step = Some(step.into());
+        self.errno = errno;
+        self
+    }
+
+    /// The exit code that it has.
+    pub fn exit_code(&self) -> u8 {
+        self.code
+    }
+
+    /// The lines that tell why, or the way out.
     pub fn hints(&self) -> &[String] {
         &self.hints
+    }
+
+    /// Which step of a plan failed.
+    pub fn failed_step(&self) -> Option<&str> {
+        self.step.as_deref()
+    }
+
+    /// What the kernel said to it.
+    pub fn errno(&self) -> Option<i32> {
+        self.errno
     }
 
     /// Says it on standard error and gives the exit code.

@@ -4,6 +4,7 @@
 //! system calls. One file per command: its arguments, and their translation into
 //! values of the crates below.
 
+mod bwrap;
 mod columns;
 mod diff;
 mod doctor;
@@ -22,6 +23,7 @@ mod mount;
 mod nsenter;
 mod overview;
 mod posture;
+mod print;
 mod profile;
 mod pty;
 mod run;
@@ -68,6 +70,12 @@ const COMMANDS: &[Command] = &[
         name: "nsenter",
         about: "run a program in namespaces of a process or file, as nsenter(1)",
         run: nsenter::run,
+        personality: true,
+    },
+    Command {
+        name: "bwrap",
+        about: "run a program in a root put together from options, as bubblewrap",
+        run: bwrap::run,
         personality: true,
     },
     Command {
@@ -188,11 +196,32 @@ impl Command {
 
 /// The personality that the name of the called file chooses.
 fn personality(arguments: &[OsString]) -> Option<&'static Command> {
-    let called = Path::new(arguments.first()?).file_name()?;
-    COMMANDS
+    let name = arguments.first()?;
+    let called = if name == ITSELF {
+        // Whoever executes itself by that name does not say what it is.
+        std::fs::read_link(ITSELF).ok()
+    } else {
+        None
+    };
+    let called = called.as_deref().unwrap_or(Path::new(name)).file_name()?;
+    let found = COMMANDS
         .iter()
-        .find(|command| command.personality && called == command.name)
+        .find(|command| command.personality && called == command.name);
+    // A link to the binary leads to the name of that. Of the personalities that call
+    // themselves so there is one, all of whose lines begin with such an option.
+    let is_option = |word: &OsString| {
+        word.as_encoded_bytes().starts_with(b"--")
+            && word != "--help"
+            && word != "--version"
+    };
+    if found.is_none() && name == ITSELF && arguments.get(1).is_some_and(is_option) {
+        return COMMANDS.iter().find(|command| command.name == "bwrap");
+    }
+    found
 }
+
+/// A name of the program that runs.
+const ITSELF: &str = "/proc/self/exe";
 
 /// Finds the command that the first argument names and runs it.
 fn dispatch(arguments: &[OsString]) -> Result<u8, Failure> {

@@ -12,7 +12,7 @@ mod options;
 mod render;
 mod row;
 mod table;
-mod text;
+pub mod text;
 
 use std::ffi::OsString;
 

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitStatus;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::stdio::{stderr, stdin, stdout};
 use rustix::termios::{
@@ -18,7 +18,7 @@ use rustix::termios::{
 use warren_spawn::{Child, Event};
 use warren_sys::signal::{SIGCHLD, SIGWINCH, SignalFd, SignalSet};
 
-use crate::supervise::{self, Watch};
+use crate::supervise::{self, Vigil};
 
 /// What a terminal's line discipline takes for the end of input: Ctrl-D.
 const END_OF_INPUT: u8 = 4;
@@ -40,7 +40,7 @@ pub fn is_at_terminal() -> bool {
 pub fn hold(
     child: &mut Child,
     terminal: &warren_spawn::TerminalEnd,
-    watch: Option<&mut dyn Watch>,
+    vigil: &mut Vigil<'_>,
 ) -> io::Result<ExitStatus> {
     let signals = SignalFd::open(SignalSet::ALL)?;
     rustix::io::ioctl_fionbio(&terminal.master, true)?;
@@ -48,8 +48,8 @@ pub fn hold(
     let mut relay = Relay {
         child,
         terminal,
-        watch,
         signals,
+        vigil,
         raw,
         typed: Flow::new(),
         shown: Flow::new(),
@@ -58,12 +58,12 @@ pub fn hold(
     // The size may have changed between the plan and now.
     relay.resize();
     while relay.turn()? {}
-    let watch = relay.watch.take();
     drop(relay);
-    match watch {
-        None => child.wait(),
-        // The last of it may still be traced, and cannot end before that is over.
-        watch => supervise::wait(child, true, watch),
+    // It may have ended while its output was shown, or go on without its terminal, or
+    // still be traced.
+    match vigil.ended(child)? {
+        Some(status) => Ok(status),
+        None => supervise::wait(child, true, vigil),
     }
 }
 
@@ -146,8 +146,8 @@ impl Flow {
 struct Relay<'a, 'w> {
     child: &'a mut Child,
     terminal: &'a warren_spawn::TerminalEnd,
-    watch: Option<&'w mut dyn Watch>,
     signals: SignalFd,
+    vigil: &'a mut Vigil<'w>,
     raw: Raw,
     typed: Flow,
     shown: Flow,
@@ -159,6 +159,7 @@ impl Relay<'_, '_> {
     /// Waits for whatever comes and handles it; false when all output has been shown.
     fn turn(&mut self) -> io::Result<bool> {
         let [keyboard, master, screen, signals, events] = self.ready()?;
+        self.vigil.deadlines.look(self.child);
         if signals {
             self.signal()?;
         }
@@ -216,7 +217,11 @@ impl Relay<'_, '_> {
                 when(self.events, PollFlags::IN),
             ),
         ];
-        match poll(&mut fds, None) {
+        let pause = self.vigil.deadlines.pause().map(|pause| Timespec {
+            tv_sec: i64::try_from(pause.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: pause.subsec_nanos().into(),
+        });
+        match poll(&mut fds, pause.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
@@ -226,11 +231,7 @@ impl Relay<'_, '_> {
     fn signal(&mut self) -> io::Result<()> {
         match self.signals.take()?.signal {
             // The end of the output says when it is over.
-            SIGCHLD => {
-                if let Some(watch) = &mut self.watch {
-                    watch.turn()?;
-                }
-            }
+            SIGCHLD => self.vigil.turn()?,
             SIGWINCH => self.resize(),
             signal => supervise::send(self.child, signal),
         }

@@ -1,11 +1,16 @@
 //! `warren run`: a command in eight new namespaces.
 
+mod calls;
+mod changes;
 mod files;
+mod from;
 mod isolation;
 mod landlock;
+mod print;
 mod process;
 mod profile;
 mod report;
+mod results;
 mod root;
 mod sizes;
 mod watch;
@@ -19,15 +24,21 @@ use warren_namespaces::Kind;
 use warren_spawn::{Host, IdMapping, Namespace, Plan, Seccomp, Spec, Terminal, User};
 
 use crate::failure::{self, Failure};
+use crate::supervise::{Care, Ended, Remains};
 use crate::{pty, seccomp, supervise};
+use calls::CallOptions;
+use changes::{ChangeOptions, Keeping};
 use files::FileOptions;
 pub use files::{absolute, current_folder};
+use from::FromOptions;
 use isolation::IsolationOptions;
 pub use isolation::id_map;
 use landlock::LandlockOptions;
+use print::PrintOptions;
 use process::ProcessOptions;
 pub use process::variable;
 use profile::ProfileOptions;
+use results::{ResultsOptions, Status};
 use root::RootOptions;
 use watch::WatchOptions;
 
@@ -55,9 +66,19 @@ struct Arguments {
     #[command(flatten)]
     isolation: IsolationOptions,
     #[command(flatten)]
+    calls: CallOptions,
+    #[command(flatten)]
     watch: WatchOptions,
     #[command(flatten)]
     landlock: LandlockOptions,
+    #[command(flatten)]
+    results: ResultsOptions,
+    #[command(flatten)]
+    changes: ChangeOptions,
+    #[command(flatten)]
+    print: PrintOptions,
+    #[command(flatten)]
+    from: FromOptions,
 
     /// Print what would be done, and do nothing
     #[arg(long, help_heading = "Explain")]
@@ -86,20 +107,130 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     let matches = Arguments::command().try_get_matches_from(arguments)?;
     let arguments = Arguments::from_arg_matches(&matches)?;
     let host = Host::probe();
-    let spec = spec(&arguments, &matches, &host)?;
-    let plan = Plan::new(&spec, &host)?;
+    if arguments.explains() {
+        return explain(&arguments, &matches, &host);
+    }
+    if !arguments.results.are_told() {
+        return execute(&arguments, &matches, &host)?.finish();
+    }
+    arguments.results.check()?;
+    execute_and_tell(&arguments, &matches, &host)
+}
+
+impl Arguments {
+    /// Whether something is to be printed, and nothing to be run.
+    fn explains(&self) -> bool {
+        self.plan || self.report || self.print.print.is_some()
+    }
+}
+
+/// Prints what would be done, what holds each rule, or the same run in another language.
+fn explain(
+    arguments: &Arguments,
+    matches: &ArgMatches,
+    host: &Host,
+) -> Result<u8, Failure> {
+    let spec = wanted(arguments, matches, host)?;
+    let plan = plan(arguments, &spec, host)?;
+    if let Some(language) = arguments.print.print {
+        crate::print::print(&spec, &plan, host, language)?;
+        return Ok(0);
+    }
     if arguments.plan {
         failure::print(&plan.to_string())?;
-        return Ok(0);
+    } else {
+        failure::print(&report::text(&spec, host, arguments.json)?)?;
     }
-    if arguments.report {
-        failure::print(&report::text(&spec, &host, arguments.json)?)?;
-        return Ok(0);
+    Ok(0)
+}
+
+/// What the arguments ask for, in Warren's own words or in another program's.
+fn wanted(
+    arguments: &Arguments,
+    matches: &ArgMatches,
+    host: &Host,
+) -> Result<Spec, Failure> {
+    match arguments.from.from {
+        Some(source) => from::spec(source, &arguments.command, matches),
+        None => spec(arguments, matches, host),
     }
-    match arguments.watch.watching(&spec, &host)? {
-        Some(watching) => watching.run(plan, arguments.trace),
-        None => supervise::run(plan, arguments.trace),
+}
+
+fn plan(arguments: &Arguments, spec: &Spec, host: &Host) -> Result<Plan, Failure> {
+    let plan = Plan::new(spec, host)?;
+    Ok(match arguments.watch.is_asked() {
+        true => plan.observed(),
+        false => plan,
+    })
+}
+
+/// A command that has ended, and what is still to be done.
+struct Executed {
+    ended: Ended,
+    remains: Remains,
+    keeping: Option<Keeping>,
+}
+
+impl Executed {
+    /// Does it, and gives the exit code.
+    fn finish(mut self) -> Result<u8, Failure> {
+        let code = self.ended.code();
+        match self.keeping {
+            Some(keeping) => keeping.finish(&mut self.remains, code),
+            None => Ok(code),
+        }
     }
+}
+
+/// Runs the command to its end.
+fn execute(
+    arguments: &Arguments,
+    matches: &ArgMatches,
+    host: &Host,
+) -> Result<Executed, Failure> {
+    let spec = wanted(arguments, matches, host)?;
+    let plan = plan(arguments, &spec, host)?;
+    // From here on a free number could become one of ours.
+    plan.check_kept_descriptors()?;
+    let keeping = arguments.changes.keeping(&plan, host)?;
+    let care = Care {
+        trace: arguments.trace,
+        limits: arguments.results.time_limits(),
+        watch: None,
+    };
+    let (ended, remains) = match arguments.watch.watching(&spec, host)? {
+        Some(watching) => watching.run(plan, care)?,
+        None => supervise::run_with(plan, care)?,
+    };
+    Ok(Executed {
+        ended,
+        remains,
+        keeping,
+    })
+}
+
+/// The same, and says in JSON how it ended, or why it did not begin.
+fn execute_and_tell(
+    arguments: &Arguments,
+    matches: &ArgMatches,
+    host: &Host,
+) -> Result<u8, Failure> {
+    let results = &arguments.results;
+    let before = results::oom_kills();
+    let executed = match execute(arguments, matches, host) {
+        Ok(executed) => executed,
+        Err(failure) => {
+            results.tell_beside_failure(&Status::of_failure(&failure));
+            return Err(failure);
+        }
+    };
+    let ended = &executed.ended;
+    let code = ended.code();
+    let status = Status::of_command(ended, code, [before, results::oom_kills()]);
+    results
+        .tell(&status)
+        .map_err(|failure| results::with_code(failure, code))?;
+    executed.finish()
 }
 
 /// What a run with these profiles comes to, whatever its command.
@@ -196,6 +327,7 @@ fn spec(
         process,
         isolation,
         landlock,
+        calls,
         ..
     } = arguments;
     isolation.share(&mut spec.namespaces);
@@ -222,9 +354,12 @@ fn spec(
     let capabilities = isolation.capabilities(capabilities)?;
     spec.capabilities = Some(capabilities);
     spec.landlock = landlock.wanted(spec.landlock.take());
+    arguments.changes.check(&spec)?;
+    spec.keep_layers = arguments.changes.given().is_some();
     if let Some(path) = &isolation.seccomp {
         spec.syscalls = Some(seccomp::profile(path, capabilities)?);
     }
+    calls.apply(spec.syscalls.as_mut())?;
     Ok(spec)
 }
 
@@ -250,7 +385,7 @@ fn base(arguments: &Arguments, host: &Host) -> Result<Spec, Failure> {
         user: Some(user),
         no_new_privs: true,
         seccomp: Seccomp::Sandbox,
-        rlimits: Vec::new(),
+        rlimits: arguments.results.rlimits(),
         parent_death_signal: Some(supervise::KILL),
         keep_fds: process.keep_fd.clone(),
         leave_caller: !process.tty && !pty::is_at_terminal(),

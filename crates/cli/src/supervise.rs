@@ -1,15 +1,21 @@
 //! The supervisor of a running command: it waits, passes signals on, and holds the
 //! terminal.
 
-use std::io;
-use std::process::ExitStatus;
+mod deadlines;
 
-use warren_spawn::{Child, Error, ErrorKind, Held, Plan, Terminal, Timing};
+use std::io;
+use std::mem::ManuallyDrop;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use warren_spawn::{Child, Error, ErrorKind, Held, Plan, Terminal, Timing, Usage};
 use warren_sys::Errno;
 use warren_sys::signal::{
     self, SIGCHLD, SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU,
     SignalSet, Taken,
 };
+
+pub use deadlines::{Deadlines, GRACE, Over, TimeLimits};
 
 use crate::failure::Failure;
 use crate::pty;
@@ -19,8 +25,22 @@ pub const KILL: i32 = SIGKILL;
 
 /// Carries a plan out and gives the exit code of its command.
 pub fn run(plan: Plan, trace: bool) -> Result<u8, Failure> {
-    let plan = if trace { plan.timed() } else { plan };
-    attend(start(plan)?, trace)
+    let care = Care {
+        trace,
+        ..Care::default()
+    };
+    run_with(plan, care).map(|(ended, _)| ended.code())
+}
+
+/// What is to be looked after while a command runs.
+#[derive(Default)]
+pub struct Care<'a> {
+    /// Says how long each step of the plan took.
+    pub trace: bool,
+    /// How long the command may take.
+    pub limits: TimeLimits,
+    /// Who watches it.
+    pub watch: Option<&'a mut dyn Watch>,
 }
 
 /// Who watches a command: the kernel tells of it by the same signal as of an end.
@@ -36,19 +56,22 @@ pub trait Watch {
     fn ended(&self) -> Option<ExitStatus>;
 }
 
-/// Carries a plan out under watch, and gives the exit code of its command.
-pub fn run_watched(
-    plan: Plan,
-    trace: bool,
-    watch: &mut dyn Watch,
-) -> Result<u8, Failure> {
-    let plan = if trace { plan.timed() } else { plan };
-    signal::default_action(SIGCHLD);
-    let own_group = plan.leaves_caller();
-    let plan = plan.observed().holding_signals();
-    let child = plan.launch_observed(&mut |_| Ok(()), &mut |held| watch.begin(held))?;
-    let started = Started { child, own_group };
-    attend_watched(started, trace, Some(watch))
+/// Carries a plan out, to the end of its command. One that is watched must be
+/// [observed](Plan::observed).
+pub fn run_with(plan: Plan, mut care: Care<'_>) -> Result<(Ended, Remains), Failure> {
+    let plan = if care.trace { plan.timed() } else { plan };
+    let started = match &mut care.watch {
+        None => start(plan)?,
+        Some(watch) => {
+            signal::default_action(SIGCHLD);
+            let own_group = plan.leaves_caller();
+            let plan = plan.holding_signals();
+            let child =
+                plan.launch_observed(&mut |_| Ok(()), &mut |held| watch.begin(held))?;
+            Started { child, own_group }
+        }
+    };
+    attend_with(started, care)
 }
 
 /// A command that runs, and what its plan said of it.
@@ -67,22 +90,47 @@ pub fn start(plan: Plan) -> Result<Started, Error> {
 }
 
 /// Stays with a command until its end, and gives its exit code.
-pub fn attend(started: Started, trace: bool) -> Result<u8, Failure> {
-    attend_watched(started, trace, None)
+pub fn attend(started: Started) -> Result<u8, Failure> {
+    attend_with(started, Care::default()).map(|(ended, _)| ended.code())
 }
 
-fn attend_watched(
-    started: Started,
-    trace: bool,
-    watch: Option<&mut dyn Watch>,
-) -> Result<u8, Failure> {
+/// What is left of a command that has ended. Not dropped: the process ends soon, and its
+/// descriptors and memory with it.
+pub type Remains = ManuallyDrop<Child>;
+
+/// How a command ended, and what it took.
+pub struct Ended {
+    pub status: ExitStatus,
+    pub usage: Option<Usage>,
+    pub wall: Duration,
+    /// The limit that it had reached.
+    pub over: Option<Over>,
+}
+
+impl Ended {
+    /// The exit code of the whole run; of one that took too long, that of timeout(1).
+    pub fn code(&self) -> u8 {
+        const TIMED_OUT: u8 = 124;
+        match self.over {
+            Some(_) => TIMED_OUT,
+            None => code(self.status),
+        }
+    }
+}
+
+/// Stays with a command until its end, which comes at a limit at the latest.
+fn attend_with(started: Started, care: Care<'_>) -> Result<(Ended, Remains), Failure> {
     let Started {
         mut child,
         own_group,
     } = started;
+    let mut vigil = Vigil {
+        deadlines: Deadlines::new(&care.limits),
+        watch: care.watch,
+    };
     let status = match child.take_terminal() {
-        Some(terminal) => pty::hold(&mut child, &terminal, watch),
-        None => wait(&mut child, own_group, watch),
+        Some(terminal) => pty::hold(&mut child, &terminal, &mut vigil),
+        None => wait(&mut child, own_group, &mut vigil),
     };
     let status = status.map_err(|error| {
         Failure::new(format!(
@@ -90,12 +138,42 @@ fn attend_watched(
             warren_namespaces::io_error_text(&error)
         ))
     })?;
-    if trace {
+    if care.trace {
         crate::failure::print_error(&table(&child.timings()))?;
     }
-    // The process ends now, and its descriptors and memory with it.
-    std::mem::forget(child);
-    Ok(code(status))
+    let ended = Ended {
+        status,
+        usage: child.usage(),
+        wall: vigil.deadlines.elapsed(),
+        over: vigil.deadlines.over(),
+    };
+    Ok((ended, ManuallyDrop::new(child)))
+}
+
+/// What is looked after while a command runs, beside its signals and its terminal.
+pub struct Vigil<'a> {
+    pub deadlines: Deadlines,
+    watch: Option<&'a mut dyn Watch>,
+}
+
+impl Vigil<'_> {
+    /// Some child has changed: who watches has its turn.
+    pub fn turn(&mut self) -> io::Result<()> {
+        self.watch.as_mut().map_or(Ok(()), |watch| watch.turn())
+    }
+
+    /// How the command has ended, if it has; who watches it has its turn first.
+    pub fn ended(&mut self, child: &mut Child) -> io::Result<Option<ExitStatus>> {
+        self.turn()?;
+        match &self.watch {
+            // Without an init it is the one that is traced.
+            Some(watch) if watch.first() == child.id() => watch
+                .ended()
+                .map(|status| child.was_reaped(status))
+                .transpose(),
+            _ => child.try_wait(),
+        }
+    }
 }
 
 /// A new terminal of the size of the caller's.
@@ -105,7 +183,7 @@ pub fn new_terminal() -> Terminal {
 }
 
 /// The exit code by which a shell would tell of a status.
-fn code(status: ExitStatus) -> u8 {
+pub fn code(status: ExitStatus) -> u8 {
     use std::os::unix::process::ExitStatusExt;
     let code = status.code().or(status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok())
@@ -116,36 +194,22 @@ fn code(status: ExitStatus) -> u8 {
 pub fn wait(
     child: &mut Child,
     own_group: bool,
-    mut watch: Option<&mut dyn Watch>,
+    vigil: &mut Vigil<'_>,
 ) -> io::Result<ExitStatus> {
     loop {
         // All have been blocked since before the child was made: its end is among them.
-        let taken = signal::wait(SignalSet::ALL, None)?;
-        if taken.signal != SIGCHLD {
-            pass_on(child, taken, own_group);
-        } else if let Some(status) = ended(child, watch.as_deref_mut())? {
-            return Ok(status);
+        match signal::wait(SignalSet::ALL, vigil.deadlines.pause()) {
+            Ok(taken) if taken.signal != SIGCHLD => pass_on(child, taken, own_group),
+            Ok(_) => {
+                if let Some(status) = vigil.ended(child)? {
+                    return Ok(status);
+                }
+            }
+            Err(Errno::AGAIN) => {}
+            Err(errno) => return Err(errno.into()),
         }
+        vigil.deadlines.look(child);
     }
-}
-
-/// How the command has ended, if it has; who watches it has its turn first.
-pub fn ended(
-    child: &mut Child,
-    watch: Option<&mut (dyn Watch + '_)>,
-) -> io::Result<Option<ExitStatus>> {
-    let Some(watch) = watch else {
-        return child.try_wait();
-    };
-    watch.turn()?;
-    if watch.first() != child.id() {
-        return child.try_wait();
-    }
-    // Without an init it is the one that is traced.
-    watch
-        .ended()
-        .map(|status| child.was_reaped(status))
-        .transpose()
 }
 
 /// What a signal to the supervisor means for the command.
@@ -210,7 +274,9 @@ impl From<Error> for Failure {
                 crate::failure::OWN_FAILURE
             }
         };
-        let failure = Self::new(&error).code(code);
+        let failure = Self::new(&error)
+            .code(code)
+            .step(error.doing(), error.raw_os_error());
         error
             .hints()
             .iter()

@@ -87,6 +87,18 @@ pub fn make_all_private() -> Result<()> {
     make_private_from(c"/")
 }
 
+/// Makes all mounts slaves: what is mounted on their peers comes, and nothing goes there.
+///
+/// # Errors
+/// As [`set_attributes`].
+pub fn make_all_slaves() -> Result<()> {
+    let attr = MountAttr {
+        propagation: SLAVE,
+        ..MountAttr::default()
+    };
+    mount_setattr(rustix::fs::CWD, c"/", true, attr)
+}
+
 /// Makes the mount at `path` and all below it private.
 ///
 /// # Errors
@@ -121,6 +133,8 @@ pub fn shift_ids(mount: BorrowedFd<'_>, user_namespace: BorrowedFd<'_>) -> Resul
 
 /// `MS_PRIVATE` of mount(2).
 const PRIVATE: u64 = 1 << 18;
+/// `MS_SLAVE` of it.
+const SLAVE: u64 = 1 << 19;
 
 /// A new filesystem on its way to a detached mount: fsopen(2), fsconfig(2),
 /// fsmount(2).

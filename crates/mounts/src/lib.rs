@@ -23,7 +23,7 @@ pub use attach::{
 };
 pub use detached::{
     Attributes, Filesystem, add_attributes, clone_tree, make_all_private,
-    make_private_from, set_attributes, shift_ids,
+    make_all_slaves, make_private_from, set_attributes, shift_ids,
 };
 pub use resolve::open_in_root;
 pub use target::{Target, TargetError};

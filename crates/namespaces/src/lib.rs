@@ -7,6 +7,7 @@
 //! `warren-spawn` builds processes from these values.
 
 pub mod accounts;
+mod cpu_time;
 mod error;
 mod handle;
 mod id_map;
@@ -28,6 +29,7 @@ mod scope;
 mod snapshot;
 mod target;
 
+pub use cpu_time::cpu_time_of_tree;
 pub use error::{Error, errno_text, io_error_text};
 pub use handle::{NsFd, NsId};
 pub use id_map::{IdMap, IdMapError};

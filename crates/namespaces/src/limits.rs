@@ -191,6 +191,22 @@ impl Restrictions {
     }
 }
 
+/// The AppArmor profile that confines the caller, as `NAME (MODE)`; `None` where none does,
+/// or the kernel has no AppArmor.
+#[must_use]
+pub fn own_apparmor_profile(proc: &ProcRoot) -> Option<String> {
+    let label = proc.read(&format!(
+        "{}/attr/apparmor/current",
+        proc.own_folder().ok()?
+    ));
+    confining_profile(&String::from_utf8_lossy(&label.ok()?))
+}
+
+fn confining_profile(label: &str) -> Option<String> {
+    let label = label.trim_end_matches(['\n', '\0']);
+    (!label.is_empty() && label != "unconfined").then(|| label.to_owned())
+}
+
 /// The restrictions of the caller.
 ///
 /// # Errors
@@ -351,6 +367,15 @@ mod tests {
         let found = parse_status("CapEff:\t0000000000000000\nSeccomp:\t0\n");
         assert!(!found.no_new_privs && !found.seccomp_filter && !found.has_sys_admin());
         assert!(!found.seccomp_exists);
+    }
+
+    #[test]
+    fn an_unconfined_process_has_no_profile() {
+        let profile = |label: &str| confining_profile(label);
+        assert_eq!(profile("unconfined\n"), None);
+        assert_eq!(profile(""), None);
+        let name = "a profile (enforce)".to_owned();
+        assert_eq!(profile("a profile (enforce)\n"), Some(name));
     }
 
     #[test]

@@ -170,6 +170,26 @@ impl Folder {
         parse_stat(text).ok_or(Errno::INVAL)
     }
 
+    /// User and system time of the process and of the children that it has waited for.
+    pub fn cpu_ticks(&self) -> Result<u64, Errno> {
+        let mut buffer = [0; 1024];
+        let text = self.read(c"stat", &mut buffer)?;
+        parse_ticks(text).ok_or(Errno::INVAL)
+    }
+
+    /// The children of a thread.
+    pub fn children(&self) -> Result<Vec<u32>, Errno> {
+        let fd = self.open_below(c"children", OFlags::NOFOLLOW)?;
+        let text = match read_to_end(fd.as_fd()) {
+            // The thread has ended.
+            Err(Errno::SRCH) => return Ok(Vec::new()),
+            text => text?,
+        };
+        let text = String::from_utf8_lossy(&text);
+        let numbers = text.split_ascii_whitespace();
+        Ok(numbers.filter_map(|number| number.parse().ok()).collect())
+    }
+
     /// The command line with spaces between the arguments, at most its first 4 KiB;
     /// empty for a kernel thread and a zombie.
     pub fn command_line(&self) -> Result<String, Errno> {
@@ -406,6 +426,15 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     })
 }
 
+/// Fields 14 to 17 of proc_pid_stat(5).
+fn parse_ticks(text: &[u8]) -> Option<u64> {
+    let text = String::from_utf8_lossy(text);
+    let (_, rest) = text.rsplit_once(')')?;
+    let fields = rest.split_ascii_whitespace().skip(11).take(4);
+    let ticks: Vec<u64> = fields.map_while(|field| field.parse().ok()).collect();
+    (ticks.len() == 4).then(|| ticks.iter().sum())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -420,6 +449,14 @@ mod tests {
         let line = b"2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 1 0";
         assert!(parse_stat(line).expect("a good line").kernel);
         assert_eq!(parse_stat(b"42 (x) S 7"), None);
+    }
+
+    #[test]
+    fn times_are_those_of_the_process_and_of_its_children() {
+        let line =
+            b"42 (a) b) S 7 42 42 0 -1 4194560 1 0 0 0 1 20 300 4000 20 0 3 0 99 1";
+        assert_eq!(parse_ticks(line), Some(4321));
+        assert_eq!(parse_ticks(b"42 (x) S 7 42"), None);
     }
 
     #[test]

@@ -12,9 +12,10 @@ mod refusal;
 use std::path::Path;
 
 use warren_confine::CapabilitySet;
+use warren_confine::landlock::Landlock;
 use warren_confine::seccomp::{Architecture, Rules};
 use warren_namespaces::Kind;
-use warren_spawn::{Namespace, Seccomp, Spec};
+use warren_spawn::{IdMapping, Namespace, Seccomp, Spec};
 
 use crate::address::Address;
 use crate::learn::Machine;
@@ -49,6 +50,10 @@ pub struct Auditor<'a> {
     sandbox: Option<Rules>,
     /// The rules of a profile of the user's.
     profile: Option<Rules>,
+    /// What Landlock is to hold.
+    landlock: Option<Landlock>,
+    /// Whether the ids inside are ones that own no file of the host.
+    has_foreign_ids: bool,
     host: &'a dyn Host,
 }
 
@@ -75,6 +80,10 @@ impl<'a> Auditor<'a> {
             has_ids,
             sandbox: sandbox.then(|| Rules::sandbox(capabilities)),
             profile,
+            landlock: spec.landlock.clone(),
+            has_foreign_ids: is_root
+                && is_new(Kind::User)
+                && spec.id_map == IdMapping::Auto,
             host,
         }
     }

@@ -30,7 +30,7 @@ pub struct Needs {
     pub calls: BTreeSet<String>,
     /// Where TCP connected to.
     pub connect: BTreeSet<SocketAddr>,
-    /// Ports that TCP took. One that the kernel chose is not among them.
+    /// Ports that TCP took; 0 is one of the kernel's choice.
     pub bind: BTreeSet<u16>,
     /// Capabilities that were of use.
     pub capabilities: CapabilitySet,
@@ -59,6 +59,18 @@ pub enum Note {
     },
     /// Processes that asked not to be watched, and were not.
     Unwatched(usize),
+}
+
+impl Needs {
+    /// Whether a connection went to a port that the kernel had chosen for another process
+    /// of the run: next time it is another.
+    #[must_use]
+    pub fn connects_by_chance(&self) -> bool {
+        /// `net.ipv4.ip_local_port_range`.
+        const FIRST_CHOSEN: u16 = 32768;
+        let chosen = |to: &SocketAddr| to.ip().is_loopback() && to.port() >= FIRST_CHOSEN;
+        self.bind.contains(&0) && self.connect.iter().any(chosen)
+    }
 }
 
 impl fmt::Display for Note {
@@ -96,11 +108,13 @@ pub trait Machine {
 }
 
 /// Calls that need not come in each run of the same program: whether a lock is taken, a
-/// signal comes or memory moves is a matter of chance; and those by which a run itself
+/// thread is woken, a signal comes or memory moves is a matter of chance, and whether the
+/// clock is read without the kernel one of the machine; and those by which a run itself
 /// becomes its program.
-const ALWAYS: [&str; 22] = [
+const ALWAYS: [&str; 27] = [
     "access",
     "brk",
+    "clock_gettime",
     "clock_nanosleep",
     "execve",
     "execveat",
@@ -108,6 +122,9 @@ const ALWAYS: [&str; 22] = [
     "exit_group",
     "faccessat",
     "futex",
+    "getpid",
+    "gettid",
+    "gettimeofday",
     "madvise",
     "mmap",
     "mremap",
@@ -119,6 +136,7 @@ const ALWAYS: [&str; 22] = [
     "rt_sigprocmask",
     "rt_sigreturn",
     "sched_yield",
+    "tgkill",
     "umask",
     "write",
 ];
@@ -256,8 +274,9 @@ fn connected(observed: &Observed) -> BTreeSet<SocketAddr> {
 }
 
 fn bound(observed: &Observed) -> BTreeSet<u16> {
-    let ports = streams(observed, true).map(|address| address.port());
-    ports.filter(|port| *port != 0).collect()
+    streams(observed, true)
+        .map(|address| address.port())
+        .collect()
 }
 
 fn streams(observed: &Observed, binds: bool) -> impl Iterator<Item = SocketAddr> {

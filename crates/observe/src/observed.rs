@@ -38,10 +38,8 @@ pub struct Observed {
 pub struct Failure {
     /// The call.
     pub event: Event,
-    /// Its errno.
+    /// Its errno; `ENOSYS` as well where a filter killed the thread for it.
     pub errno: Errno,
-    /// Whether it was the thread's last, since a filter killed it.
-    pub killed: bool,
 }
 
 /// With what a call fails that something in its way refuses. The others, but for
@@ -84,7 +82,7 @@ impl Observed {
 
     /// Notes a call for which a filter killed the thread.
     pub(crate) fn note_killed(&mut self, event: Event) {
-        self.add_failure(event, Errno::NOSYS, true);
+        self.add_failure(event, Errno::NOSYS);
     }
 
     /// Notes a use that succeeded.
@@ -140,11 +138,11 @@ impl Observed {
         let is_absence = matches!(errno, Errno::NOENT | Errno::NOTDIR);
         let names_something = !event.uses.is_empty() || event.contact.is_some();
         if REFUSALS.contains(&errno) || (is_absence && names_something) {
-            self.add_failure(event, errno, false);
+            self.add_failure(event, errno);
         }
     }
 
-    fn add_failure(&mut self, event: Event, errno: Errno, killed: bool) {
+    fn add_failure(&mut self, event: Event, errno: Errno) {
         let key = (
             event.name.clone(),
             event.uses.clone(),
@@ -152,11 +150,7 @@ impl Observed {
             errno.raw_os_error(),
         );
         if self.seen.insert(key) {
-            self.failures.push(Failure {
-                event,
-                errno,
-                killed,
-            });
+            self.failures.push(Failure { event, errno });
         }
     }
 

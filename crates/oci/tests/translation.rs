@@ -519,6 +519,7 @@ fn each_kind_of_masks_of_a_procfs_goes_there_and_back() {
 fn what_a_config_json_cannot_say_is_told() {
     let mut spec = Spec {
         root: Root::Empty,
+        seccomp: Seccomp::Off,
         parent_death_signal: Some(9),
         no_init: false,
         no_nested_user_namespaces: true,

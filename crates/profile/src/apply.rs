@@ -79,6 +79,10 @@ impl Files {
         let shown = self.shown(caller)?;
         spec.mounts.extend(shown.iter().map(Shown::mount));
         spec.mounts.extend(uncovered(&shown));
+        for pattern in &self.hide {
+            spec.hide
+                .push(caller.expand_pattern(pattern, "files.hide")?);
+        }
         Ok(())
     }
 
@@ -330,5 +334,114 @@ impl Limits {
                 .retain(|known| known.resource != limit.resource);
             spec.rlimits.push(limit);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use warren_confine::Action;
+    use warren_spawn::Namespaces;
+
+    use super::*;
+
+    fn applied(rest: &str) -> Result<Spec, Error> {
+        let profile: Profile = format!("version = 1\n{rest}").parse().expect(rest);
+        let environment = vec![("A".into(), "1".into()), ("AB".into(), "2".into())];
+        let caller = Caller::new("/srv/p".into(), Some("/h".into()), environment);
+        let mut spec = Spec::new("true");
+        spec.namespaces = Namespaces::new_of(warren_namespaces::NamespaceSet::ALL);
+        profile.apply(spec, &caller)
+    }
+
+    fn targets(spec: &Spec) -> Vec<&Path> {
+        let targets = spec.mounts.iter().map(|mount| mount.target().as_path());
+        targets.collect()
+    }
+
+    #[test]
+    fn an_empty_profile_changes_nothing_but_that_capabilities_are_none() {
+        let mut spec = applied("").expect("a good profile");
+        assert_eq!(spec.capabilities.take(), Some(CapabilitySet::EMPTY));
+        let mut expected = Spec::new("true");
+        expected.namespaces = spec.namespaces.clone();
+        assert_eq!(spec, expected);
+    }
+
+    #[test]
+    fn longer_paths_come_later_whatever_their_lists() {
+        let text = "[files]\nread = ['/a/b/c', '~']\nwrite = ['/a', '$PROJECT/x/']\n\
+                    tmpfs = ['/a/b//']";
+        let spec = applied(text).expect("a good profile");
+        let expected = ["/h", "/a", "/a/b", "/a/b/c", "/srv/p/x"].map(Path::new);
+        assert_eq!(targets(&spec), expected);
+    }
+
+    #[test]
+    fn what_may_be_absent_is_left_out() {
+        let spec = applied("files.read = ['?/nonexistent', '?/etc/passwd', '/none']");
+        let spec = spec.expect("a good profile");
+        assert_eq!(targets(&spec), ["/none", "/etc/passwd"].map(Path::new));
+    }
+
+    #[test]
+    fn one_path_in_two_lists_and_the_whole_tree_are_refused() {
+        let wrong = |text: &str| applied(text).expect_err(text).what;
+        let twice = "files.tmpfs = ['~']\nfiles.write = ['/h/']";
+        assert_eq!(wrong(twice), "/h is in files.tmpfs too");
+        assert!(wrong("files.read = ['/']").contains("cover everything"));
+        assert!(wrong("files.tmpfs = ['//.']").contains("cover everything"));
+    }
+
+    #[test]
+    fn an_empty_root_has_nothing_of_the_host_and_programs_no_settings() {
+        let empty = applied("files.root = 'empty'").expect("a good profile");
+        let is_bind = |mount: &Mount| matches!(mount, Mount::Bind { .. });
+        assert!(!empty.mounts.iter().any(is_bind));
+        assert!(targets(&empty).contains(&Path::new("/tmp")));
+        let programs = applied("files.root = 'programs'").expect("a good profile");
+        let targets = targets(&programs);
+        assert!(targets.contains(&Path::new("/usr")));
+        assert!(!targets.iter().any(|target| target.starts_with("/etc")));
+    }
+
+    #[test]
+    fn the_network_and_its_ports_are_as_said() {
+        let spec = applied("network.mode = 'host'\nnetwork.connect = ['a:443', 80]");
+        let spec = spec.expect("a good profile");
+        assert_eq!(*spec.namespaces.get(Kind::Net), Namespace::Inherit);
+        assert!(!spec.loopback);
+        let ports = spec.landlock.and_then(|landlock| landlock.ports);
+        let ports = ports.expect("ports");
+        assert_eq!((ports.connect, ports.bind), (vec![443, 80], Vec::new()));
+        let required = applied("require = ['landlock']").expect("a good profile");
+        assert_eq!(
+            required.landlock.map(|landlock| landlock.required),
+            Some(true)
+        );
+        applied("landlock = false\nnetwork.bind = []").expect_err("a contradiction");
+    }
+
+    #[test]
+    fn variables_are_passed_then_set() {
+        let text = "[process]\npass = ['A*', 'NONE']\nset = { AB = '~', C = '$$' }";
+        let spec = applied(text).expect("a good profile");
+        let env: Vec<String> = spec
+            .env
+            .iter()
+            .map(|(name, value)| format!("{}={}", name.display(), value.display()))
+            .collect();
+        assert_eq!(env, ["A=1", "AB=/h", "C=$"]);
+    }
+
+    #[test]
+    fn lists_of_calls_deny_before_they_allow() {
+        let text = "[syscalls]\ndefault = 'deny ENOSYS'\nallow = ['@file', '?nosuch']\n\
+                    deny = ['mkdir', '?nosuch']";
+        let spec = applied(text).expect("a good profile");
+        let profile = spec.syscalls.expect("a filter");
+        assert_eq!(profile.default, Action::Fail(38));
+        assert_eq!(profile.rules[0].names, ["mkdir"]);
+        assert_eq!(profile.rules[0].action, Action::Fail(1));
+        applied("syscalls.allow = ['read']").expect_err("no default");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
@@ -69,7 +70,6 @@ impl Caller {
         &'a self,
         pattern: &'a str,
     ) -> impl Iterator<Item = &'a (OsString, OsString)> {
-        use std::os::unix::ffi::OsStrExt;
         let matches = move |name: &OsStr| match pattern.strip_suffix('*') {
             Some(prefix) => name.as_bytes().starts_with(prefix.as_bytes()),
             None => name == pattern,
@@ -81,13 +81,56 @@ impl Caller {
 
     /// A text with its variables replaced, for the key that it is of.
     pub(crate) fn expand(&self, text: &str, key: &str) -> Result<OsString, Error> {
-        let value = |name: &str| Some(self.folders.get(name)?.clone().into_os_string());
+        self.expand_with(text, key, |value| value.to_owned())
+    }
+
+    /// A pattern with its variables replaced: a folder whose name looks like one stands
+    /// for itself.
+    pub(crate) fn expand_pattern(
+        &self,
+        text: &str,
+        key: &str,
+    ) -> Result<OsString, Error> {
+        let (mark, text) = match text.strip_prefix('!') {
+            Some(rest) => ("!", rest),
+            None => ("", text),
+        };
+        let plain = self.expand(text, key)?;
+        // In a path without any wildcard a backslash is a character like others.
+        let expanded = match plain.as_bytes().iter().any(|byte| b"*?[".contains(byte)) {
+            true => self.expand_with(text, key, escaped)?,
+            false => plain,
+        };
+        let mut pattern = OsString::from(mark);
+        pattern.push(expanded);
+        Ok(pattern)
+    }
+
+    fn expand_with(
+        &self,
+        text: &str,
+        key: &str,
+        written: fn(&OsStr) -> OsString,
+    ) -> Result<OsString, Error> {
+        let value = |name: &str| Some(written(self.folders.get(name)?.as_os_str()));
         text::expand(text, &value).map_err(|what| {
             Error::new(what)
                 .key(key)
                 .hint("~ and its folders need HOME to be set, and not to /")
         })
     }
+}
+
+/// A name as a pattern that matches it alone.
+fn escaped(name: &OsStr) -> OsString {
+    let mut pattern = Vec::with_capacity(name.len());
+    for byte in name.as_bytes() {
+        if b"*?[\\".contains(byte) {
+            pattern.push(b'\\');
+        }
+        pattern.push(*byte);
+    }
+    OsString::from_vec(pattern)
 }
 
 #[cfg(test)]
@@ -130,6 +173,18 @@ mod tests {
         for name in text::VARIABLES {
             caller.expand(&format!("${name}"), "k").expect(name);
         }
+    }
+
+    #[test]
+    fn in_a_pattern_a_folder_stands_for_itself() {
+        let pattern = |project: &str, text: &str| {
+            let caller = Caller::new(project.into(), None, Vec::new());
+            caller.expand_pattern(text, "files.hide").expect(text)
+        };
+        assert_eq!(pattern("/p", "!$PROJECT/**/.env"), "!/p/**/.env");
+        assert_eq!(pattern(r"/[a]\b", "$PROJECT/*"), r"/\[a]\\b/*");
+        assert_eq!(pattern(r"/a\b", "$PROJECT/.env"), r"/a\b/.env");
+        assert_eq!(pattern("/p", "**/x$$"), "**/x$");
     }
 
     #[test]

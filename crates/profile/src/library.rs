@@ -362,3 +362,6 @@ fn names_in(folder: &Path) -> Result<Vec<String>, Error> {
     names.sort_unstable();
     Ok(names)
 }
+
+#[cfg(test)]
+mod tests;

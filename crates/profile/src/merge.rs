@@ -135,3 +135,61 @@ fn both<T: PartialEq>(lower: Option<Vec<T>>, own: Option<Vec<T>>) -> Option<Vec<
         (lower, own) => own.or(lower),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn profile(rest: &str) -> Profile {
+        format!("version = 1\n{rest}").parse().expect(rest)
+    }
+
+    #[track_caller]
+    fn assert_over(own: &str, lower: &str, expected: &str) {
+        let all = profile(own).over(profile(lower));
+        assert_eq!(all.to_string(), profile(expected).to_string());
+    }
+
+    #[test]
+    fn a_path_is_in_the_list_that_the_upper_has_it_in() {
+        assert_over(
+            "files.write = ['/a', '?/c']",
+            "files.read = ['?/a', '/b']\nfiles.overlay = ['/c']",
+            "files.read = ['/b']\nfiles.write = ['/a', '?/c']",
+        );
+    }
+
+    #[test]
+    fn lists_have_the_entries_of_both_and_patterns_their_order() {
+        assert_over(
+            "files.hide = ['!a']\nprocess.pass = ['A']\nnetwork.bind = [1]",
+            "files.hide = ['a', 'b']\nprocess.pass = ['B', 'A']\nnetwork.bind = [2]",
+            "files.hide = ['a', 'b', '!a']\nprocess.pass = ['B', 'A']\nnetwork.bind = [2, 1]",
+        );
+    }
+
+    #[test]
+    fn of_single_values_the_upper_counts() {
+        assert_over(
+            "landlock = false\nlimits.processes = 'unlimited'\nprocess.set.A = 'x'",
+            "landlock = true\nlimits.processes = 3\nlimits.open-files = 4\n\
+             process.set = { A = 'y', B = 'z' }",
+            "landlock = false\nlimits.processes = 'unlimited'\nlimits.open-files = 4\n\
+             process.set = { A = 'x', B = 'z' }",
+        );
+    }
+
+    #[test]
+    fn a_policy_stands_in_place_of_lists_and_lists_of_a_policy() {
+        let policy = "syscalls.policy = 'default allow'";
+        let lists = "syscalls.default = 'deny'\nsyscalls.allow = ['read']";
+        assert_over(policy, lists, policy);
+        assert_over(lists, policy, lists);
+        assert_over("", policy, policy);
+        assert_over(
+            "syscalls.allow = ['@net']",
+            lists,
+            "syscalls.default = 'deny'\nsyscalls.allow = ['read', '@net']",
+        );
+    }
+}

@@ -1,7 +1,7 @@
 //! Text to profile.
 //!
-//! By hand and not by serde's derive, which would take 240 KB in the binary where this
-//! takes 20, and knows neither the line nor the key of what it refuses.
+//! By hand and not by serde's derive, which would take 237 KB in the binary where this
+//! takes 39, and knows neither the line nor the key of what it refuses.
 
 mod section;
 

@@ -62,6 +62,8 @@ pub struct Inheritance<'a> {
     pub terminal: Option<BorrowedFd<'a>>,
     /// Where the program's process says that it is there, and hears that it is watched.
     pub observer: Option<BorrowedFd<'a>>,
+    /// Where the layers of overlays are sent to.
+    pub layers: Option<BorrowedFd<'a>>,
     /// The signals that the program starts with blocked.
     pub blocked: SignalSet,
 }
@@ -135,10 +137,7 @@ struct Child<'a> {
 impl Child<'_> {
     fn walk(&mut self, step: &Step) -> std::result::Result<(), Failure> {
         match step {
-            Step::Exec(program) => {
-                rustix::process::umask(self.umask);
-                Err(exec::execute(program, self.folder, self.with.blocked))
-            }
+            Step::Exec(program) => Err(exec::execute(program, self.folder)),
             step => self.set_up(step).map_err(|errno| (errno, Detail::None)),
         }
     }
@@ -150,7 +149,12 @@ impl Child<'_> {
             Step::WriteOwnMaps { texts, .. } => self.write_own_maps(texts),
             Step::JoinCgroup(group) => enter::join_cgroup(group.fd),
             Step::HoldTerminal => self.hold_terminal(),
-            Step::KeepTree { tree, path, access } => self.keep_tree(*tree, path, *access),
+            Step::KeepTree {
+                tree,
+                path,
+                access,
+                devices,
+            } => self.keep_tree(*tree, path, attributes(*access, *devices)),
             Step::KeepDevices => self.keep_devices(),
             Step::CopyMounts { private } => self.copy_mounts(*private),
             Step::ChangeRootTo(folder) => self.change_root_to(folder.fd),
@@ -183,6 +187,7 @@ impl Child<'_> {
             }
             Step::Loopback => loopback(),
             Step::LimitUserNamespaces => self.limit_user_namespaces(),
+            Step::FollowMounts => warren_mounts::make_all_slaves(),
             Step::PrivateMounts => warren_mounts::make_all_private(),
             Step::RootHere => {
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -196,6 +201,7 @@ impl Child<'_> {
                 devices,
             } => self.root_tree(source, attributes(*access, *devices)),
             Step::Layers => self.make_layers(),
+            Step::HandLayers => self.hand_layers(),
             Step::RootOverlay(layering) => {
                 let overlay = self.overlay(layering)?;
                 self.stage(overlay)
@@ -244,15 +250,28 @@ impl Child<'_> {
                 borrowed(&namespace.fd),
                 warren_namespaces::Kind::User.clone_flag(),
             ),
+            Step::BeBornAgain => self.be_born_again(),
+            Step::CloseCallers(fds) => {
+                for fd in fds.iter().map(|fd| *fd as u32) {
+                    // SAFETY: the child owns no descriptor that the Spec can name, and uses
+                    // none of these.
+                    unsafe { warren_sys::close_range(fd, fd) };
+                }
+                Ok(())
+            }
+            Step::AllowOneUserNamespace => self.allow_one_user_namespace(),
+            Step::InnerUserNamespace { texts, .. } => self.inner_user_namespace(texts),
+            Step::CheckNoUserNamespaces => check_no_user_namespaces(),
             Step::NewSession => rustix::process::setsid().map(drop),
             Step::AwaitMaps(open) | Step::AwaitExec(open) => await_byte(open.fd),
             Step::LockFile(path) => self.lock_file(path),
+            Step::ProcOfHost { target } => self.proc_of_host(target),
             Step::Proc { target } => self.mount_proc(target),
             Step::ProcMasks { cover, all } => self.mask_proc(*cover, *all),
             Step::DevFolder { target } => self.dev_folder(target),
             Step::Devices => self.devices(),
             Step::DevLinks => self.dev_links(),
-            Step::DevPts => self.dev_pts(),
+            Step::DevPts { execute } => self.dev_pts(*execute),
             Step::Mask { target } => self.mask(target),
             Step::ReadOnly { target } => self.read_only(target),
             Step::Sys { target } => self.sys(target),
@@ -296,10 +315,9 @@ impl Child<'_> {
             Step::AllowStreams(handled) => self.allow_streams(*handled),
             Step::AllowPort { port, rights } => self.allow_port(*port, *rights),
             Step::RestrictSelf => self.restrict_self(),
-            Step::LoadSeccomp(filter)
-            | Step::LoadProfile(filter)
-            | Step::LoadFilter(filter) => filter.load(),
-            Step::HideInit => hide_init(),
+            Step::LoadSeccomp(filter) | Step::LoadProfile(filter) => filter.load(),
+            Step::LoadFilter(filter) => filter.load_by_prctl(),
+            Step::HideInit { examinable } => hide_init(*examinable),
             Step::ForkInit { keep } => self.fork_init(keep),
             Step::Graft {
                 target, node, make, ..
@@ -390,6 +408,21 @@ impl Child<'_> {
         self.write_proc(c"self/gid_map", gid.to_bytes())
     }
 
+    /// Through the host's procfs, since in the new one it may be read-only by now; in
+    /// another tool's container it is the other way round.
+    fn allow_one_user_namespace(&self) -> Result<()> {
+        const LIMIT: &CStr = c"sys/user/max_user_namespaces";
+        match write_below(self.with.proc, LIMIT, b"1") {
+            Err(Errno::ROFS | Errno::ACCESS) => self.write_proc(LIMIT, b"1"),
+            result => result,
+        }
+    }
+
+    fn inner_user_namespace(&self, texts: &[std::ffi::CString; 2]) -> Result<()> {
+        warren_sys::unshare(warren_namespaces::Kind::User.clone_flag())?;
+        self.write_own_maps(texts)
+    }
+
     fn limit_user_namespaces(&self) -> Result<()> {
         self.write_proc(c"sys/user/max_user_namespaces", b"0")
     }
@@ -397,16 +430,8 @@ impl Child<'_> {
     /// Writes a file of a procfs, which shows each process its own namespaces: the new
     /// one if there is one, since the host's may have /proc/sys read-only.
     fn write_proc(&self, path: &CStr, text: &[u8]) -> Result<()> {
-        let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let proc = self
-            .fds
-            .proc
-            .as_ref()
-            .map_or(self.with.proc, OwnedFd::as_fd);
-        let file = rustix::fs::openat(proc, path, flags, Mode::empty())?;
-        rustix::io::write(&file, text)?;
-        leave_open(file);
-        Ok(())
+        let own = self.fds.proc.as_ref();
+        write_below(own.map_or(self.with.proc, OwnedFd::as_fd), path, text)
     }
 
     /// Returns in the program's process; the caller becomes the init.
@@ -423,6 +448,18 @@ impl Child<'_> {
         let events = self.with.terminal;
         self.close_for_init(keep);
         init::run(program, self.with.report, events)
+    }
+
+    /// Returns in the first process of a new pid namespace; the caller waits for it.
+    fn be_born_again(&self) -> Result<()> {
+        warren_sys::unshare(warren_namespaces::Kind::Pid.clone_flag())?;
+        // SAFETY: both sides keep the rules of this file.
+        let first = unsafe { warren_sys::fork() }?;
+        let Some(first) = Pid::from_raw(first) else {
+            return Ok(());
+        };
+        close_all_but(&[]);
+        init::run(first, self.with.report, None)
     }
 
     /// Closes all but what the init needs or holds.
@@ -459,6 +496,14 @@ fn await_byte(fd: RawFd) -> Result<()> {
     }
 }
 
+fn write_below(folder: BorrowedFd<'_>, path: &CStr, text: &[u8]) -> Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let file = rustix::fs::openat(folder, path, flags, Mode::empty())?;
+    rustix::io::write(&file, text)?;
+    leave_open(file);
+    Ok(())
+}
+
 fn take_ids(user: &User, groups: Option<&[Gid]>) -> Result<()> {
     if let Some(groups) = groups {
         rustix::thread::set_thread_groups(groups)?;
@@ -468,13 +513,26 @@ fn take_ids(user: &User, groups: Option<&[Gid]>) -> Result<()> {
     rustix::thread::set_thread_res_uid(uid, uid, uid)
 }
 
+/// That one can be made ends the child, so that it does no harm here.
+fn check_no_user_namespaces() -> Result<()> {
+    match warren_sys::unshare(warren_namespaces::Kind::User.clone_flag()) {
+        Ok(()) => Err(Errno::EXIST),
+        Err(_) => Ok(()),
+    }
+}
+
 /// An init whose memory can be read would show the program the caller's environment
 /// and arguments; one that can be traced would do the program's bidding.
-fn hide_init() -> Result<()> {
+fn hide_init(examinable: bool) -> Result<()> {
     // The arguments can be read by all, and may name what the program is not to know of.
     // SAFETY: nothing in a child that walks its plan looks at them.
     unsafe { warren_sys::arguments::replace_arguments(c"warren-init") };
     rustix::thread::set_name(c"warren-init")?;
+    if examinable {
+        // SAFETY: as above; the program's own environment is a copy.
+        unsafe { warren_sys::arguments::wipe_environment() };
+        return Ok(());
+    }
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
 }
 

@@ -29,6 +29,7 @@ pub struct Error {
     kind: ErrorKind,
     doing: String,
     errno: Option<Errno>,
+    number: Option<usize>,
     hints: Vec<String>,
 }
 
@@ -38,8 +39,14 @@ impl Error {
             kind,
             doing: doing.into(),
             errno: None,
+            number: None,
             hints: Vec::new(),
         }
+    }
+
+    /// What the [callback](crate::Plan::launch_announced) of a launch failed at.
+    pub fn of_caller(what: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Step, what)
     }
 
     /// A Spec that cannot be planned.
@@ -62,6 +69,11 @@ impl Error {
         self
     }
 
+    pub(crate) fn number_of(mut self, number: Option<usize>) -> Self {
+        self.number = number;
+        self
+    }
+
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
@@ -76,6 +88,19 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// What was being done: for a step, the sentence by which the plan prints it.
+    #[must_use]
+    pub fn doing(&self) -> &str {
+        &self.doing
+    }
+
+    /// Which of the [steps](crate::Plan::steps) failed, if one did: for who has words of its
+    /// own for it.
+    #[must_use]
+    pub fn step_number(&self) -> Option<usize> {
+        self.number
     }
 
     /// The errno of the call that failed, if one did.

@@ -78,6 +78,20 @@ impl Pattern {
     fn matches(&self, path: &[&[u8]]) -> bool {
         match_parts(&self.parts, path)
     }
+
+    /// Whether something below the folder `path` could match.
+    fn goes_below(&self, path: &[&[u8]]) -> bool {
+        let mut parts = self.parts.iter();
+        for name in path {
+            match parts.next() {
+                None => return false,
+                Some(part) if part == b"**" => return true,
+                Some(part) if !match_name(part, name) => return false,
+                Some(_) => {}
+            }
+        }
+        parts.next().is_some()
+    }
 }
 
 fn inside(parts: &[impl AsRef<[u8]>]) -> PathBuf {
@@ -256,7 +270,7 @@ impl Search<'_> {
                 let matched = self.is_hidden(seen, &inner);
                 if matched {
                     self.hide(seen, &inner);
-                } else if kind == FileType::Directory {
+                } else if kind == FileType::Directory && self.goes_below(seen, &inner) {
                     folders.push(inner.clone());
                 }
                 if kind == FileType::RegularFile {
@@ -269,21 +283,29 @@ impl Search<'_> {
 
     /// The last pattern that matches decides.
     fn is_hidden(&self, seen: &Seen, inner: &Path) -> bool {
-        let parts = |path: &Path| -> Vec<Vec<u8>> {
-            let names = path.iter().filter(|name| *name != "/");
-            names.map(|name| name.as_bytes().to_vec()).collect()
-        };
-        let (relative, whole) = (parts(inner), parts(&seen.target.join(inner)));
-        let matching = self.patterns.iter().rfind(|pattern| {
-            let path = match (pattern.absolute, seen.system) {
-                (true, _) => &whole,
-                (false, false) => &relative,
-                (false, true) => return false,
-            };
-            let path: Vec<&[u8]> = path.iter().map(Vec::as_slice).collect();
-            pattern.matches(&path)
-        });
+        let whole = seen.target.join(inner);
+        let (relative, whole) = (names(inner), names(&whole));
+        let matching =
+            self.patterns
+                .iter()
+                .rfind(|pattern| match (pattern.absolute, seen.system) {
+                    (true, _) => pattern.matches(&whole),
+                    (false, false) => pattern.matches(&relative),
+                    (false, true) => false,
+                });
         matching.is_some_and(|pattern| !pattern.spares)
+    }
+
+    fn goes_below(&self, seen: &Seen, inner: &Path) -> bool {
+        let whole = seen.target.join(inner);
+        let (relative, whole) = (names(inner), names(&whole));
+        self.patterns
+            .iter()
+            .any(|pattern| match (pattern.absolute, seen.system) {
+                (true, _) => pattern.goes_below(&whole),
+                (false, false) => pattern.goes_below(&relative),
+                (false, true) => false,
+            })
     }
 
     /// Whether a later mount shows something else there.
@@ -365,6 +387,11 @@ fn trees(spec: &Spec) -> Vec<Seen> {
     trees
 }
 
+fn names(path: &Path) -> Vec<&[u8]> {
+    let names = path.iter().filter(|name| *name != "/");
+    names.map(OsStr::as_bytes).collect()
+}
+
 fn path_of(tree: &Tree) -> PathBuf {
     match tree {
         Tree::Path(path) => path.clone(),
@@ -404,6 +431,19 @@ mod tests {
         assert!(matches("keys/**", "keys/a/b.pem"));
         assert!(matches("a/**/z", "a/z") && matches("a/**/z", "a/b/c/z"));
         assert!(matches("/srv/secret", "srv/secret"));
+    }
+
+    #[test]
+    fn only_folders_that_can_lead_to_a_match_are_searched() {
+        let below = |pattern: &str, path: &str| {
+            let pattern = Pattern::parse(pattern.as_ref()).expect("a good pattern");
+            pattern.goes_below(&names(path.as_ref()))
+        };
+        assert!(below("/usr/share/d*", "/usr") && below("/usr/share/d*", "/usr/share"));
+        assert!(!below("/usr/share/d*", "/usr/lib"));
+        assert!(!below("/usr/share/d*", "/usr/share/doc"));
+        assert!(below(".env", "a/b") && below("a/**/b", "a/x/y"));
+        assert!(!below("keys/*.pem", "keys/a") && !below("keys/*.pem", "other"));
     }
 
     #[test]

@@ -3,12 +3,13 @@
 //!
 //! It holds no descriptor but the event pipe, has no capability, cannot be traced by
 //! the program, and does three things: it reaps whatever is orphaned, passes signals
-//! on to the program, and ends as the program ended. Its end kills all that is left.
+//! on to the program, and ends as the program ended, after all that is left.
 //!
 //! It runs in a forked child of a possibly threaded program, under the rules of
 //! [`child`](crate::child): no allocation, no lock, no panic.
 
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use rustix::process::{Pid, WaitOptions};
 use warren_sys::signal::{self, SignalSet, Taken};
@@ -48,6 +49,7 @@ fn reap(program: Pid, report: &Report, events: Option<BorrowedFd<'_>>) {
             Ok(Some((_, status))) if status.stopped() => tell_stopped(events),
             Ok(Some((_, status))) => {
                 report.end(status.as_raw());
+                reap_what_is_left();
                 exit_now(exit_code(status.as_raw()));
             }
             Err(Errno::INTR) => {}
@@ -55,6 +57,36 @@ fn reap(program: Pid, report: &Report, events: Option<BorrowedFd<'_>>) {
         }
     }
 }
+
+/// Kills what the program has left and waits for it: what the kernel kills at the end of
+/// an init counts to nobody's use.
+///
+/// A parent in front of a joined pid namespace is not pid 1, and what it could kill is not
+/// the program's. Processes of other users cannot be killed from here; the kernel does that.
+fn reap_what_is_left() {
+    const PATIENCE: Duration = Duration::from_millis(50);
+    let wait = || rustix::process::wait(WaitOptions::NOHANG);
+    let is_pid_1 = rustix::process::getpid() == Pid::INIT;
+    if !is_pid_1 || matches!(wait(), Err(Errno::CHILD)) {
+        return;
+    }
+    let _ = signal::kill(EVERYBODY, libc::SIGKILL);
+    loop {
+        match wait() {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                let child = SignalSet::EMPTY.with(libc::SIGCHLD);
+                if signal::wait(child, Some(PATIENCE)).is_err() {
+                    return;
+                }
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+/// For kill(2): all processes of the pid namespace but the init.
+const EVERYBODY: i32 = -1;
 
 /// Ends, since nobody would hear of the program's end any more.
 fn give_up(errno: Errno, report: &Report) -> ! {

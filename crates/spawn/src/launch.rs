@@ -18,14 +18,15 @@ use warren_sys::{CloneArgs, Errno, Forked, SharedPage};
 use crate::child::{self, Inheritance};
 use crate::error::{Error, ErrorKind};
 use crate::ids::Reservation;
-use crate::process::{Child, TerminalEnd};
+use crate::process::Child;
 use crate::reasons;
 use crate::report::Report;
 use crate::spec::Tree;
 use crate::step::Step;
 use crate::{Plan, Side};
 pub use channel::Held;
-use channel::{Channels, Started};
+pub(crate) use channel::Sent;
+use channel::{Channels, Sockets, Started};
 pub use join::open as open_namespace;
 
 /// What the program gets as its standard streams, where not the caller's.
@@ -108,11 +109,15 @@ impl Plan {
         if self.has_init || self.is_holder {
             warren_sys::arguments::find();
         }
-        if self.is_holder {
+        if self.is_holder || self.has_examinable_init {
             warren_sys::arguments::find_environment();
         }
         let (clone, opened) = self.before_clone(&report)?;
-        let channels = Channels::new(self.has_terminal, observer.is_some())?;
+        let channels = Channels::new(Sockets {
+            terminal: self.has_terminal,
+            observer: observer.is_some(),
+            layers: self.hands_layers(),
+        })?;
         let launch = Launch {
             plan: &self,
             proc: &proc,
@@ -122,20 +127,25 @@ impl Plan {
         let started = launch.clone_child(clone, channels, &streams)?;
         // The child has its own copies of what is closed here.
         drop(streams);
-        let terminal = launch.after_clone(clone, &started, announce, observer)?;
+        let sent = launch.after_clone(clone, &started, announce, observer)?;
         let Started { pid, pidfd, .. } = started;
         Ok(Child::new(
             pid,
             pidfd,
             report,
             self,
-            terminal,
+            sent,
             opened.reservation,
         ))
     }
 
-    /// Before anything is opened, so that no number is one of ours.
-    fn check_kept_descriptors(&self) -> Result<(), Error> {
+    /// Looks whether the descriptors that the program is to inherit are open: to be called
+    /// before anything is opened for the plan, so that no number is one of those.
+    /// [`Self::launch`] does it first of all.
+    ///
+    /// # Errors
+    /// `EBADF` where one is not open.
+    pub fn check_kept_descriptors(&self) -> Result<(), Error> {
         let kept = self.steps.iter().filter_map(|step| match step {
             Step::Descriptors { keep } => Some(keep),
             _ => None,
@@ -189,7 +199,9 @@ impl Plan {
     }
 
     fn failed(&self, step: &Step, errno: Errno) -> Error {
-        Error::step(step, errno).hints_of(reasons::of(step, errno, None, self))
+        Error::step(step, errno)
+            .number_of(self.steps.iter().position(|own| std::ptr::eq(own, step)))
+            .hints_of(reasons::of(step, errno, None, self))
     }
 }
 
@@ -239,6 +251,7 @@ impl Launch<'_> {
                         .map(|fd| fd.as_ref().map(OwnedFd::as_fd)),
                     terminal: channels.terminal.as_ref().map(|(_, child)| child.as_fd()),
                     observer: observer.as_ref().map(AsFd::as_fd),
+                    layers: channels.layers.as_ref().map(|(_, child)| child.as_fd()),
                     blocked,
                 })
             }
@@ -263,14 +276,14 @@ impl Launch<'_> {
         started: &Started,
         announce: &mut dyn FnMut(u32) -> Result<(), Error>,
         observer: Option<Observer<'_>>,
-    ) -> Result<Option<TerminalEnd>, Error> {
+    ) -> Result<Sent, Error> {
         let result = announce(started.pid as u32)
             .and_then(|()| self.parent_steps(clone, started))
-            .and_then(|()| started.receive_terminal())
-            .and_then(|terminal| self.observe(started, observer).map(|()| terminal))
-            .and_then(|terminal| started.await_exec().map(|()| terminal));
+            .and_then(|()| started.receive())
+            .and_then(|sent| self.observe(started, observer).map(|()| sent))
+            .and_then(|sent| started.await_exec().map(|()| sent));
         let error = match (self.child_failure(), result) {
-            (None, Ok(terminal)) if self.reached_exec() => return Ok(terminal),
+            (None, Ok(sent)) if self.reached_exec() => return Ok(sent),
             (None, Ok(_)) => None,
             (Some(error), _) | (None, Err(error)) => Some(error),
         };
@@ -326,7 +339,9 @@ impl Launch<'_> {
         let (errno, detail) = self.report.failure()?;
         let step = self.plan.steps.get(self.report.step())?;
         let hints = reasons::of(step, errno, Some(detail), self.plan);
-        let error = Error::step(step, errno).hints_of(hints);
+        let error = Error::step(step, errno)
+            .number_of(Some(self.report.step()))
+            .hints_of(hints);
         Some(match (step, errno) {
             (Step::JoinCgroup(_), _) => error.kind_of(ErrorKind::Cgroup),
             (Step::Exec(_), Errno::NOENT) => error.kind_of(ErrorKind::NotFound),

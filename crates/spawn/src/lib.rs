@@ -32,17 +32,19 @@ pub use command::{Command, Stdio};
 pub use error::{Error, ErrorKind};
 pub use host::{Host, Ranges};
 pub use launch::{Held, Observer};
-pub use plan::Plan;
+pub use plan::{Layer, Plan};
 pub use process::{Child, Event, Output, TerminalEnd};
 pub use report::Timing;
 pub use role::{Change, Graft, Role};
 pub use shown::{Reach, Shown};
 pub use spec::{
-    Access, CapabilitySets, Content, Folder, Forbidden, Hop, IdMapping, Join, Mount,
-    Namespace, Namespaces, Open, ProcMasks, RawFilter, Root, Seccomp, Spec, Terminal,
-    Tree, Upper, User,
+    Access, CapabilitySets, Content, Folder, Forbidden, Hop, IdMapping,
+    InnerUserNamespace, Join, Mount, Namespace, Namespaces, Open, ProcMasks, RawFilter,
+    Root, Seccomp, Spec, Terminal, Tree, Upper, User,
 };
 pub use step::{Place, Side, Step};
+pub use warren_mounts::{Node, Target};
+pub use warren_sys::Usage;
 
 /// Where programs are looked for in a root that may not be the caller's.
 pub const DEFAULT_PATH: &str =

@@ -3,6 +3,7 @@
 mod enter;
 mod ids;
 mod landlock;
+mod layers;
 mod mounts;
 mod program;
 mod role;
@@ -21,10 +22,12 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::role::Role;
 use crate::spec::{
-    IdMapping, Mount, Namespace, RawFilter, Root, Seccomp, Spec, Terminal, User,
+    IdMapping, InnerUserNamespace, Mount, Namespace, RawFilter, Root, Seccomp, Spec,
+    Terminal, User,
 };
 use crate::step::{MapLines, MapWriter, Maps, Step};
 pub use enter::MOST_KEPT;
+pub use layers::Layer;
 use program::{c_string, own_text, program};
 
 /// An ordered list of steps, each for one side.
@@ -35,6 +38,7 @@ pub struct Plan {
     pub(crate) steps: Vec<Step>,
     pub(crate) has_init: bool,
     pub(crate) is_holder: bool,
+    pub(crate) has_examinable_init: bool,
     pub(crate) has_terminal: bool,
     pub(crate) timed: bool,
     pub(crate) hold_signals: bool,
@@ -56,12 +60,14 @@ impl Plan {
             steps: Vec::new(),
             trees: 0,
             kept: 0,
+            first_cover: None,
         };
         planner.plan()?;
         Ok(Self {
             steps: planner.steps,
             has_init: spec.has_init(),
             is_holder: matches!(spec.role, Role::Holder { .. }),
+            has_examinable_init: spec.has_init() && spec.examinable_init,
             has_terminal: spec.terminal != Terminal::Inherit,
             timed: false,
             hold_signals: false,
@@ -109,6 +115,12 @@ impl Plan {
             .any(|step| matches!(step, Step::AwaitObserver))
     }
 
+    pub(crate) fn hands_layers(&self) -> bool {
+        self.steps
+            .iter()
+            .any(|step| matches!(step, Step::HandLayers))
+    }
+
     /// Whether the program leaves the caller's process group, so that what a terminal
     /// sends to that does not reach it.
     #[must_use]
@@ -116,6 +128,26 @@ impl Plan {
         self.steps
             .iter()
             .any(|step| matches!(step, Step::LeaveCaller))
+    }
+
+    /// The id maps that a new user namespace gets; [`IdMapping::Auto`] where they are of a
+    /// block that is chosen at launch.
+    #[must_use]
+    pub fn id_map(&self) -> Option<IdMapping> {
+        self.steps.iter().find_map(|step| match step {
+            Step::WriteOwnMaps { uid, gid, .. } => Some(IdMapping::Explicit {
+                uids: vec![*uid],
+                gids: vec![*gid],
+            }),
+            Step::WriteMaps { maps } => Some(match &maps.lines {
+                MapLines::FreeBlock => IdMapping::Auto,
+                MapLines::Known { uids, gids } => IdMapping::Explicit {
+                    uids: uids.clone(),
+                    gids: gids.clone(),
+                },
+            }),
+            _ => None,
+        })
     }
 
     /// The steps, in their order.
@@ -172,6 +204,10 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "a route must lead to each joined namespace once, and to no other",
         ),
         (
+            spec.keep_layers && !spec.has_overlay_in_memory(),
+            "there are layers to keep only of an overlay in memory",
+        ),
+        (
             spec.cwd.is_some() && spec.cwd_open.is_some(),
             "there is one working directory only",
         ),
@@ -202,6 +238,10 @@ fn check(spec: &Spec) -> Result<(), Error> {
         (
             spec.no_nested_user_namespaces && !is_new(Kind::User),
             "a limit on user namespaces needs a new user namespace",
+        ),
+        (
+            spec.inner_user_namespace.is_some() && !own(Kind::User),
+            "an inner user namespace needs an outer one",
         ),
         (
             spec.id_map != IdMapping::Auto && !is_new(Kind::User),
@@ -274,6 +314,8 @@ struct Planner<'a> {
     trees: usize,
     /// How many trees the child takes along.
     kept: usize,
+    /// The position of the first step that mounts something over the child's root.
+    first_cover: Option<usize>,
 }
 
 impl Planner<'_> {
@@ -291,7 +333,7 @@ impl Planner<'_> {
         self.join()?;
         self.plain_namespaces()?;
         self.mounts()?;
-        self.enter()?;
+        self.enter(maps.as_ref())?;
         self.confine(setup.as_ref(), maps.as_ref())?;
         self.payload()?;
         let after = std::mem::take(&mut self.steps);
@@ -310,7 +352,14 @@ impl Planner<'_> {
     // The begin of the child.
 
     fn begin_child(&mut self, maps: Option<&Maps>, setup: Option<&User>) {
+        if !self.spec.callers_fds.is_empty() {
+            self.push(Step::CloseCallers(self.spec.callers_fds.clone()));
+        }
         self.die_with_parent();
+        // As the caller: who has changed its ids may not open this of its own any more.
+        if let Some(score) = self.spec.oom_score_adj {
+            self.push(Step::OomScoreAdj(own_text(&score.to_string())));
+        }
         if let Some(open) = &self.spec.await_maps {
             self.push(Step::AwaitMaps(open.clone()));
         }
@@ -333,6 +382,12 @@ impl Planner<'_> {
         }
     }
 
+    /// Whoever is born in another pid namespace than its parent's has to be there before it
+    /// can have one below.
+    fn is_born_twice(&self) -> bool {
+        self.spec.born_in_other_pid_namespace && self.is_new(Kind::Pid)
+    }
+
     fn die_with_parent(&mut self) {
         if let Some(signal) = self.spec.parent_death_signal {
             self.push(Step::DieWithParent { signal });
@@ -340,6 +395,12 @@ impl Planner<'_> {
     }
 
     fn plain_namespaces(&mut self) -> Result<(), Error> {
+        if self.is_born_twice() {
+            self.push(Step::BeBornAgain);
+            if self.spec.parent_death_signal.is_some() {
+                self.push(Step::DieWithInit);
+            }
+        }
         if self.spec.leave_caller {
             self.push(Step::LeaveCaller);
         }
@@ -352,9 +413,6 @@ impl Planner<'_> {
         if let Some(name) = &self.spec.domainname {
             self.push(Step::Domainname(uts_name(name, "domain")?));
         }
-        if let Some(score) = self.spec.oom_score_adj {
-            self.push(Step::OomScoreAdj(own_text(&score.to_string())));
-        }
         if self.spec.loopback {
             self.push(Step::Loopback);
         }
@@ -363,10 +421,13 @@ impl Planner<'_> {
 
     // The way out.
 
-    fn enter(&mut self) -> Result<(), Error> {
+    fn enter(&mut self, maps: Option<&Maps>) -> Result<(), Error> {
         let spec = self.spec;
         if let Terminal::New { rows, columns } = spec.terminal {
             self.push(self.terminal(rows, columns));
+        }
+        if spec.keep_layers {
+            self.push(Step::HandLayers);
         }
         if spec.root != Root::Inherit {
             self.push(Step::EnterRoot);
@@ -388,11 +449,40 @@ impl Planner<'_> {
         for path in &spec.lock_files {
             self.push(Step::LockFile(c_string(path.as_os_str())?));
         }
+        if let Some(inner) = &spec.inner_user_namespace {
+            self.inner_user_namespace(*inner, maps)?;
+        }
         if let Some(namespace) = &spec.last_user_namespace {
             self.push(Step::EnterUserNamespace(namespace.clone()));
             // To enter one clears the parent-death signal, as a change of ids does.
             self.die_with_parent();
         }
+        Ok(())
+    }
+
+    /// Maps ids to those that the child has in the namespace so far.
+    fn inner_user_namespace(
+        &mut self,
+        inner: InnerUserNamespace,
+        maps: Option<&Maps>,
+    ) -> Result<(), Error> {
+        let own = self.setup_user(maps).unwrap_or(User {
+            uid: self.host.uid,
+            gid: self.host.gid,
+            groups: None,
+        });
+        if inner.last {
+            self.push(Step::AllowOneUserNamespace);
+        }
+        let uid = IdMap::single(inner.uid, own.uid);
+        let gid = IdMap::single(inner.gid, own.gid);
+        let texts = [
+            own_text(&IdMap::text(&[uid])),
+            own_text(&IdMap::text(&[gid])),
+        ];
+        self.push(Step::InnerUserNamespace { uid, gid, texts });
+        // To make one clears the parent-death signal, as a change of ids does.
+        self.die_with_parent();
         Ok(())
     }
 
@@ -425,13 +515,16 @@ impl Planner<'_> {
             self.push(Step::SetRlimit(*limit));
         }
         let capabilities = spec.all_capabilities();
-        if let Some(sets) = capabilities {
-            let keep = sets.bounding;
+        let bounding = capabilities.map(|sets| sets.bounding);
+        if let Some(keep) = spec.bounding.or(bounding) {
             self.push(Step::DropBounding { keep });
         }
         self.set_user(setup, maps)?;
         if let Some(sets) = capabilities {
             self.push(Step::SetCapabilities(sets));
+        }
+        if spec.without_user_namespaces {
+            self.push(Step::CheckNoUserNamespaces);
         }
         if spec.no_new_privs {
             self.push(Step::NoNewPrivs);
@@ -442,7 +535,8 @@ impl Planner<'_> {
             self.push(Step::LoadSeccomp(Filter::sandbox(allowed)));
         }
         if spec.has_init() {
-            self.push(Step::HideInit);
+            let examinable = spec.examinable_init;
+            self.push(Step::HideInit { examinable });
             let mut keep = spec.init_keeps.clone();
             keep.sort_unstable();
             keep.dedup();
@@ -542,9 +636,11 @@ impl Planner<'_> {
         {
             self.push(Step::ReserveIds);
         }
-        self.push(Step::Clone {
-            namespaces: self.spec.namespaces.created(),
-        });
+        let mut namespaces = self.spec.namespaces.created();
+        if self.is_born_twice() {
+            namespaces = namespaces.without(Kind::Pid);
+        }
+        self.push(Step::Clone { namespaces });
         if let Some(maps) = maps.filter(|maps| maps.writer != MapWriter::Child) {
             self.push(Step::WriteMaps { maps });
             self.steps.extend(shifts);

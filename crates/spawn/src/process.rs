@@ -7,11 +7,14 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitOptions};
-use warren_sys::{Errno, SharedPage};
+use warren_namespaces::IdMap;
+use warren_sys::{Errno, SharedPage, Usage};
 
 use crate::Plan;
 use crate::ids::Reservation;
+use crate::launch::Sent;
 use crate::report::{Report, Timing};
+use crate::step::{MapLines, Step};
 
 /// A running program in its namespaces.
 ///
@@ -24,9 +27,11 @@ pub struct Child {
     report: SharedPage<Report>,
     plan: Plan,
     terminal: Option<TerminalEnd>,
+    layers: Option<OwnedFd>,
     status: Option<ExitStatus>,
+    usage: Option<Usage>,
     /// Nobody else gets the ids as long as the process may use them.
-    _reservation: Option<Reservation>,
+    reservation: Option<Reservation>,
     /// Our end of the standard input, if it was piped.
     pub stdin: Option<OwnedFd>,
     /// Our end of the standard output, if it was piped.
@@ -85,7 +90,7 @@ impl Child {
         pidfd: OwnedFd,
         report: SharedPage<Report>,
         plan: Plan,
-        terminal: Option<TerminalEnd>,
+        sent: Sent,
         reservation: Option<Reservation>,
     ) -> Self {
         Self {
@@ -93,9 +98,11 @@ impl Child {
             pidfd,
             report,
             plan,
-            terminal,
+            terminal: sent.terminal,
+            layers: sent.layers,
             status: None,
-            _reservation: reservation,
+            usage: None,
+            reservation,
             stdin: None,
             stdout: None,
             stderr: None,
@@ -118,6 +125,30 @@ impl Child {
     /// Takes the other end of the program's terminal, if it got one of its own.
     pub fn take_terminal(&mut self) -> Option<TerminalEnd> {
         self.terminal.take()
+    }
+
+    /// Takes the filesystem in memory with the layers of the process's overlays, as
+    /// [`Plan::layers`] numbers them, if its Spec keeps them. It is opened with `O_PATH`
+    /// and stays until the descriptor is closed.
+    pub fn take_layers(&mut self) -> Option<OwnedFd> {
+        self.layers.take()
+    }
+
+    /// The lines of uid_map and of gid_map that a parent wrote or had written, with the
+    /// ids of a reserved block in them; `None` where the ids are the caller's.
+    #[must_use]
+    pub fn id_maps(&self) -> Option<[Vec<IdMap>; 2]> {
+        let maps = self.plan.steps().iter().find_map(|step| match step {
+            Step::WriteMaps { maps } => Some(&maps.lines),
+            _ => None,
+        });
+        match maps? {
+            MapLines::Known { uids, gids } => Some([uids.clone(), gids.clone()]),
+            MapLines::FreeBlock => {
+                let block = self.reservation.as_ref()?.map();
+                Some([vec![block], vec![block]])
+            }
+        }
     }
 
     /// Sends a signal, through the pidfd: it cannot reach another process. An init passes
@@ -160,8 +191,11 @@ impl Child {
         if let Some(status) = self.status {
             return Ok(status);
         }
-        let status = reap(self.pid)?;
-        self.ended(status)
+        match warren_sys::wait4(self.pid, true)? {
+            Some((status, usage)) => self.ended(status, Some(usage)),
+            // Not without WNOHANG.
+            None => Err(Errno::AGAIN.into()),
+        }
     }
 
     /// Says how the program has ended, if it has.
@@ -172,12 +206,9 @@ impl Child {
         if self.status.is_some() {
             return Ok(self.status);
         }
-        let pid = Pid::from_raw(self.pid);
-        let found = rustix::io::retry_on_intr(|| {
-            rustix::process::waitpid(pid, WaitOptions::NOHANG)
-        })?;
+        let found = warren_sys::wait4(self.pid, false)?;
         found
-            .map(|(_, status)| self.ended(status.as_raw()))
+            .map(|(status, usage)| self.ended(status, Some(usage)))
             .transpose()
     }
 
@@ -187,15 +218,29 @@ impl Child {
     /// # Errors
     /// As [`Self::wait`].
     pub fn was_reaped(&mut self, status: ExitStatus) -> io::Result<ExitStatus> {
-        self.ended(status.into_raw())
+        self.ended(status.into_raw(), None)
+    }
+
+    /// What the program and all that it has started used, once it was waited for; `None`
+    /// where its init was killed, and has waited for nobody, or where
+    /// [`was_reaped`](Self::was_reaped) told of its end.
+    ///
+    /// With an init that is all of the tree but for processes whose parent ignored `SIGCHLD`;
+    /// without, what the program itself waited for.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
     }
 
     /// The program's own status where an init has told it, which cannot die of a signal
     /// itself; else that of the process.
-    fn ended(&mut self, status: i32) -> io::Result<ExitStatus> {
+    fn ended(&mut self, status: i32, usage: Option<Usage>) -> io::Result<ExitStatus> {
         let told = self.plan.has_init.then(|| self.report.ended()).flatten();
         let status = ExitStatus::from_raw(told.unwrap_or(status));
         self.status = Some(status);
+        // An init that was killed has waited for nobody.
+        let is_whole = told.is_some() || !self.plan.has_init;
+        self.usage = usage.filter(|_| is_whole);
         match self.report.failure() {
             // Nothing else fails once the program was executed.
             Some((errno, _)) if told.is_none() => Err(errno.into()),

@@ -32,7 +32,7 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
             "the user has too many processes (ulimit -u), or the cgroup (pids.max)".to_owned(),
         ],
         (Step::WriteOwnMaps { .. } | Step::WriteMaps { .. }, errno) => map_refused(step, errno),
-        (Step::Proc { .. }, Errno::PERM) => proc_covered(),
+        (Step::Proc { .. }, Errno::PERM) => proc_covered("share the pid namespace (--share pid)"),
         (Step::RootOverlay { .. } | Step::Overlay { .. }, errno) => overlay_refused(errno),
         (Step::ShiftIds { .. }, Errno::INVAL) => vec![
             "its filesystem has no idmapped mounts, or the kernel is older than Linux 5.12"
@@ -47,6 +47,9 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         ) => vec![
             "the place must exist there already, since the root cannot be written".to_owned(),
         ],
+        (Step::Bind { .. } | Step::RootTree { .. }, Errno::STALE) => {
+            vec!["what the descriptor has open is no longer at its path".to_owned()]
+        }
         (Step::Bind { .. }, Errno::NOTDIR | Errno::ISDIR) => {
             vec!["a folder goes on a folder, any other file on a file".to_owned()]
         }
@@ -82,7 +85,7 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         }
         (Step::ForkInit { .. }, Errno::NOMEM) if joins(plan, Kind::Pid) => dead_pid_namespace(),
         (Step::ProcOfJoined { .. }, Errno::NOMEM) => dead_pid_namespace(),
-        (Step::ProcOfJoined { .. }, Errno::PERM) => proc_covered(),
+        (Step::ProcOfJoined { .. }, Errno::PERM) => proc_covered(WITHOUT_PROC),
         (Step::ChangeRootTo(_) | Step::ChangeRoot(_), Errno::PERM) => vec![
             "another root takes CAP_SYS_CHROOT: be root, or enter a user namespace as well"
                 .to_owned(),
@@ -134,9 +137,10 @@ fn missing_call(step: &Step) -> String {
         | Step::Tmpfs { .. }
         | Step::Proc { .. }
         | Step::DevFolder { .. } => ("fsopen and move_mount", "5.2"),
-        Step::DevPts | Step::RootOverlay { .. } | Step::Overlay { .. } | Step::Layers => {
-            ("fsopen and move_mount", "5.2")
-        }
+        Step::DevPts { .. }
+        | Step::RootOverlay { .. }
+        | Step::Overlay { .. }
+        | Step::Layers => ("fsopen and move_mount", "5.2"),
         Step::RootTree { .. } | Step::Bind { .. } => {
             ("open_tree, mount_setattr and move_mount", "5.12")
         }
@@ -209,7 +213,8 @@ fn in_the_way() -> Vec<String> {
         && limits::lives_in_chroot(&mounts)
     {
         hints.push(
-            "this process lives in a chroot, where user namespaces are refused"
+            "this process lives in a chroot, where user namespaces are refused: start it \
+             outside; as root, `warren nsenter --mount=/proc/self/ns/mnt CMD` leaves a chroot"
                 .to_owned(),
         );
     }
@@ -231,7 +236,11 @@ fn in_the_way() -> Vec<String> {
                 .to_owned(),
         );
     }
-    if let Some(profile) = apparmor_profile() {
+    let profile = ProcRoot::open()
+        .ok()
+        .as_ref()
+        .and_then(limits::own_apparmor_profile);
+    if let Some(profile) = profile {
         hints.push(format!(
             "the AppArmor profile {profile} confines this process: user namespaces need \
              its rule `userns,`"
@@ -241,13 +250,6 @@ fn in_the_way() -> Vec<String> {
         hints.push("see `warren doctor` for what this machine allows".to_owned());
     }
     hints
-}
-
-/// The profile that confines this process, if one does: `NAME (MODE)`.
-fn apparmor_profile() -> Option<String> {
-    let label = std::fs::read_to_string("/proc/self/attr/apparmor/current").ok()?;
-    let label = label.trim_end_matches(['\n', '\0']);
-    (!label.is_empty() && label != "unconfined").then(|| label.to_owned())
 }
 
 /// ENOSPC of clone: which limit, with its value.
@@ -328,8 +330,13 @@ fn mount_namespace_in_tree() -> Vec<String> {
     ]
 }
 
-/// The kernel shows a new procfs only to who sees all of an old one.
-pub fn proc_covered() -> Vec<String> {
+/// The way out of [`proc_covered`] for who mounts a procfs beside the old one.
+pub const WITHOUT_PROC: &str =
+    "leave --mount-proc away: /proc then goes on to show the pid namespace outside";
+
+/// The kernel shows a new procfs only to who sees all of an old one; `without` says how to
+/// do without one.
+pub fn proc_covered(without: &str) -> Vec<String> {
     let covers = ProcRoot::open()
         .ok()
         .and_then(|proc| mountinfo::own(&proc).ok())
@@ -343,9 +350,7 @@ pub fn proc_covered() -> Vec<String> {
              a new one (\"mount too revealing\")",
             example.unwrap_or_default()
         ),
-        "run the outer container with an unmasked /proc, or share the pid namespace \
-         (--share pid)"
-            .to_owned(),
+        format!("run the outer container with an unmasked /proc, or {without}"),
     ]
 }
 
@@ -464,7 +469,8 @@ fn joins(plan: &Plan, wanted: Kind) -> bool {
         .any(|step| matches!(step, Step::JoinNamespace { kind, .. } if *kind == wanted))
 }
 
-fn dead_pid_namespace() -> Vec<String> {
+/// Nothing can be started without the init.
+pub fn dead_pid_namespace() -> Vec<String> {
     vec![
         Obstacle::Dead.to_string(),
         Obstacle::Dead.way_out().to_owned(),

@@ -44,6 +44,9 @@ pub struct Spec {
     pub root: Root,
     /// What is mounted or made below it, in this order.
     pub mounts: Vec<Mount>,
+    /// Hands what is written into overlays in memory to the caller, who can read it when
+    /// the process has ended: [`Child::take_layers`](crate::Child::take_layers).
+    pub keep_layers: bool,
     /// What of the trees that are shown is hidden when the process is launched, with every
     /// name that it has in them: patterns as of gitignore(5). One without a slash matches a
     /// name at any depth, one with a slash a path in a tree, one that begins with a slash a
@@ -61,11 +64,21 @@ pub struct Spec {
     pub loopback: bool,
     /// Forbids user namespaces below a new one (`user.max_user_namespaces` = 0).
     pub no_nested_user_namespaces: bool,
+    /// Lets what is mounted on the host later be seen inside, where the host shares it.
+    /// Always so in a new user namespace.
+    pub follows_host_mounts: bool,
+    /// Whether files in the /dev that [`Mount::Dev`] makes can be executed or mapped as code.
+    pub executable_dev: bool,
     /// Mounts exactly where a target says: one whose last component is a symlink is
     /// refused (`ELOOP`), where else the symlink is followed inside the root.
     pub exact_targets: bool,
     /// A user namespace that is entered when the root is set up, which may own none of it.
     pub last_user_namespace: Option<Open>,
+    /// A user namespace below the new one, made when the root is set up: the program has no
+    /// rights over what was set up, and can be of an id that setting up could not be done as.
+    pub inner_user_namespace: Option<InnerUserNamespace>,
+    /// Checks that the program can make no user namespace; the launch fails if it can.
+    pub without_user_namespaces: bool,
     /// The working directory, inside the root; inherited if `None`.
     pub cwd: Option<PathBuf>,
     /// What is tried in turn where `cwd` cannot be entered.
@@ -80,6 +93,8 @@ pub struct Spec {
     /// The program and its arguments; a program without a slash is looked for in the
     /// `PATH` of `env`.
     pub argv: Vec<OsString>,
+    /// What the program is told to be called, if not the first of `argv`.
+    pub arg0: Option<OsString>,
     /// The program's file, open, instead of one that the first of `argv` names. It cannot
     /// be a script.
     pub program: Option<Open>,
@@ -89,6 +104,8 @@ pub struct Spec {
     pub umask: Option<u32>,
     /// Exactly these capabilities, in every set; unchanged if `None`.
     pub capabilities: Option<CapabilitySet>,
+    /// What stays in the bounding set; the same as `capabilities` if `None`.
+    pub bounding: Option<CapabilitySet>,
     /// Instead of `capabilities`, for each set its own.
     pub capability_sets: Option<CapabilitySets>,
     /// Whether execve(2) can never give more privilege: `PR_SET_NO_NEW_PRIVS`.
@@ -124,12 +141,20 @@ pub struct Spec {
     pub await_maps: Option<Open>,
     /// The program is executed when a byte, or the end, of this can be read.
     pub await_before_exec: Option<Open>,
+    /// Descriptors that are the caller's business alone: the new process closes them at once.
+    pub callers_fds: Vec<RawFd>,
+    /// Whether the caller's children are born in another pid namespace than its own, which
+    /// it has arranged by setns(2): a procfs shows that one.
+    pub born_in_other_pid_namespace: bool,
     /// Descriptors that the init keeps open as long as it lives.
     pub init_keeps: Vec<RawFd>,
     /// Files inside the root on which the init holds a lock for reading: fcntl(2).
     pub lock_files: Vec<PathBuf>,
     /// Runs the program as pid 1 itself, without the reaping init.
     pub no_init: bool,
+    /// Whether the user of the init may examine it: what proc(5) has of its namespaces, root
+    /// and memory, from which the caller's arguments and environment are taken out.
+    pub examinable_init: bool,
     /// Whether there is a program at all.
     pub role: Role,
 }
@@ -150,6 +175,16 @@ impl Spec {
         self.capability_sets.or(same)
     }
 
+    /// Whether it has an overlay whose changes are kept in memory.
+    #[must_use]
+    pub fn has_overlay_in_memory(&self) -> bool {
+        let is_in_memory = |mount: &Mount| match mount {
+            Mount::Overlay { upper, .. } => *upper == Upper::Memory,
+            _ => false,
+        };
+        matches!(self.root, Root::Overlay { .. }) || self.mounts.iter().any(is_in_memory)
+    }
+
     /// Whether the process gets a reaping init (or, in a joined pid namespace, a
     /// parent that waits for it).
     #[must_use]
@@ -158,12 +193,32 @@ impl Spec {
             return false;
         }
         match self.namespaces.get(Kind::Pid) {
-            Namespace::Inherit => false,
+            Namespace::Inherit => !self.no_init && self.init_holds(),
             Namespace::New => !self.no_init,
             // setns(2) moves only children into a pid namespace.
             Namespace::Join(_) => true,
         }
     }
+}
+
+impl Spec {
+    /// Whether there is something that a process must hold as long as the program runs.
+    pub(crate) fn init_holds(&self) -> bool {
+        !self.init_keeps.is_empty() || !self.lock_files.is_empty()
+    }
+}
+
+/// A user namespace of one id below another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InnerUserNamespace {
+    /// The user id in it.
+    pub uid: u32,
+    /// The group id.
+    pub gid: u32,
+    /// Whether it is the last: the outer one allows no second (`user.max_user_namespaces`
+    /// = 1), and from inside that cannot be changed.
+    pub last: bool,
 }
 
 /// What the process does with one kind of namespace.
@@ -308,6 +363,14 @@ pub enum IdMapping {
     Auto,
     /// One id alone: the caller's own, seen inside as that of [`Spec::user`], or 0.
     Single,
+    /// The caller's own ids alone, seen inside as these. The process writes the maps itself,
+    /// whoever the caller is, and gives setgroups(2) up.
+    Own {
+        /// The user id inside.
+        uid: u32,
+        /// The group id inside.
+        gid: u32,
+    },
     /// These lines.
     Explicit {
         /// Of uid_map.

@@ -96,6 +96,8 @@ pub enum Step {
         name: String,
     },
 
+    /// Closes what is the caller's business alone.
+    CloseCallers(Vec<RawFd>),
     /// Arranges to die with the thread that launched.
     DieWithParent {
         /// The signal.
@@ -115,6 +117,8 @@ pub enum Step {
         path: CString,
         /// Whether it can be written.
         access: Access,
+        /// Whether device files in it can be opened.
+        devices: bool,
     },
     /// Takes the caller's device files along.
     KeepDevices,
@@ -189,10 +193,14 @@ pub enum Step {
     LimitUserNamespaces,
     /// Keeps mounts from spreading to and from the host.
     PrivateMounts,
+    /// Keeps mounts from spreading to the host; those of the host still come.
+    FollowMounts,
     /// Opens the root, which stays.
     RootHere,
     /// Makes a tmpfs for the layers of overlays, which the root will cover.
     Layers,
+    /// Sends that tmpfs to the parent, which can read it when all is over.
+    HandLayers,
     /// Makes an empty tmpfs the root to be.
     RootEmpty {
         /// Mode of its root folder, in octal.
@@ -272,6 +280,21 @@ pub enum Step {
     },
     /// Enters a user namespace that may own nothing of what was set up.
     EnterUserNamespace(Open),
+    /// Allows one more user namespace and no further.
+    AllowOneUserNamespace,
+    /// Makes a user namespace below the one so far and maps one id each.
+    InnerUserNamespace {
+        /// The line of uid_map.
+        uid: IdMap,
+        /// The line of gid_map.
+        gid: IdMap,
+        /// Both as texts.
+        texts: [CString; 2],
+    },
+    /// Checks that no user namespace can be made.
+    CheckNoUserNamespaces,
+    /// Makes a pid namespace, goes on as its first process, and waits for that outside.
+    BeBornAgain,
     /// Leads a session of its own.
     NewSession,
     /// Waits for somebody else to write the id maps.
@@ -299,6 +322,11 @@ pub enum Step {
         /// Where.
         target: Target,
     },
+    /// Shows the host's procfs.
+    ProcOfHost {
+        /// Where.
+        target: Target,
+    },
     /// Masks what a procfs tells of the host, and keeps its settings from change.
     ProcMasks {
         /// Whether files that tell of the host are covered.
@@ -316,7 +344,10 @@ pub enum Step {
     /// Makes the usual links and folders of /dev.
     DevLinks,
     /// Mounts a devpts of its own.
-    DevPts,
+    DevPts {
+        /// Whether files in /dev can be executed.
+        execute: bool,
+    },
     /// Covers a file or folder with nothing.
     Mask {
         /// What is covered.
@@ -404,7 +435,10 @@ pub enum Step {
     /// Waits before the program is executed.
     AwaitExec(Open),
     /// Hides the memory and descriptors of the init from the program.
-    HideInit,
+    HideInit {
+        /// Whether its user may examine it all the same.
+        examinable: bool,
+    },
     /// Forks the program off and becomes the init.
     ForkInit {
         /// The descriptors that the init keeps.

@@ -146,6 +146,7 @@ fn every_kind_of_mount_allocates_nothing() {
         command.mount(mount);
     }
     command.bind("/etc/passwd", "/srv/h/i", Access::ReadWrite);
+    command.spec_mut().keep_layers = true;
     command.rlimit("nofile=64".parse().expect("a limit"));
     command.capabilities(CapabilitySet::EMPTY.with(Capability::CHOWN));
     runs(&mut command);

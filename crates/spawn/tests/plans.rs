@@ -9,7 +9,7 @@ use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
 use warren_spawn::{
     Access, CapabilitySets, Change, Content, Error, Folder, Forbidden, Graft, Hop, Host,
-    IdMapping, Join, Mount, Namespace, Namespaces, Open, Plan, ProcMasks, Ranges,
+    IdMapping, Join, Layer, Mount, Namespace, Namespaces, Open, Plan, ProcMasks, Ranges,
     RawFilter, Role, Root, Seccomp, Spec, Terminal, Tree, Upper, User, system,
 };
 
@@ -204,6 +204,51 @@ fn overlays() {
     };
     spec.mounts.insert(0, overlay);
     is_as_kept("overlay_mount", &spec, &ordinary());
+    spec.keep_layers = true;
+    is_as_kept("overlay_kept", &spec, &ordinary());
+}
+
+#[test]
+fn layers_are_numbered_among_all_that_is_in_memory() {
+    let overlay = |target: &str, upper| Mount::Overlay {
+        lower: vec!["/etc".into(), "/usr".into()],
+        upper,
+        target: target.into(),
+    };
+    let file = Mount::File {
+        content: Content::Bytes(Vec::new()),
+        target: "/srv/a/file".into(),
+        mode: 0o644,
+        mounted: Some(Access::ReadOnly),
+    };
+    let mut spec = sandbox();
+    spec.root = Root::Scratch;
+    spec.keep_layers = true;
+    spec.mounts = vec![
+        overlay("/srv/a", Upper::Memory),
+        file,
+        overlay("/srv/b", Upper::None),
+        overlay("/srv/a/c", Upper::Memory),
+        bind("/etc", "/srv/a/c/d", Access::ReadOnly),
+    ];
+    let layer = |number, target: &str, shifted, covered: &[&str]| Layer {
+        number,
+        lower: vec!["/etc".into(), "/usr".into()],
+        target: target.into(),
+        shifted,
+        covered: covered.iter().map(Into::into).collect(),
+    };
+    let layers = |host| {
+        let plan = Plan::new(&spec, &host);
+        plan.expect("the Spec can be planned").layers()
+    };
+    for (host, shifted) in [(ordinary(), false), (root(), true)] {
+        let expected = [
+            layer(0, "/srv/a", shifted, &["file", "c", "c/d"]),
+            layer(3, "/srv/a/c", shifted, &["d"]),
+        ];
+        assert_eq!(layers(host), expected);
+    }
 }
 
 #[test]

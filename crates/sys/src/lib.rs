@@ -16,6 +16,7 @@ mod clone;
 mod entry;
 mod exec;
 mod fd;
+mod inherited;
 mod landlock;
 mod mount;
 mod nsfs;
@@ -25,6 +26,7 @@ mod seccomp;
 mod shared;
 pub mod signal;
 mod statmount;
+mod wait;
 
 #[cfg(target_arch = "x86_64")]
 pub use attempt::i386_getpid;
@@ -37,6 +39,7 @@ pub use fd::{
     close_range, close_range_on_exec, duplicate, is_alive, is_below_root, is_open,
     leave_terminal, lock_for_reading, loopback_up, open_standard_streams,
 };
+pub use inherited::{is_inherited, take_inherited};
 pub use landlock::{
     LandlockRuleset, landlock_abi, landlock_add_path, landlock_add_port, landlock_create,
     landlock_restrict_self,
@@ -54,10 +57,12 @@ pub use nsfs::{
 pub use probe::{Call, probe};
 pub use rustix::io::Errno;
 pub use seccomp::{
-    BpfInstruction, SeccompFlags, seccomp_load, seccomp_load_listener, seccomp_load_with,
+    BpfInstruction, SeccompFlags, seccomp_load, seccomp_load_by_prctl,
+    seccomp_load_listener, seccomp_load_with,
 };
 pub use shared::{SharedPage, Zeroed};
 pub use statmount::{MountWords, describe_mount, list_mounts};
+pub use wait::{Usage, wait4};
 
 /// The result of a system call.
 pub type Result<T> = std::result::Result<T, Errno>;

@@ -70,12 +70,37 @@ pub fn seccomp_load_listener(
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// The same by the older call: prctl(2) `PR_SET_SECCOMP`.
+///
+/// # Errors
+/// As [`seccomp_load`].
+pub fn seccomp_load_by_prctl(filter: &[BpfInstruction]) -> Result<()> {
+    const SECCOMP_MODE_FILTER: libc::c_ulong = 2;
+    let length = u16::try_from(filter.len()).map_err(|_| Errno::INVAL)?;
+    let program = Program {
+        length,
+        filter: filter.as_ptr(),
+    };
+    // SAFETY: as in load().
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_prctl,
+            libc::PR_SET_SECCOMP,
+            SECCOMP_MODE_FILTER,
+            &raw const program,
+        )
+    };
+    check(result).map(drop)
+}
+
+/// A program as the kernel takes it: struct sock_fprog.
+#[repr(C)]
+struct Program {
+    length: u16,
+    filter: *const BpfInstruction,
+}
+
 fn load(filter: &[BpfInstruction], mut flags: u32) -> Result<libc::c_long> {
-    #[repr(C)]
-    struct Program {
-        length: u16,
-        filter: *const BpfInstruction,
-    }
     const SECCOMP_SET_MODE_FILTER: u32 = 1;
     // Without it a thread that cannot follow is told by its number as the result,
     // which nobody could tell from a listener (Linux 5.7).

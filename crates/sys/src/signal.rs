@@ -7,7 +7,7 @@ use crate::{Errno, Result, check};
 
 pub use libc::{
     SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP,
-    SIGTTIN, SIGTTOU, SIGWINCH,
+    SIGTTIN, SIGTTOU, SIGWINCH, SIGXCPU,
 };
 
 /// A set of signals, as the kernel lays it out: bit N-1 is signal N.

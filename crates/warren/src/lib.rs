@@ -49,5 +49,5 @@ pub use warren_namespaces::{IdMap, Kind, NamespaceSet, NsFd};
 pub use warren_spawn::{
     Access, Child, Command, Error, ErrorKind, Event, Host, IdMapping, Join, Mount,
     Namespace, Namespaces, Output, Place, Plan, Ranges, Reach, Root, Seccomp, Shown,
-    Side, Spec, Stdio, Step, Terminal, TerminalEnd, Timing, User, system,
+    Side, Spec, Stdio, Step, Terminal, TerminalEnd, Timing, Usage, User, system,
 };

@@ -185,7 +185,7 @@ fn a_masked_proc_is_named() {
 }
 
 /// A pid namespace that a descriptor of the test keeps, after its init has ended.
-fn dead_pid_namespace() -> (super::Target, NsFd) {
+pub(super) fn dead_pid_namespace() -> (super::Target, NsFd) {
     let target = unshared(
         &["--uts"],
         "unshare --pid --fork sh -c 'echo ready; exec sleep 1000'; exec sleep 1000",

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use warren_testkit::{Running, Test, program, run, tests, warren};
 
+use crate::enter::NetnsFolder;
+
 use super::{Name, store, told};
 
 pub const TESTS: &[Test] = tests! {
@@ -63,6 +65,7 @@ fn nsenter_enters_each_kept_file() {
 }
 
 fn a_name_of_ip_netns_is_not_taken_over() {
+    let _folder = NetnsFolder::before_ip();
     let name = Name::new("burrow");
     run(program("ip").args(["netns", "add", &name.0])).succeeds();
     let refused = run(&mut told(&["keep", &name.0, "--kinds", "net"]));
@@ -76,6 +79,7 @@ fn a_name_of_ip_netns_is_not_taken_over() {
 }
 
 fn a_name_that_ip_netns_gave_again_is_not_removed() {
+    let _folder = NetnsFolder::before_ip();
     let name = Name::kept("burrow", &["--kinds", "net"]);
     run(program("ip").args(["netns", "delete", &name.0])).succeeds();
     run(program("ip").args(["netns", "add", &name.0])).succeeds();

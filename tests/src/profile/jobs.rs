@@ -91,6 +91,16 @@ fn a_build_makes_a_program_and_changes_nothing_else() {
         .says("built\ngood\n.cache\n.ssh");
 }
 
+/// Serves a folder as an index whose answers may be cached; says its port.
+const INDEX: &str = "import http.server as h\n\
+    class Index(h.SimpleHTTPRequestHandler):\n\
+    \x20   def end_headers(self):\n\
+    \x20       self.send_header('Cache-Control', 'max-age=3600')\n\
+    \x20       super().end_headers()\n\
+    server = h.ThreadingHTTPServer(('127.0.0.1', 0), Index)\n\
+    print(server.server_port, flush=True)\n\
+    server.serve_forever()\n";
+
 fn an_install_fetches_a_package_and_fills_the_cache() {
     let place = Place::new();
     fs::create_dir_all(place.home.join(".cache/pip")).expect("make a folder");
@@ -106,13 +116,14 @@ fn an_install_fetches_a_package_and_fills_the_cache() {
     let made = index.join("warren_burrow-1.0-py3-none-any.whl");
     run(place.command("python3").args(["-c", wheel]).arg(&made)).succeeds();
     let mut server = place.command("python3");
-    server.args(["-u", "-m", "http.server", "--bind", "127.0.0.1", "-d"]);
-    let mut server = Running::start(server.arg(scratch().join("index")).arg("0"));
-    let told = server.line();
-    let port = told.split_whitespace().nth(5).expect(&told).to_owned();
+    server
+        .args(["-c", INDEX])
+        .current_dir(scratch().join("index"));
+    let mut server = Running::start(&mut server);
+    let port = server.line();
     let script = format!(
         "python3 -m pip install --quiet --disable-pip-version-check --target lib \
-         --index-url http://127.0.0.1:{port}/simple warren-burrow && \
+         --trusted-host 127.0.0.1:{port} --index-url http://127.0.0.1:{port}/simple warren-burrow && \
          PYTHONPATH=lib python3 -c 'import warren_burrow; print(warren_burrow.word)'; \
          ls ~/.ssh 2>&1 | grep -o 'No such'"
     );
@@ -147,7 +158,7 @@ fn an_agent_commits_and_leaves_no_trap() {
     output.complains("Read-only file system");
     output.complains("Device or resource busy");
     place
-        .outside("git status --porcelain; git log --oneline | wc -l; ls ~; ls .git/hooks | grep -v sample")
+        .outside("git status --porcelain; git log --oneline | wc -l; ls ~; ls .git/hooks | grep -v sample; true")
         .says("2");
 }
 
@@ -158,7 +169,7 @@ fn an_agent_sees_no_secret() {
     place.write("web/.env.example", "PASSWORD=\n");
     place.write("deploy/id_rsa", "a secret key\n");
     let script = "cat .env web/.env.local deploy/id_rsa ~/.ssh/id_ed25519; \
-        cat web/.env.example; mv .env readable; cat readable; ln web/.env.local l && cat l";
+        cat web/.env.example; mv .env readable; cat readable; ln web/.env.local l && cat l; true";
     let output = place.under("agent", script);
     output.says("PASSWORD=").lacks("secret");
     place

@@ -99,8 +99,8 @@ fn the_hosts_root_inside_commands_no_kernel() {
             head -c 1 /proc/$f 2>/dev/null; done
             grep -E ' /proc/(irq|sysrq-trigger) ' /proc/self/mountinfo | grep -c ' ro,'";
         let output = super::inside_with(&["--map", map], script);
-        let there = |name: &&&str| fs::metadata(format!("/proc/{name}")).is_ok();
-        let number = ["irq", "sysrq-trigger"].iter().filter(there).count();
+        let there = |name: &&str| fs::metadata(format!("/proc/{name}")).is_ok();
+        let number = ["irq", "sysrq-trigger"].into_iter().filter(there).count();
         output.expect("read-only", output.stdout.trim() == number.to_string());
     }
 }

@@ -179,7 +179,9 @@ pub struct Outcome<'a> {
     trace: &'a Trace,
     target: &'a Target,
     fault: Fault,
-    /// The process that may stay, of a job that executes nothing.
+    /// Whether the job executes a program.
+    executes: bool,
+    /// The process that may stay, of a job that executes none.
     stays: Option<&'static str>,
 }
 
@@ -190,13 +192,15 @@ impl<'a> Outcome<'a> {
             trace,
             target,
             fault,
+            executes: true,
             stays: None,
         }
     }
 
-    /// The same for a job that executes no program and leaves this process.
+    /// The same for a job that executes no program and may leave this process.
     pub fn leaving(self, comm: Option<&'static str>) -> Self {
         Self {
+            executes: false,
             stays: comm,
             ..self
         }
@@ -280,16 +284,14 @@ impl<'a> Outcome<'a> {
         const KILLED: i32 = 128 + 9;
         match self.trace.exit_code() {
             Some(KILLED) => Ok("killed"),
-            Some(0) if self.target.after_payload || self.stays.is_some() => {
-                Ok("done before")
-            }
+            Some(0) if self.target.after_payload || !self.executes => Ok("done before"),
             _ => self.failed_with_reason(),
         }
     }
 
     fn failed_or_coped(&self) -> std::result::Result<&'static str, String> {
         match self.trace.exit_code() {
-            Some(0) if self.stays.is_some() => Ok("coped"),
+            Some(0) if !self.executes => Ok("coped"),
             Some(0) if succeeded(self.target.payload, &self.trace.events) => Ok("coped"),
             Some(0) => Err(format!("it says 0 and ran nothing: {}", self.trace)),
             _ => self.failed_with_reason(),

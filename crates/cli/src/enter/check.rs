@@ -5,8 +5,9 @@ use std::os::fd::AsFd;
 use rustix::fs::AtFlags;
 use serde::Serialize;
 use warren_namespaces::{
-    Kind, NsFd, Obstacle, ProcRoot, Rights, Stop, Target, errno_text, limits, mountinfo,
-    namespaces_of, route,
+    Kind, NsFd, Obstacle, ProcRoot, Rights, Stop, Target, errno_text, limits,
+    limits::{GateSetting, UsernsGate},
+    mountinfo, namespaces_of, route,
 };
 use warren_sys::Errno;
 
@@ -122,10 +123,11 @@ fn answer(
     let mut kinds = along_the_route(entered, filter)
         .map_err(|errno| wrap(&entered.name, errno_text(errno)))?;
     for namespace in &entered.same {
-        // Asked for by name, it would be tried.
-        let asked = arguments.kinds.contains(&Kind::User);
+        // Passed over where there is something else to enter.
+        let alone =
+            arguments.kinds.contains(&Kind::User) && entered.namespaces.is_empty();
         let part = match namespace.kind() {
-            Kind::User if asked => Part::blocked(&Obstacle::OwnUserNamespace),
+            Kind::User if alone => Part::blocked(&Obstacle::OwnUserNamespace),
             _ => Part::same(),
         };
         kinds.push(row(namespace, part));
@@ -163,22 +165,14 @@ fn closed(
     if error.errno() != Errno::ACCESS {
         return Err(failure);
     }
-    let owner = rustix::fs::statat(proc, pid.to_string(), AtFlags::empty());
-    let why = match owner.map(|stat| stat.st_uid) {
-        Ok(uid) if uid != rustix::process::geteuid().as_raw() => {
-            format!("the caller may not examine it: it belongs to uid {uid}")
-        }
-        _ => "the caller may not examine it: it has capabilities that the caller lacks, or \
-              is not dumpable"
-            .to_owned(),
-    };
+    let (why, way_out) = not_examined(proc, pid);
     let wanted =
         |kind: &Kind| arguments.kinds.is_empty() || arguments.kinds.contains(kind);
     let row = |kind| Row {
         kind,
         inode: None,
         owner: None,
-        part: Part::no(Errno::ACCESS, why.clone(), Some("be root (CAP_SYS_PTRACE)")),
+        part: Part::no(Errno::ACCESS, why.clone(), Some(way_out)),
     };
     Ok(Answer {
         version: 1,
@@ -189,6 +183,29 @@ fn closed(
         cgroups: None,
         notes: notes(proc, None),
     })
+}
+
+/// Why the namespaces of a process may not even be opened, and the way out.
+fn not_examined(proc: &ProcRoot, pid: u32) -> (String, &'static str) {
+    let owner = rustix::fs::statat(proc, pid.to_string(), AtFlags::empty());
+    let owner = owner.map(|stat| stat.st_uid);
+    let own = rustix::process::geteuid().as_raw();
+    let profile = limits::own_apparmor_profile(proc);
+    let (why, way_out) = match (owner, profile) {
+        (Ok(uid), _) if uid != own && own != 0 => (
+            format!("it belongs to uid {uid}"),
+            "be root (CAP_SYS_PTRACE)",
+        ),
+        (_, Some(profile)) => (
+            format!("the AppArmor profile {profile} confines the caller"),
+            "give the profile the rule `ptrace read,`",
+        ),
+        _ => (
+            "it has capabilities that the caller lacks, or is not dumpable".to_owned(),
+            "be root (CAP_SYS_PTRACE)",
+        ),
+    };
+    (format!("the caller may not examine it: {why}"), way_out)
 }
 
 fn row(namespace: &NsFd, part: Part) -> Row {
@@ -282,7 +299,36 @@ fn notes(proc: &ProcRoot, filter: Option<Errno>) -> Vec<String> {
         ),
     ];
     let notes = notes.into_iter().filter(|(holds, _)| *holds);
-    notes.map(|(_, note)| note.to_owned()).collect()
+    notes
+        .map(|(_, note)| note.to_owned())
+        .chain(of_apparmor(
+            limits::own_apparmor_profile(proc),
+            &limits::userns_gates(proc).unwrap_or_default(),
+            own.has_sys_admin(),
+        ))
+        .collect()
+}
+
+/// AppArmor refuses no setns(2); it looks at what a confined command does inside, and at
+/// user namespaces that are made without privilege.
+fn of_apparmor(
+    profile: Option<String>,
+    gates: &[GateSetting],
+    privileged: bool,
+) -> Vec<String> {
+    let confined = profile.map(|profile| {
+        format!(
+            "the AppArmor profile {profile} confines the caller, and the command: mounts and \
+             user namespaces inside take its rules `mount,` and `userns,`"
+        )
+    });
+    let closed = gates
+        .iter()
+        .filter(|gate| gate.gate == UsernsGate::AppArmor && gate.is_closed(privileged));
+    let restricted = closed.map(|gate| {
+        format!("{gate}: a user namespace that the command makes gives it no capability")
+    });
+    confined.into_iter().chain(restricted).collect()
 }
 
 fn table(answer: &Answer) -> String {
@@ -365,6 +411,25 @@ mod tests {
              note: a note\n\
              hint: be root, or the user who made that user namespace\n"
         );
+    }
+
+    #[test]
+    fn apparmor_is_a_note_where_it_confines_or_restricts() {
+        let restricts = [GateSetting {
+            gate: UsernsGate::AppArmor,
+            value: 1,
+        }];
+        let notes = of_apparmor(Some("shut (enforce)".to_owned()), &restricts, false);
+        assert!(
+            notes[0].contains("profile shut (enforce) confines"),
+            "{notes:?}"
+        );
+        assert!(
+            notes[1].contains("restrict_unprivileged_userns is 1"),
+            "{notes:?}"
+        );
+        assert_eq!(of_apparmor(None, &restricts, true), [] as [String; 0]);
+        assert_eq!(of_apparmor(None, &[], false), [] as [String; 0]);
     }
 
     #[test]

@@ -10,13 +10,14 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use clap::Args;
+use warren_confine::landlock::Abi;
 use warren_namespaces::ProcRoot;
 use warren_observe::{Auditor, Learner, Tracer, View};
 use warren_spawn::{Held, Host, Plan, Ranges, Spec};
 use warren_sys::Errno;
 
 use crate::failure::Failure;
-use crate::supervise::{self, Watch};
+use crate::supervise::{self, Care, Ended, Remains, Watch};
 use host::HostFiles;
 use learned::Learned;
 use report::Report;
@@ -46,6 +47,11 @@ pub struct WatchOptions {
 }
 
 impl WatchOptions {
+    /// Whether anything is to be seen.
+    pub fn is_asked(&self) -> bool {
+        self.learn.is_some() || self.audit.is_some() || self.audit_json.is_some()
+    }
+
     /// Who watches the run, if anybody does. What is wrong with the files that it is to
     /// write is told now.
     pub fn watching<'a>(
@@ -53,8 +59,7 @@ impl WatchOptions {
         spec: &'a Spec,
         host: &Host,
     ) -> Result<Option<Watching<'a>>, Failure> {
-        let told = self.audit.is_some() || self.audit_json.is_some();
-        if self.learn.is_none() && !told {
+        if !self.is_asked() {
             return Ok(None);
         }
         let proc = || ProcRoot::open().map_err(Failure::new);
@@ -71,6 +76,7 @@ impl WatchOptions {
             spec,
             is_root: host.is_privileged(),
             has_ids: host.has_all_ids || !matches!(host.ranges, Ranges::None),
+            holds_ports: host.landlock().is_ok_and(|abi| abi >= Abi::TCP),
         }))
     }
 }
@@ -86,20 +92,30 @@ pub struct Watching<'a> {
     spec: &'a Spec,
     is_root: bool,
     has_ids: bool,
+    holds_ports: bool,
 }
 
 impl Watching<'_> {
-    /// Carries the plan out, and gives the exit code of its command.
-    pub fn run(mut self, plan: Plan, trace: bool) -> Result<u8, Failure> {
-        let code = supervise::run_watched(plan, trace, &mut self)?;
+    /// Carries the plan out, to the end of its command.
+    pub fn run(
+        mut self,
+        plan: Plan,
+        care: Care<'_>,
+    ) -> Result<(Ended, Remains), Failure> {
+        let care = Care {
+            trace: care.trace,
+            limits: care.limits,
+            watch: Some(&mut self),
+        };
+        let (ended, remains) = supervise::run_with(plan, care)?;
         self.tell();
         if let Some(report) = self.report.take() {
-            report.finish(code)?;
+            report.finish(ended.code())?;
         }
         if let Some(learned) = self.learned.take() {
             self.learn(learned)?;
         }
-        Ok(code)
+        Ok((ended, remains))
     }
 
     /// Explains the failures since the last time.
@@ -125,7 +141,7 @@ impl Watching<'_> {
             machine: &self.files,
         };
         let needs = learner.needs(self.tracer.observed());
-        learned.write(&needs, self.spec)
+        learned.write(&needs, self.spec, self.holds_ports)
     }
 }
 

@@ -98,6 +98,14 @@ impl Filter {
         warren_sys::seccomp_load(&self.program)
     }
 
+    /// The same by prctl(2), which a filter that is loaded already may allow alone.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_by_prctl(&self) -> Result<(), Errno> {
+        warren_sys::seccomp_load_by_prctl(&self.program)
+    }
+
     /// The same with `flags`.
     ///
     /// # Errors

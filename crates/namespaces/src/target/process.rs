@@ -7,7 +7,7 @@ use rustix::process::{Pid, PidfdFlags};
 
 use super::{FIND, Found};
 use crate::process::Folder;
-use crate::{Error, Kind, NsFd, ProcRoot};
+use crate::{Error, Kind, NsFd, ProcRoot, limits};
 
 /// Opens a process; `inode` is what its pidfd must have.
 pub fn find(proc: &ProcRoot, pid: u32, inode: Option<u64>) -> Result<Found, Error> {
@@ -23,7 +23,7 @@ pub fn find(proc: &ProcRoot, pid: u32, inode: Option<u64>) -> Result<Found, Erro
     let namespaces = open_namespaces(proc, pid)
         // Through the pidfd: what was opened was the very process's.
         .and_then(|namespaces| warren_sys::is_alive(pidfd.as_fd()).map(|()| namespaces))
-        .map_err(|errno| not_examined(&name, errno))?;
+        .map_err(|errno| not_examined(proc, &name, errno))?;
     Ok(Found {
         process: Some((pid, pidfd)),
         namespaces,
@@ -99,13 +99,24 @@ pub fn next_children(
     kinds.iter().map(open).collect()
 }
 
-fn not_examined(name: &str, errno: Errno) -> Error {
+fn not_examined(proc: &ProcRoot, name: &str, errno: Errno) -> Error {
     let error = Error::new("open the namespaces of", name, errno);
     match errno {
-        Errno::ACCESS | Errno::PERM => error.hint(
-            "a process of another user, or with capabilities that the caller lacks, takes root",
-        ),
-        Errno::SRCH => error.hint("it has just ended, or waits for its parent as a zombie"),
+        Errno::ACCESS | Errno::PERM => {
+            let error = error.hint(
+                "a process of another user, or with capabilities that the caller lacks, takes root",
+            );
+            match limits::own_apparmor_profile(proc) {
+                Some(profile) => error.hint(format!(
+                    "the AppArmor profile {profile} confines the caller: to look at processes \
+                     takes its rule `ptrace read,`"
+                )),
+                None => error,
+            }
+        }
+        Errno::SRCH => {
+            error.hint("it has just ended, or waits for its parent as a zombie")
+        }
         _ => error,
     }
 }

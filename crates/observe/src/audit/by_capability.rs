@@ -8,6 +8,7 @@ use super::refusal::{Cure, Refusal};
 use crate::event::Event;
 use crate::needs;
 use crate::observed::Failure;
+use crate::view::Seen;
 use crate::wants::Wants;
 
 /// Those that the kernel asks for in the first user namespace alone: nobody has them in
@@ -72,16 +73,20 @@ impl Auditor<'_> {
 
     /// Whether the answer would be another with the capability. Over files it is one only
     /// over those whose owners have ids inside: with one id, those that are the
-    /// program's own.
+    /// program's own. Those of the host have none, or the caller's.
     fn would_help(&self, capability: Capability, event: &Event) -> bool {
         let over_files = matches!(
             capability,
             Capability::CHOWN | Capability::FOWNER | Capability::DAC_OVERRIDE
         );
         let is_groups = event.name == crate::event::Name::Native("setgroups");
+        let of_run = event
+            .uses
+            .iter()
+            .all(|one| self.view.at(&one.path) == Seen::Private);
+        let has_ids = self.has_ids && (of_run || !over_files);
         // Who is watched cannot watch: it has a tracer.
-        capability != Capability::SYS_PTRACE
-            && (self.has_ids || !(over_files || is_groups))
+        capability != Capability::SYS_PTRACE && (has_ids || !(over_files || is_groups))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use warren_confine::seccomp::{Action, Rules};
 use warren_confine::{Capability, CapabilitySet};
+use warren_sys::Errno;
 
 use super::refusal::{Cure, Refusal};
 use super::{Auditor, by_capability};
@@ -13,6 +14,9 @@ const REASON: &str = "system-call filter";
 /// Calls that every libc tries and does without: their refusal changes nothing.
 const TRIED: [&str; 2] = ["clone3", "rseq"];
 
+/// Calls that change mounts.
+const MOUNTS: [&str; 5] = ["mount", "move_mount", "pivot_root", "umount", "umount2"];
+
 impl Auditor<'_> {
     /// `None` where no filter has refused it; `Some(None)` where one has, and that is
     /// nothing to speak of.
@@ -20,26 +24,32 @@ impl Auditor<'_> {
         let event = &failure.event;
         let Name::Native(name) = event.name else {
             // The fixed filter refuses all calls of other architectures.
-            let refused = self.sandbox.is_some() && failure.errno_is_of_no_call();
+            let refused = self.sandbox.is_some() && failure.errno == Errno::NOSYS;
             return refused.then(|| Some(refusal(failure, Cure::None)));
         };
-        if self.refuses(self.sandbox.as_ref(), failure) {
-            let tried = TRIED.contains(&name);
-            return Some((!tried).then(|| refusal(failure, self.capability_for(event))));
+        let of = |rules: &Option<Rules>| Some(action(rules.as_ref()?, event));
+        let (sandbox, profile) = (of(&self.sandbox), of(&self.profile));
+        if ![sandbox, profile]
+            .into_iter()
+            .flatten()
+            .any(|one| answers(one, failure))
+        {
+            return None;
         }
-        if self.refuses(self.profile.as_ref(), failure) {
-            return Some(Some(refusal(failure, Cure::Profile(name.to_owned()))));
+        // Both have to let it pass, whichever answered.
+        let mut cure = Cure::Options(Vec::new());
+        if sandbox.is_some_and(refuses) {
+            cure = cure.and(self.capability_for(event));
         }
-        None
-    }
-
-    fn refuses(&self, rules: Option<&Rules>, failure: &Failure) -> bool {
-        let Some(rules) = rules else { return false };
-        match action(rules, &failure.event) {
-            Action::Allow | Action::Log => false,
-            Action::Fail(errno) => i32::from(errno) == failure.errno.raw_os_error(),
-            _ => failure.killed,
+        if profile.is_some_and(refuses) {
+            cure = cure.and(Cure::options(["--allow-call", name]));
         }
+        // Who is under Landlock changes no mount, whatever else lets the call pass.
+        if self.landlock.is_some() && MOUNTS.contains(&name) {
+            cure = Cure::None;
+        }
+        let tried = TRIED.contains(&name);
+        Some((!tried).then(|| refusal(failure, cure)))
     }
 
     /// The capability whose holder may make the call.
@@ -56,9 +66,16 @@ impl Auditor<'_> {
     }
 }
 
-impl Failure {
-    fn errno_is_of_no_call(&self) -> bool {
-        self.killed || self.errno == warren_sys::Errno::NOSYS
+fn refuses(action: Action) -> bool {
+    !matches!(action, Action::Allow | Action::Log)
+}
+
+/// Whether the call failed as this makes it fail.
+fn answers(action: Action, failure: &Failure) -> bool {
+    match action {
+        Action::Fail(errno) => i32::from(errno) == failure.errno.raw_os_error(),
+        // The kernel skips the call that it kills for, and says so to a tracer.
+        other => refuses(other) && failure.errno == Errno::NOSYS,
     }
 }
 

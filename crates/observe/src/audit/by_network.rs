@@ -5,16 +5,29 @@ use warren_sys::Errno;
 use super::Auditor;
 use super::refusal::{Cure, Refusal};
 use crate::address::Address;
-use crate::event::Contact;
+use crate::event::{Contact, Protocol};
 use crate::observed::Failure;
+
+const PORT: &str = "no port of this run";
 
 impl Auditor<'_> {
     pub(super) fn by_network(&self, failure: &Failure) -> Option<Refusal> {
         let contact = failure.event.contact.as_ref()?;
-        if !self.own_network {
-            return None;
-        }
-        let reason = self.why_not_reached(contact, failure.errno)?;
+        let port = self.port_of_landlock(contact);
+        let (reason, cure) = match port {
+            Some(cure) if failure.errno == Errno::ACCESS => {
+                // It has to be reached as well.
+                let outside = !is_near(contact) || self.host.listens(&contact.address);
+                let far = self.own_network && !contact.binds && outside;
+                let network = Cure::options(["--share", "net"]);
+                (PORT, if far { network.and(cure) } else { cure })
+            }
+            _ if !self.own_network => return None,
+            _ => {
+                let reason = self.why_not_reached(contact, failure.errno)?;
+                (reason, Cure::options(["--share", "net"]))
+            }
+        };
         let call = failure.event.name.to_string();
         let verb = if contact.binds { "bind" } else { "connect" };
         Some(Refusal {
@@ -23,8 +36,23 @@ impl Auditor<'_> {
             path: None,
             reason,
             errno: failure.errno.raw_os_error(),
-            cure: Cure::options(["--share", "net"]),
+            cure,
         })
+    }
+
+    /// What lets a port be used that Landlock keeps from the run.
+    fn port_of_landlock(&self, contact: &Contact) -> Option<Cure> {
+        let ports = self.landlock.as_ref()?.ports.as_ref()?;
+        let Address::Inet(address) = contact.address else {
+            return None;
+        };
+        let (allowed, option) = match contact.binds {
+            true => (&ports.bind, "--bind-port"),
+            false => (&ports.connect, "--connect-port"),
+        };
+        let refused =
+            contact.protocol == Protocol::Stream && !allowed.contains(&address.port());
+        refused.then(|| Cure::options([option, &address.port().to_string()]))
     }
 
     fn why_not_reached(&self, contact: &Contact, errno: Errno) -> Option<&'static str> {
@@ -42,4 +70,12 @@ impl Auditor<'_> {
             _ => None,
         }
     }
+}
+
+/// Whether an address is in a network that has but a loopback.
+fn is_near(contact: &Contact) -> bool {
+    let Address::Inet(address) = contact.address else {
+        return true;
+    };
+    address.ip().is_loopback() || address.ip().is_unspecified()
 }

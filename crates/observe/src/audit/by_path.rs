@@ -17,6 +17,7 @@ use crate::wants::{Use, Wants};
 const NOT_SHOWN: &str = "not shown";
 const READ_ONLY: &str = "read-only";
 const HIDDEN: &str = "hidden";
+const FOREIGN: &str = "owned by an id that is not in the run";
 const OWN_MOUNT: &str = "shown as a mount of its own";
 
 impl Auditor<'_> {
@@ -35,12 +36,7 @@ impl Auditor<'_> {
         let (one, reason, cure) = found?;
         let call = failure.event.name.to_string();
         Some(Refusal {
-            action: format!(
-                "{} {} {}",
-                verb(&call),
-                one.path.display(),
-                one.wants.words()
-            ),
+            action: action(&call, one),
             call,
             path: Some(one.path.clone()),
             reason,
@@ -120,6 +116,20 @@ impl Auditor<'_> {
                 false => Some((HIDDEN, Cure::None)),
             },
             Seen::Kernel => Some((HIDDEN, Cure::None)),
+            // Landlock may be asked before the mount is.
+            Seen::Host { access, .. }
+                if *access == Access::ReadOnly && changes && self.landlock.is_some() =>
+            {
+                Some((READ_ONLY, self.to_write(one, seen)))
+            }
+            Seen::Host { path, .. } if self.has_foreign_ids => {
+                let names = one.wants.intersects(Wants::CREATE | Wants::REMOVE);
+                let asked = match names {
+                    true => self.host.may(path.parent()?, Wants::WRITE),
+                    false => self.host.may(path, one.wants),
+                };
+                asked.then(|| (FOREIGN, Cure::options(["--map", "single"])))
+            }
             _ => None,
         }
     }
@@ -177,6 +187,15 @@ fn socket(event: &Event) -> Option<Use> {
         existed: true,
         wants,
     })
+}
+
+/// `open /a to read`, `mkdir /b`.
+fn action(call: &str, one: &Use) -> String {
+    let (verb, path) = (verb(call), one.path.display());
+    match call.starts_with("open") || call == "creat" {
+        true => format!("{verb} {path} {}", one.wants.words()),
+        false => format!("{verb} {path}"),
+    }
 }
 
 /// What a call does, without its variants.

@@ -28,8 +28,6 @@ pub struct Refusal {
 pub enum Cure {
     /// These words of the command line of `run`.
     Options(Vec<String>),
-    /// This call allowed in the profile of system calls that the user gave.
-    Profile(String),
     /// These words, where root of the machine gives them.
     RootsOptions(Vec<String>),
     /// Nothing that `run` offers.
@@ -37,6 +35,21 @@ pub enum Cure {
 }
 
 impl Cure {
+    /// What is needed together with another.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::None, _) | (_, Self::None) => Self::None,
+            (Self::Options(one), Self::Options(other)) => {
+                Self::Options(one.into_iter().chain(other).collect())
+            }
+            (
+                Self::Options(one) | Self::RootsOptions(one),
+                Self::Options(other) | Self::RootsOptions(other),
+            ) => Self::RootsOptions(one.into_iter().chain(other).collect()),
+        }
+    }
+
     /// An option and its values.
     pub fn options<const N: usize>(words: [&str; N]) -> Self {
         Self::Options(words.map(str::to_owned).to_vec())
@@ -78,7 +91,6 @@ impl fmt::Display for Cure {
                 write_words(f, words)?;
                 f.write_str(", as root")
             }
-            Self::Profile(call) => write!(f, "its profile of system calls: allow {call}"),
             Self::None => f.write_str("no option allows it"),
         }
     }

@@ -75,7 +75,6 @@ fn native(name: &'static str, errno: Errno) -> Failure {
             result: Err(errno),
         },
         errno,
-        killed: false,
     }
 }
 
@@ -154,7 +153,7 @@ fn what_is_to_be_made_needs_its_folder() {
     );
     assert_says(
         &of_files("mkdir", &[("/usr/new", Wants::CREATE)], Errno::ROFS),
-        Some("mkdir /usr/new to create: read-only (--bind /usr /usr)"),
+        Some("mkdir /usr/new: read-only (--bind /usr /usr)"),
     );
 }
 
@@ -194,7 +193,7 @@ fn a_name_that_crosses_mounts_needs_one_of_both() {
     assert_says(
         &of_files("rename", &uses, Errno::XDEV),
         Some(
-            "rename /home/u/x/a to create: shown as a mount of its own \
+            "rename /home/u/x/a: shown as a mount of its own \
              (--bind /home/u /home/u)",
         ),
     );
@@ -202,7 +201,7 @@ fn a_name_that_crosses_mounts_needs_one_of_both() {
     assert_says(
         &of_files("rmdir", &busy, Errno::BUSY),
         Some(
-            "rmdir /home/u/p to remove: shown as a mount of its own \
+            "rmdir /home/u/p: shown as a mount of its own \
              (--bind /home/u /home/u)",
         ),
     );
@@ -278,12 +277,66 @@ fn a_users_profile_is_named_where_it_refuses() {
     let said = |failure: &Failure| auditor.explain(failure).map(|one| one.to_string());
     assert_eq!(
         said(&native("getpid", Errno::NOSYS)).as_deref(),
-        Some("getpid(2): system-call filter (its profile of system calls: allow getpid)")
+        Some("getpid(2): system-call filter (--allow-call getpid)")
     );
-    let mut killed = native("uname", Errno::NOSYS);
-    assert_eq!(said(&killed), None);
-    killed.killed = true;
-    assert!(said(&killed).is_some());
+    assert_eq!(
+        said(&native("mount", Errno::NOSYS)).as_deref(),
+        Some("mount(2): system-call filter (--cap-add SYS_ADMIN --allow-call mount)")
+    );
+    assert!(said(&native("uname", Errno::NOSYS)).is_some());
+    assert_eq!(said(&native("uname", Errno::FAULT)), None);
+}
+
+#[test]
+fn a_port_of_no_rule_needs_one_and_a_far_one_the_network_too() {
+    let mut spec = spec();
+    let ports = warren_confine::landlock::Ports {
+        connect: vec![8000],
+        bind: Vec::new(),
+    };
+    spec.landlock = Some(Landlock {
+        required: false,
+        ports: Some(ports),
+    });
+    let files = Files(BTreeMap::new());
+    let auditor = Auditor::new(&spec, false, false, &files);
+    let said = |failure: &Failure| auditor.explain(failure).map(|one| one.to_string());
+    assert_eq!(
+        said(&native("mount", Errno::PERM)).as_deref(),
+        Some("mount(2): system-call filter (no option allows it)")
+    );
+    assert_eq!(
+        said(&of_address("connect", "127.0.0.1:99", Errno::ACCESS)).as_deref(),
+        Some("connect 127.0.0.1:99: no port of this run (--connect-port 99)")
+    );
+    assert_eq!(
+        said(&of_address("connect", "192.0.2.1:443", Errno::ACCESS)).as_deref(),
+        Some(
+            "connect 192.0.2.1:443: no port of this run \
+             (--share net --connect-port 443)"
+        )
+    );
+    assert_eq!(
+        said(&of_address("bind", "127.0.0.1:8000", Errno::ACCESS)).as_deref(),
+        Some("bind 127.0.0.1:8000: no port of this run (--bind-port 8000)")
+    );
+}
+
+#[test]
+fn a_file_that_no_id_inside_owns_needs_the_callers_own() {
+    let spec = spec();
+    let files = Files([("/home/u/p".into(), true)].into());
+    let failure = of_files("mkdir", &[("/home/u/p/d", Wants::CREATE)], Errno::ACCESS);
+    let of_root = Auditor::new(&spec, true, true, &files);
+    assert_eq!(
+        of_root
+            .explain(&failure)
+            .map(|one| one.to_string())
+            .as_deref(),
+        Some("mkdir /home/u/p/d: owned by an id that is not in the run (--map single)")
+    );
+    let of_user = Auditor::new(&spec, false, true, &files);
+    assert_eq!(of_user.explain(&failure), None);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 
 use warren_confine::{CapabilitySet, Rlimit};
-use warren_spawn::{CapabilitySets, Role, Spec, Terminal};
+use warren_namespaces::IdMap;
+use warren_spawn::{CapabilitySets, IdMapping, Role, Seccomp, Spec, Terminal};
 
 use super::Writer;
 use crate::config::{self, Capabilities, ConsoleSize, Process, User};
@@ -38,6 +39,10 @@ impl Writer<'_> {
                 additional_gids: user.groups.clone().unwrap_or_default(),
                 ..User::default()
             };
+        }
+        if let (None, IdMapping::Explicit { uids, gids }) = (&spec.user, &spec.id_map) {
+            let first = |map: &[IdMap]| map.first().map_or(0, |line| line.inside);
+            (process.user.uid, process.user.gid) = (first(uids), first(gids));
         }
         process.user.umask = spec.umask;
         if let Terminal::New { rows, columns } = spec.terminal {
@@ -90,6 +95,11 @@ impl Writer<'_> {
             ),
             (spec.tell_cwd, "process.env", "PWD is not set"),
             (
+                spec.arg0.is_some(),
+                "process.args",
+                "the program is told its own name",
+            ),
+            (
                 !spec.keep_fds.is_empty(),
                 "process",
                 "descriptors are passed by the runtime's --preserve-fds",
@@ -115,18 +125,42 @@ impl Writer<'_> {
                 "no folder of it is entered by chroot",
             ),
             (spec.role != Role::Program, "process", "it has no program"),
+            (
+                spec.landlock.is_some(),
+                "linux",
+                "no Landlock is behind the mounts",
+            ),
         ];
         for (_, path, what) in notes.into_iter().filter(|(lost, _, _)| *lost) {
             self.losses.note(path, what);
         }
         let weaker = [
             (
-                spec.no_nested_user_namespaces,
+                // The sandbox's filter refuses them too.
+                spec.no_nested_user_namespaces
+                    && (spec.seccomp != Seccomp::Sandbox || spec.syscalls.is_some()),
                 "linux.sysctl",
                 "user namespaces below the container's are not forbidden by a limit",
             ),
             (
-                spec.last_user_namespace.is_some(),
+                !spec.hide.is_empty(),
+                "linux.maskedPaths",
+                "patterns of what is hidden are not known there",
+            ),
+            (
+                spec.landlock
+                    .as_ref()
+                    .is_some_and(|one| one.ports.is_some()),
+                "linux",
+                "all TCP ports can be used: no Landlock is known there",
+            ),
+            (
+                spec.without_user_namespaces,
+                "linux.namespaces",
+                "that no user namespace can be made is not checked",
+            ),
+            (
+                spec.last_user_namespace.is_some() || spec.inner_user_namespace.is_some(),
                 "linux.namespaces",
                 "no second user namespace is entered",
             ),

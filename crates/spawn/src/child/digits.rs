@@ -1,7 +1,7 @@
 //! Numbers in paths, without a formatter.
 
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// The longest text: what stands before the number, ten digits and a NUL.
 const LONGEST: usize = 32;
@@ -35,12 +35,12 @@ impl Digits {
 /// The path of a descriptor in a procfs, good as long as it is open.
 pub struct FdPath<'a> {
     digits: Digits,
-    _open: &'a OwnedFd,
+    _open: BorrowedFd<'a>,
 }
 
 impl<'a> FdPath<'a> {
     /// `prefix` leads to the folder of descriptors.
-    pub fn new(prefix: &CStr, open: &'a OwnedFd) -> Self {
+    pub fn new(prefix: &CStr, open: BorrowedFd<'a>) -> Self {
         Self {
             digits: Digits::new(prefix, open.as_raw_fd() as u32),
             _open: open,

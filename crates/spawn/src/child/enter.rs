@@ -4,13 +4,12 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use rustix::fs::{Mode, OFlags};
-use warren_mounts::{clone_tree, open_in_root};
+use warren_mounts::{Attributes, clone_tree, open_in_root};
 use warren_namespaces::Kind;
 use warren_sys::{Errno, Result};
 
 use super::kernel::DEVICES;
 use super::{Child, borrowed};
-use crate::spec::Access;
 
 impl Child<'_> {
     /// Clones a tree while it can be named, to be attached in another mount namespace.
@@ -18,11 +17,10 @@ impl Child<'_> {
         &mut self,
         number: usize,
         path: &CStr,
-        access: Access,
+        forbids: Attributes,
     ) -> Result<()> {
         let tree = clone_tree(rustix::fs::CWD, path, true)?;
-        let attributes = super::attributes(access, false);
-        warren_mounts::set_attributes(tree.as_fd(), attributes, true)?;
+        warren_mounts::set_attributes(tree.as_fd(), forbids, true)?;
         let place = self.fds.trees.get_mut(number).ok_or(Errno::MFILE)?;
         *place = Some(tree);
         Ok(())

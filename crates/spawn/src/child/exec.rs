@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use rustix::fs::FileType;
 use rustix::process::DumpableBehavior;
-use warren_sys::signal::{self, SignalSet};
+use warren_sys::signal;
 use warren_sys::{Errno, Result, exit_now};
 
 use super::{Child, Failure, borrowed};
@@ -29,6 +29,9 @@ impl Child<'_> {
         for fd in keep {
             rustix::io::fcntl_setfd(borrowed(fd), rustix::io::FdFlags::empty())?;
         }
+        // A filter of the program's own, which may come next, need not allow these.
+        rustix::process::umask(self.umask);
+        signal::set_blocked(self.with.blocked);
         Ok(())
     }
 }
@@ -55,11 +58,10 @@ impl Child<'_> {
 }
 
 /// Tries each path and says why none could be executed.
-pub(super) fn execute(program: &Program, folder: usize, blocked: SignalSet) -> Failure {
+pub(super) fn execute(program: &Program, folder: usize) -> Failure {
     let Some(environment) = program.environments.get(folder) else {
         return (Errno::INVAL, Detail::None);
     };
-    signal::set_blocked(blocked);
     if let Some(file) = &program.file {
         let arguments = &program.arguments;
         let errno = warren_sys::execveat(borrowed(&file.fd), arguments, environment);

@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode};
 use rustix::mount::MountFlags;
 use warren_mounts::{
-    Attributes, Filesystem, Node, Target, attach, attach_at, bind_here, mount_here,
+    Attributes, Filesystem, Node, Target, attach, attach_at, bind_here, clone_tree,
+    mount_here,
 };
 use warren_sys::{Errno, Result};
 
@@ -39,6 +40,15 @@ impl Child<'_> {
         let attributes =
             Attributes::NO_SUID | Attributes::NO_DEVICES | Attributes::NO_EXEC;
         let proc = Filesystem::open(c"proc")?.mount(attributes)?;
+        attach(proc.as_fd(), self.root()?, target, Node::Folder)?;
+        self.fds.proc = Some(proc);
+        Ok(())
+    }
+
+    pub(super) fn proc_of_host(&mut self, target: &Target) -> Result<()> {
+        let proc = clone_tree(rustix::fs::CWD, c"/proc", true)?;
+        let forbids = Attributes::NO_SUID | Attributes::NO_DEVICES;
+        warren_mounts::set_attributes(proc.as_fd(), forbids, true)?;
         attach(proc.as_fd(), self.root()?, target, Node::Folder)?;
         self.fds.proc = Some(proc);
         Ok(())
@@ -129,7 +139,7 @@ impl Child<'_> {
         rustix::fs::mkdirat(dev, c"shm", Mode::from_raw_mode(0o1777))
     }
 
-    pub(super) fn dev_pts(&self) -> Result<()> {
+    pub(super) fn dev_pts(&self, execute: bool) -> Result<()> {
         let dev = self.dev()?;
         // The working directory is /dev still, since the devices were bound.
         rustix::fs::mkdirat(dev, c"pts", Mode::from_raw_mode(0o755))?;
@@ -137,6 +147,11 @@ impl Child<'_> {
         let options = Some(c"ptmxmode=666,mode=620");
         mount_here(c"devpts", c"pts", MountFlags::empty(), options)?;
         // In one call for the devices as well.
+        if execute {
+            let attributes = Attributes::NO_SUID | Attributes::NO_EXEC;
+            warren_mounts::add_attributes(dev, c"pts", attributes)?;
+            return warren_mounts::set_attributes(dev, Attributes::NO_SUID, true);
+        }
         let attributes = Attributes::NO_SUID | Attributes::NO_EXEC;
         warren_mounts::set_attributes(dev, attributes, true)
     }

@@ -104,7 +104,7 @@ pub(super) fn size(rows: u16, columns: u16) -> Winsize {
 }
 
 /// Sends one descriptor over a socket: `SCM_RIGHTS`, unix(7).
-fn send_descriptor(channel: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> Result<()> {
+pub(super) fn send_descriptor(channel: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let fds = [fd];

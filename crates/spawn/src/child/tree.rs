@@ -9,24 +9,27 @@ use warren_mounts::{
     Attributes, Filesystem, Node, Target, attach, attach_at, attach_over, clone_tree,
     open_in_root,
 };
+use warren_namespaces::Kind;
 use warren_sys::{Errno, Result};
 
 use super::digits::{Digits, FdPath};
+use super::terminal::send_descriptor;
 use super::{Child, borrowed};
 use crate::spec::{Access, Content};
-use crate::step::{Layering, LayeringUpper, Source};
+use crate::step::{Layering, LayeringUpper, Source, Step};
 
 impl Child<'_> {
     /// The tree of a source, detached, with the attributes that every tree gets.
     pub(super) fn tree(&self, source: &Source, forbids: Attributes) -> Result<OwnedFd> {
         match source {
             Source::Path(path) => {
-                let tree = clone_tree(rustix::fs::CWD, path, true)?;
+                let tree = self.clone_own_tree(rustix::fs::CWD, path)?;
                 warren_mounts::set_attributes(tree.as_fd(), forbids, true)?;
                 Ok(tree)
             }
             Source::Open(open) => {
-                let tree = clone_tree(borrowed(&open.fd), c"", true)?;
+                let place = self.in_own_mounts(borrowed(&open.fd))?;
+                let tree = self.clone_own_tree(place.as_fd(), c"")?;
                 warren_mounts::set_attributes(tree.as_fd(), forbids, true)?;
                 Ok(tree)
             }
@@ -41,6 +44,46 @@ impl Child<'_> {
                 rustix::io::fcntl_dupfd_cloexec(tree, 3)
             }
         }
+    }
+
+    /// The same file or folder in this process's own mount namespace: a copy of the
+    /// caller's, of which no tree can be cloned by a descriptor. It is found by its path
+    /// and must be what the descriptor has open.
+    fn in_own_mounts(&self, open: BorrowedFd<'_>) -> Result<OwnedFd> {
+        // One byte more than a path can have, which stays the NUL at its end.
+        let mut buffer = [0; 4097];
+        let (space, _) = buffer.split_at_mut(4096);
+        let link = FdPath::new(c"self/fd/", open);
+        rustix::fs::readlinkat_raw(self.with.proc, link.path(), space)?;
+        let path = CStr::from_bytes_until_nul(&buffer).map_err(|_| Errno::INVAL)?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let found = rustix::fs::open(path, flags, Mode::empty())?;
+        let (wanted, is) = (rustix::fs::fstat(open)?, rustix::fs::fstat(&found)?);
+        if (wanted.st_dev, wanted.st_ino) != (is.st_dev, is.st_ino) {
+            return Err(Errno::STALE);
+        }
+        Ok(found)
+    }
+
+    /// KERNEL(6.18): a copied mount namespace has no unbindable mounts. Before, one that
+    /// another user namespace owns can be neither copied nor left out of a copy (`EPERM`),
+    /// as the store of kept namespaces; as a private one it is copied.
+    fn clone_own_tree(&self, dir: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
+        let clone = || clone_tree(dir, path, true);
+        match clone() {
+            Err(Errno::PERM) if self.has_new_mounts() => {
+                warren_mounts::make_all_private()?;
+                clone()
+            }
+            tree => tree,
+        }
+    }
+
+    /// Whether the mount namespace was made for this child.
+    fn has_new_mounts(&self) -> bool {
+        self.with.steps.iter().any(|step| {
+            matches!(step, Step::Clone { namespaces } if namespaces.contains(Kind::Mnt))
+        })
     }
 
     pub(super) fn stage(&mut self, root: OwnedFd) -> Result<()> {
@@ -80,6 +123,14 @@ impl Child<'_> {
         Ok(())
     }
 
+    /// Nothing of them has a name on the host; who has the descriptor can read them even
+    /// when the mount namespace is gone.
+    pub(super) fn hand_layers(&self) -> Result<()> {
+        let channel = self.with.layers.ok_or(Errno::BADF)?;
+        let layers = self.fds.layers.as_ref().ok_or(Errno::BADF)?;
+        send_descriptor(channel, layers.as_fd())
+    }
+
     pub(super) fn overlay(&mut self, layering: &Layering) -> Result<OwnedFd> {
         let layer = self.numbered_folder()?;
         let forbids = attributes(Access::ReadOnly, false);
@@ -110,7 +161,10 @@ impl Child<'_> {
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
                 for (key, path) in [(c"upperdir", upper), (c"workdir", work)] {
                     let folder = rustix::fs::open(path, flags, Mode::empty())?;
-                    overlay.set(key, FdPath::new(c"/proc/self/fd/", &folder).path())?;
+                    overlay.set(
+                        key,
+                        FdPath::new(c"/proc/self/fd/", folder.as_fd()).path(),
+                    )?;
                 }
             }
         }
@@ -137,7 +191,10 @@ impl Child<'_> {
         let mode = Mode::from_raw_mode(mode);
         match rustix::fs::mkdirat(parent, target.name(), mode) {
             Ok(()) => {}
-            Err(Errno::EXIST) => return Ok(()),
+            Err(Errno::EXIST) => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY;
+                return open_in_root(root, target.path(), flags).map(drop);
+            }
             Err(errno) => return Err(errno),
         }
         if own {
@@ -191,7 +248,7 @@ impl Child<'_> {
     pub(super) fn mode(&self, target: &Target, mode: u32) -> Result<()> {
         let file = open_in_root(self.root()?, target.path(), OFlags::PATH)?;
         // There is no chmod of a path descriptor before Linux 6.6.
-        let path = FdPath::new(c"self/fd/", &file);
+        let path = FdPath::new(c"self/fd/", file.as_fd());
         let mode = Mode::from_raw_mode(mode);
         rustix::fs::chmodat(self.with.proc, path.path(), mode, AtFlags::empty())
     }

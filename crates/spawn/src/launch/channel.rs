@@ -22,11 +22,24 @@ pub struct Channels {
     pub terminal: Option<(OwnedFd, OwnedFd)>,
     /// Likewise, for a program that is watched.
     pub observer: Option<(OwnedFd, OwnedFd)>,
+    /// Likewise, for the layers of overlays.
+    pub layers: Option<(OwnedFd, OwnedFd)>,
+}
+
+/// Which sockets a launch needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Sockets {
+    /// For a terminal to be sent, and its stops to be told.
+    pub terminal: bool,
+    /// For an observer.
+    pub observer: bool,
+    /// For the layers of overlays to be sent.
+    pub layers: bool,
 }
 
 impl Channels {
-    /// Makes them, and the sockets for a terminal to be sent and for an observer.
-    pub fn new(terminal: bool, observer: bool) -> Result<Self, Error> {
+    /// Makes them, and the sockets that are needed.
+    pub fn new(sockets: Sockets) -> Result<Self, Error> {
         let failed = |errno| Error::step("make a channel to the child", errno);
         let (alive_reader, alive_writer) =
             rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
@@ -34,8 +47,9 @@ impl Channels {
             let flags = SocketFlags::CLOEXEC;
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
         };
-        let terminal = terminal.then(pair).transpose().map_err(failed)?;
-        let observer = observer.then(pair).transpose().map_err(failed)?;
+        let terminal = sockets.terminal.then(pair).transpose().map_err(failed)?;
+        let observer = sockets.observer.then(pair).transpose().map_err(failed)?;
+        let layers = sockets.layers.then(pair).transpose().map_err(failed)?;
         if let Some((parent, _)) = &observer {
             // Each message then comes with its sender's number.
             sockopt::set_socket_passcred(parent, true).map_err(failed)?;
@@ -45,6 +59,7 @@ impl Channels {
             alive_writer,
             terminal,
             observer,
+            layers,
         })
     }
 }
@@ -58,6 +73,16 @@ pub struct Started {
     alive: OwnedFd,
     terminal: Option<OwnedFd>,
     observer: Option<OwnedFd>,
+    layers: Option<OwnedFd>,
+}
+
+/// What the child has sent to its parent.
+#[derive(Debug)]
+pub struct Sent {
+    /// The other end of its terminal.
+    pub terminal: Option<TerminalEnd>,
+    /// The layers of its overlays.
+    pub layers: Option<OwnedFd>,
 }
 
 /// The process that will become the program, before it executes it.
@@ -90,12 +115,14 @@ impl Started {
     pub fn new(pid: i32, pidfd: OwnedFd, channels: Channels) -> Self {
         let terminal = channels.terminal.map(|(parent, _)| parent);
         let observer = channels.observer.map(|(parent, _)| parent);
+        let layers = channels.layers.map(|(parent, _)| parent);
         Self {
             pid,
             pidfd,
             alive: channels.alive_reader,
             terminal,
             observer,
+            layers,
         }
     }
 
@@ -120,8 +147,26 @@ impl Started {
         }
     }
 
+    /// Takes what the child sends, in the order of its steps.
+    pub fn receive(&self) -> Result<Sent, Error> {
+        Ok(Sent {
+            terminal: self.receive_terminal()?,
+            layers: self.receive_layers()?,
+        })
+    }
+
+    /// Takes the layers of the child's overlays; none if it died before.
+    fn receive_layers(&self) -> Result<Option<OwnedFd>, Error> {
+        let Some(channel) = &self.layers else {
+            return Ok(None);
+        };
+        receive_descriptor(channel.as_fd()).map_err(|errno| {
+            Error::step("receive the layers of overlays from the child", errno)
+        })
+    }
+
     /// Takes the terminal that the child has opened; none if it died before.
-    pub fn receive_terminal(&self) -> Result<Option<TerminalEnd>, Error> {
+    fn receive_terminal(&self) -> Result<Option<TerminalEnd>, Error> {
         let Some(channel) = &self.terminal else {
             return Ok(None);
         };

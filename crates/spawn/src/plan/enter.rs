@@ -111,7 +111,12 @@ impl Planner<'_> {
                         ));
                     };
                     let (path, access) = (c_string(path.as_os_str())?, *access);
-                    self.push(Step::KeepTree { tree, path, access });
+                    self.push(Step::KeepTree {
+                        tree,
+                        path,
+                        access,
+                        devices: false,
+                    });
                     tree += 1;
                 }
                 Mount::Dev { .. } => self.push(Step::KeepDevices),

@@ -25,6 +25,10 @@ impl Planner<'_> {
                 gids: gids.clone(),
             },
             IdMapping::Single => single(),
+            IdMapping::Own { uid, gid } => MapLines::Known {
+                uids: vec![IdMap::single(*uid, host.uid)],
+                gids: vec![IdMap::single(*gid, host.gid)],
+            },
             IdMapping::Auto if host.is_privileged() && host.has_all_ids => {
                 MapLines::FreeBlock
             }
@@ -35,7 +39,10 @@ impl Planner<'_> {
             },
         };
         let maps = Maps {
-            writer: self.writer(&lines),
+            writer: match self.spec.id_map {
+                IdMapping::Own { .. } => MapWriter::Child,
+                _ => self.writer(&lines),
+            },
             lines,
         };
         if let Some(user) = &self.spec.user {
@@ -48,6 +55,12 @@ impl Planner<'_> {
     /// the kernel's files give what they give to root without a capability, such as
     /// /proc/sysrq-trigger.
     pub(super) fn may_be_hosts_root(&self) -> Result<bool, Error> {
+        // An ordinary user can map nobody but itself and its ranges.
+        if self.host.uid != 0 && !self.host.is_privileged() {
+            return Ok(
+                !self.is_new(Kind::User) || self.spec.id_map == IdMapping::Unmapped
+            );
+        }
         let lines = self.maps()?.map(|maps| maps.lines);
         Ok(match lines {
             Some(MapLines::FreeBlock) => false,

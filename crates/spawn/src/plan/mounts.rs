@@ -8,9 +8,9 @@ use warren_mounts::{Attributes, Node, Target};
 use warren_namespaces::Kind;
 use warren_sys::Errno;
 
-use super::Planner;
 use super::program::{c_string, own_text};
 use super::sysctl;
+use super::{MOST_KEPT, Planner};
 use crate::error::Error;
 use crate::spec::{
     Access, Forbidden, IdMapping, Mount, Open, ProcMasks, Root, Tree, Upper,
@@ -31,7 +31,12 @@ impl Planner<'_> {
         // host not to a root that is private from its making.
         let cut_off = self.is_new(Kind::User) && spec.root != Root::Inherit;
         if self.is_new(Kind::Mnt) && !cut_off {
-            self.push(Step::PrivateMounts);
+            let follow = spec.follows_host_mounts;
+            self.push(if follow {
+                Step::FollowMounts
+            } else {
+                Step::PrivateMounts
+            });
         }
         if spec.root == Root::Visit {
             self.push(Step::CopyMounts { private: true });
@@ -43,7 +48,7 @@ impl Planner<'_> {
             || matches!(spec.root, Root::Overlay { .. })
             || spec.mounts.iter().any(in_memory)
         {
-            self.push(Step::Layers);
+            self.push_cover(Step::Layers);
         }
         self.root()?;
         spec.mounts.iter().try_for_each(|mount| self.mount(mount))?;
@@ -64,7 +69,7 @@ impl Planner<'_> {
             Root::Inherit => self.push(Step::RootHere),
             // What is made the root by the first mount needs none below it.
             Root::Scratch if spec.mounts.first().is_some_and(becomes_root) => {}
-            Root::Empty | Root::Scratch => self.push(Step::RootEmpty {
+            Root::Empty | Root::Scratch => self.push_cover(Step::RootEmpty {
                 mode: own_text("755"),
                 size: None,
             }),
@@ -74,7 +79,7 @@ impl Planner<'_> {
                 let tree = path.clone().into();
                 let own = *access == Access::ReadWrite;
                 let source = self.source(&tree, *access, false, own)?;
-                self.push(Step::RootTree {
+                self.push_cover(Step::RootTree {
                     source,
                     access: *access,
                     devices: false,
@@ -83,7 +88,7 @@ impl Planner<'_> {
             Root::Overlay { path } => {
                 let layering =
                     self.layering(std::slice::from_ref(path), &Upper::Memory)?;
-                self.push(Step::RootOverlay(layering));
+                self.push_cover(Step::RootOverlay(layering));
             }
         }
         Ok(())
@@ -195,19 +200,19 @@ impl Planner<'_> {
                     );
                 }
                 let source = self.source(source, *access, *devices, false)?;
-                self.push(Step::RootTree {
+                self.push_cover(Step::RootTree {
                     source,
                     access: *access,
                     devices: *devices,
                 });
             }
-            Mount::Tmpfs { mode, size, .. } => self.push(Step::RootEmpty {
+            Mount::Tmpfs { mode, size, .. } => self.push_cover(Step::RootEmpty {
                 mode: own_text(&format!("{mode:o}")),
                 size: size.map(|bytes| own_text(&bytes.to_string())),
             }),
             Mount::Overlay { lower, upper, .. } => {
                 let layering = self.layering(lower, upper)?;
-                self.push(Step::RootOverlay(layering));
+                self.push_cover(Step::RootOverlay(layering));
             }
             // It is there.
             Mount::Folder { .. } => {}
@@ -268,17 +273,24 @@ impl Planner<'_> {
             self.push(Step::ProcOfJoined { target });
             return Ok(());
         }
-        if !self.is_new(Kind::Pid) {
+        if !self.is_new(Kind::Pid) && !self.spec.born_in_other_pid_namespace {
+            if masks == ProcMasks::Settings {
+                self.push(Step::ProcOfHost { target });
+                return self.proc_masks(masks);
+            }
             self.hosts(c"/proc", target);
             return Ok(());
         }
         self.push(Step::Proc { target });
         self.settings()?;
+        self.proc_masks(masks)
+    }
+
+    fn proc_masks(&mut self, masks: ProcMasks) -> Result<(), Error> {
         if masks != ProcMasks::None {
-            self.push(Step::ProcMasks {
-                cover: masks == ProcMasks::All,
-                all: self.may_be_hosts_root()?,
-            });
+            let all = self.may_be_hosts_root()?;
+            let cover = masks == ProcMasks::All;
+            self.push(Step::ProcMasks { cover, all });
         }
         Ok(())
     }
@@ -320,7 +332,8 @@ impl Planner<'_> {
         self.push(Step::DevFolder { target });
         self.push(Step::Devices);
         self.push(Step::DevLinks);
-        self.push(Step::DevPts);
+        let execute = self.spec.executable_dev;
+        self.push(Step::DevPts { execute });
     }
 
     /// Where the child finds a tree of the host. In a user namespace with other ids than
@@ -348,10 +361,16 @@ impl Planner<'_> {
         let parent_clones = self.host.is_privileged()
             && self.host.has_all_ids
             && self.is_new(Kind::User)
-            && self.spec.id_map != IdMapping::Unmapped;
+            && !matches!(
+                self.spec.id_map,
+                IdMapping::Unmapped | IdMapping::Own { .. }
+            );
         let is_whole = matches!(tree, Tree::Path(path) if path.as_os_str() == "/");
         if !parent_clones || (is_whole && !own) {
-            return Ok(here);
+            return match self.first_cover {
+                Some(first) if is_whole => self.kept_whole(first, access, devices),
+                _ => Ok(here),
+            };
         }
         let number = self.trees;
         self.trees += 1;
@@ -370,6 +389,38 @@ impl Planner<'_> {
             });
         }
         Ok(Source::Tree(number, tree.clone()))
+    }
+
+    /// The host's whole tree, cloned before the first thing was mounted over its root: the
+    /// clone would have that on its own root as well.
+    fn kept_whole(
+        &mut self,
+        first: usize,
+        access: Access,
+        devices: bool,
+    ) -> Result<Source, Error> {
+        let tree = self.kept;
+        if tree >= MOST_KEPT {
+            return Err(Error::spec(format!(
+                "the whole tree of the host can be shown at most {MOST_KEPT} times"
+            )));
+        }
+        self.kept += 1;
+        let path = c"/".to_owned();
+        let step = Step::KeepTree {
+            tree,
+            path: path.clone(),
+            access,
+            devices,
+        };
+        self.steps.insert(first, step);
+        Ok(Source::Kept(tree, path))
+    }
+
+    /// Pushes a step that mounts something over the root of the child.
+    fn push_cover(&mut self, step: Step) {
+        self.first_cover.get_or_insert(self.steps.len());
+        self.push(step);
     }
 }
 

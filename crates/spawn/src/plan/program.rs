@@ -42,7 +42,10 @@ pub fn program(spec: &Spec) -> Result<Program, Error> {
             Some(_) => Vec::new(),
             None => candidates(&name, &spec.env)?,
         },
-        arguments: strings(&mut spec.argv.iter().cloned())?,
+        arguments: {
+            let first = spec.arg0.as_ref().unwrap_or(&name);
+            strings(&mut [first].into_iter().chain(&spec.argv[1..]).cloned())?
+        },
         environments,
         name,
     })

@@ -132,8 +132,14 @@ impl fmt::Display for Step {
                 f.write_str("forbid further user namespaces (user.max_user_namespaces)")
             }
             Self::PrivateMounts => f.write_str("make all mounts private"),
+            Self::FollowMounts => {
+                f.write_str("let mounts come from the host and go nowhere")
+            }
             Self::RootHere => f.write_str("open the root"),
             Self::Layers => f.write_str("make a tmpfs for the layers of overlays"),
+            Self::HandLayers => {
+                f.write_str("hand the layers of overlays to the parent, to be read later")
+            }
             Self::RootEmpty { mode, size } => {
                 f.write_str("make an empty root")?;
                 if mode.as_c_str() != c"755" {
@@ -202,6 +208,19 @@ impl fmt::Display for Step {
             Self::EnterUserNamespace(namespace) => {
                 write!(f, "enter the user namespace {}", namespace.name)
             }
+            Self::BeBornAgain => f.write_str("fork into a pid namespace below this one"),
+            Self::CloseCallers(fds) => write!(f, "close the caller's {fds:?}"),
+            Self::AllowOneUserNamespace => {
+                f.write_str("allow one more user namespace (user.max_user_namespaces)")
+            }
+            Self::InnerUserNamespace { uid, gid, .. } => write!(
+                f,
+                "make an inner user namespace, in which uid is {} and gid {}",
+                uid.inside, gid.inside
+            ),
+            Self::CheckNoUserNamespaces => {
+                f.write_str("check that no user namespace can be made")
+            }
             Self::NewSession => f.write_str("lead a session of its own"),
             Self::AwaitMaps(open) => {
                 write!(f, "wait for the id maps, told by {}", open.name)
@@ -213,6 +232,9 @@ impl fmt::Display for Step {
             }
             Self::Symlink { content, target } => {
                 write!(f, "make the symlink {target} to {}", text(content))
+            }
+            Self::ProcOfHost { target } => {
+                write!(f, "show the host's procfs at {target}")
             }
             Self::Proc { target } => write!(f, "mount a procfs at {target}"),
             Self::ProcMasks { cover: true, .. } => {
@@ -228,7 +250,7 @@ impl fmt::Display for Step {
                 write!(f, "bind the devices {} at /dev", crate::child::DEVICE_NAMES)
             }
             Self::DevLinks => f.write_str("make the usual links in /dev"),
-            Self::DevPts => f.write_str("mount a devpts at /dev/pts"),
+            Self::DevPts { .. } => f.write_str("mount a devpts at /dev/pts"),
             Self::Mask { target } => write!(f, "mask {target}"),
             Self::ReadOnly { target } => write!(f, "make {target} read-only"),
             Self::Sys { target } => write!(f, "mount a sysfs at {target}"),
@@ -285,7 +307,12 @@ impl fmt::Display for Step {
             Self::AwaitExec(open) => {
                 write!(f, "wait for the word to execute, told by {}", open.name)
             }
-            Self::HideInit => f.write_str("hide the init from the program"),
+            Self::HideInit { examinable: false } => {
+                f.write_str("hide the init from the program")
+            }
+            Self::HideInit { examinable: true } => {
+                f.write_str("empty what the init's memory has of the caller")
+            }
             Self::ForkInit { keep } if keep.is_empty() => {
                 f.write_str("fork the program and stay as its init")
             }

@@ -8,7 +8,10 @@ use warren_sys::Errno;
 use super::Plan;
 use super::spec::Source;
 use super::step::{Side, Step};
-use crate::reasons::{closed_gates, limit_reached, no_namespace_allowed, proc_covered};
+use crate::reasons::{
+    WITHOUT_PROC, closed_gates, dead_pid_namespace, limit_reached, no_namespace_allowed,
+    proc_covered,
+};
 
 /// The hints for a failed step.
 pub fn of(step: &Step, errno: Errno, plan: &Plan) -> Vec<String> {
@@ -73,9 +76,7 @@ pub fn of(step: &Step, errno: Errno, plan: &Plan) -> Vec<String> {
         (Step::EnterOther { kind, .. }, errno) => {
             not_entered(*kind == Kind::User, errno, plan)
         }
-        (Step::Fork, Errno::NOMEM) => one(
-            "the pid namespace has ended with its init, and nothing can be started in it",
-        ),
+        (Step::Fork, Errno::NOMEM) => dead_pid_namespace(),
         (Step::Fork | Step::ForkHelper, Errno::AGAIN) => {
             one("the user has too many processes (ulimit -u), or the cgroup (pids.max)")
         }
@@ -140,7 +141,7 @@ fn proc_refused(plan: &Plan) -> Vec<String> {
              add --pid --fork",
         );
     }
-    proc_covered().into_iter().take(1).collect()
+    proc_covered(WITHOUT_PROC)
 }
 
 fn pin_refused(kind: Kind, path: &Path, errno: Errno, plan: &Plan) -> Vec<String> {

@@ -54,12 +54,30 @@ impl Learned {
     }
 
     /// Writes what the run of `spec` needs, on top of what is there.
-    pub fn write(self, needs: &Needs, spec: &Spec) -> Result<(), Failure> {
-        let profile = match &self.known {
+    ///
+    /// Ports are limited by Landlock alone, so that a profile with them is of no use where
+    /// `holds_ports` is not so.
+    pub fn write(
+        self,
+        needs: &Needs,
+        spec: &Spec,
+        holds_ports: bool,
+    ) -> Result<(), Failure> {
+        let limits = holds_ports && !needs.connects_by_chance();
+        let mut profile = match &self.known {
             Some(known) => extended(known.clone(), needs),
             None => new(needs, spec),
         };
-        let notes: Vec<String> = needs.notes.iter().map(ToString::to_string).collect();
+        let mut notes: Vec<String> =
+            needs.notes.iter().map(ToString::to_string).collect();
+        if !limits {
+            (profile.network.connect, profile.network.bind) = (None, None);
+            let why = match holds_ports {
+                true => "one was of the kernel's choice",
+                false => "this kernel's Landlock cannot hold them",
+            };
+            notes.push(format!("no rule for TCP ports: {why}"));
+        }
         let comments: String = notes.iter().map(|note| format!("# {note}\n")).collect();
         let text = format!("{comments}{profile}");
         let failed = |error: io::Error| cannot_write(&self.path, &error);

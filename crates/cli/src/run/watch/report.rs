@@ -39,7 +39,6 @@ struct Item<'a> {
     errno: i32,
     options: Option<&'a [String]>,
     needs_root: bool,
-    profile_call: Option<&'a str>,
 }
 
 impl Report {
@@ -117,11 +116,10 @@ impl Report {
 }
 
 fn item(refusal: &Refusal) -> Item<'_> {
-    let (options, needs_root, profile_call) = match &refusal.cure {
-        Cure::Options(words) => (Some(words.as_slice()), false, None),
-        Cure::RootsOptions(words) => (Some(words.as_slice()), true, None),
-        Cure::Profile(call) => (None, false, Some(call.as_str())),
-        Cure::None => (None, false, None),
+    let (options, needs_root) = match &refusal.cure {
+        Cure::Options(words) => (Some(words.as_slice()), false),
+        Cure::RootsOptions(words) => (Some(words.as_slice()), true),
+        Cure::None => (None, false),
     };
     Item {
         call: &refusal.call,
@@ -134,7 +132,6 @@ fn item(refusal: &Refusal) -> Item<'_> {
         errno: refusal.errno,
         options,
         needs_root,
-        profile_call,
     }
 }
 
