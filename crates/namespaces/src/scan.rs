@@ -18,7 +18,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::mountinfo::{self, MountInfo};
-use crate::process::{Folder, Numbered, Stat, Target, nsfs_device};
+use crate::process::{Folder, Links, Numbered, Stat, Target, nsfs_device};
 use crate::{
     Error, Holder, Kind, MountScope, NamespaceIds, NamespaceSet, NsId, Part, ProcRoot,
     Process, Reference, Scope, Snapshot, Unreadable, View,
@@ -101,10 +101,12 @@ impl<'p> Scan<'p> {
     /// Counts a process in those of its namespaces that are known, as cheaply as can be;
     /// reads the rest of it where it is the first of one.
     fn member(&mut self, pid: u32) -> Result<(), Errno> {
-        let folder = Folder::open(self.proc.as_fd(), pid)?;
-        let namespaces = folder
-            .namespaces(self.graph.device, self.kinds)
-            .map_err(|errno| folder.reason(errno))?;
+        let links = Links::open(self.proc, pid)?;
+        let folder = || Folder::open(self.proc.as_fd(), pid);
+        let namespaces = match links.namespaces(self.graph.device, self.kinds) {
+            Err(errno) => return Err(folder()?.reason(errno)),
+            namespaces => namespaces?,
+        };
         let mut is_first = false;
         for (_, id) in namespaces.iter() {
             let Some(namespace) = self.graph.get_mut(id.inode) else {
@@ -118,6 +120,11 @@ impl<'p> Scan<'p> {
             }
         }
         if is_first {
+            let folder = folder()?;
+            // Its number may have come to another meanwhile.
+            if folder.namespaces(self.graph.device, self.kinds)? != namespaces {
+                return Err(Errno::SRCH);
+            }
             let (stat, uid) = (folder.stat()?, folder.uid()?);
             // The process asked for may have the same, and its command is read as well.
             self.sets.remove(&namespaces);
