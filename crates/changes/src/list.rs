@@ -146,8 +146,12 @@ impl Walk<'_> {
         let failed = |errno| Problem::new("list", path, errno);
         let upper = self.layer.open(path, FOLDER).map_err(failed)?;
         let merged = folder.merged && !is_opaque(&upper);
-        let below = self.open_below(folder).map_err(failed)?;
         let present = names(upper.as_fd()).map_err(failed)?;
+        if merged && present.is_empty() {
+            // The caller may have no right to what is below, and needs none.
+            return Ok(());
+        }
+        let below = self.open_below(folder).map_err(failed)?;
         for name in &present {
             let path = path.join(os_str(name));
             if self.layer.covered.contains(&path) {

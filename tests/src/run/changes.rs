@@ -29,6 +29,7 @@ pub const TESTS: &[Test] = tests! {
         json_says_all_of_it,
         a_terminal_and_a_watcher_change_nothing_of_it,
         without_an_overlay_in_memory_there_is_nothing_to_tell,
+        what_the_caller_may_not_enter_is_no_matter_where_nothing_was_written,
         a_descriptor_of_warrens_own_is_not_passed_on;
     Root:
         owners_are_those_that_the_command_saw,
@@ -407,6 +408,13 @@ fn without_an_overlay_in_memory_there_is_nothing_to_tell() {
     run(warren(lower).args(["--changes", "--", "touch", "/srv/new"]))
         .exits(0)
         .complains("A /srv/new");
+}
+
+fn what_the_caller_may_not_enter_is_no_matter_where_nothing_was_written() {
+    let mut command = warren(["run", "--host-root=overlay", "--changes"]);
+    let output = run(command.args(["--", "touch", "/etc/made"]));
+    output.exits(0);
+    output.expect("one change", told(&output) == ["A /etc/made"]);
 }
 
 fn a_descriptor_of_warrens_own_is_not_passed_on() {
