@@ -402,7 +402,7 @@ impl Line<'_> {
         let place = OsString::from(place);
         match seen.metadata() {
             Ok(file) if file.is_dir() => {
-                self.with_mode("--tmpfs", 0o000, 0o755, &[place.clone()]);
+                self.with_mode("--tmpfs", 0o000, 0o755, std::slice::from_ref(&place));
                 self.option(["--remount-ro".into(), place]);
             }
             Ok(_) => self.option(["--ro-bind".into(), "/dev/null".into(), place]),
