@@ -263,33 +263,33 @@ pub fn posture_spec(words: &[OsString], host: &Host) -> Result<(Spec, bool), Fai
 }
 
 /// What says nothing of what a run is.
-const NOT_OF_POSTURE: [&str; 7] = [
+const NOT_OF_POSTURE: &[&str] = &[
     "plan",
     "report",
     "trace",
     "learn",
     "audit",
     "audit_json",
+    "status_fd",
+    "json_status",
+    "timeout",
+    "cpu_time",
+    "changes",
+    "changes_json",
+    "commit",
+    "keep_changes",
+    "print",
+    "from",
     "command",
 ];
 
 /// The options of a run that say what it is, and `--json`.
 fn posture_command() -> Command {
-    let hidden = [
-        "plan",
-        "report",
-        "trace",
-        "learn",
-        "audit",
-        "audit_json",
-        "command",
-    ];
-    let command = hidden
-        .into_iter()
+    NOT_OF_POSTURE
+        .iter()
         .fold(Arguments::command(), |command, id| {
             command.mut_arg(id, |arg| arg.hide(true).required(false))
-        });
-    command
+        })
         .name("warren posture")
         .bin_name("warren posture")
         .override_usage("warren posture [--json] [OPTIONS OF warren run]")
