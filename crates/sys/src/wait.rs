@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_child_is_waited_for_with_what_it_used() {
-        let child = Command::new("sh")
+        let mut child = Command::new("sh")
             .args([
                 "-c",
                 "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; exit 7",
@@ -78,7 +78,8 @@ mod tests {
         assert_eq!(status, 7 << 8);
         assert!(usage.user > Duration::from_millis(1), "{usage:?}");
         assert!(usage.max_rss > 100 << 10, "{usage:?}");
-        assert_eq!(wait4(child.id() as i32, true), Err(Errno::CHILD));
+        let error = child.wait().expect_err("it was waited for");
+        assert_eq!(error.raw_os_error(), Some(libc::ECHILD));
     }
 
     #[test]

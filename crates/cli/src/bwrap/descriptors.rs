@@ -2,6 +2,7 @@
 //! business, all others the command's.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -17,15 +18,15 @@ impl Descriptors {
     /// The descriptor that was started with as `number`. A standard stream stays the
     /// command's: this is a copy of it.
     pub fn take(&mut self, number: RawFd) -> Result<BorrowedFd<'_>, Errno> {
-        if !self.taken.contains_key(&number) {
-            let taken = if number > 2 {
+        let taken: &OwnedFd = match self.taken.entry(number) {
+            Entry::Occupied(taken) => taken.into_mut(),
+            Entry::Vacant(place) => place.insert(if number > 2 {
                 warren_sys::take_inherited(number)?
             } else {
                 warren_sys::duplicate(number)?
-            };
-            self.taken.insert(number, taken);
-        }
-        self.taken.get(&number).map(AsFd::as_fd).ok_or(Errno::BADF)
+            }),
+        };
+        Ok(taken.as_fd())
     }
 
     /// Takes it and gives its number, which for a copy is another.
