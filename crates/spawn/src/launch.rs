@@ -80,7 +80,7 @@ impl Plan {
             warren_sys::arguments::find_environment();
         }
         let (clone, opened) = self.before_clone(&report)?;
-        let channels = Channels::new(self.has_terminal)?;
+        let channels = Channels::new(self.has_terminal, self.lingers)?;
         let launch = Launch {
             plan: &self,
             proc: &proc,
@@ -91,13 +91,16 @@ impl Plan {
         // The child has its own copies of what is closed here.
         drop(streams);
         let terminal = launch.after_clone(clone, &started, announce)?;
-        let Started { pid, pidfd, .. } = started;
+        let Started {
+            pid, pidfd, ended, ..
+        } = started;
         Ok(Child::new(
             pid,
             pidfd,
             report,
             self,
             terminal,
+            ended,
             opened.reservation,
         ))
     }
@@ -207,6 +210,7 @@ impl Launch<'_> {
                     stdio: [stdin, stdout, stderr]
                         .map(|fd| fd.as_ref().map(OwnedFd::as_fd)),
                     terminal: channels.terminal.as_ref().map(|(_, child)| child.as_fd()),
+                    ended: channels.ended.as_ref().map(|(_, child)| child.as_fd()),
                     blocked,
                 })
             }

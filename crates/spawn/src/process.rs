@@ -24,6 +24,8 @@ pub struct Child {
     report: SharedPage<Report>,
     plan: Plan,
     terminal: Option<TerminalEnd>,
+    /// Its end tells that the program has ended, where the init goes on.
+    program_ended: Option<OwnedFd>,
     status: Option<ExitStatus>,
     /// Nobody else gets the ids as long as the process may use them.
     _reservation: Option<Reservation>,
@@ -86,6 +88,7 @@ impl Child {
         report: SharedPage<Report>,
         plan: Plan,
         terminal: Option<TerminalEnd>,
+        program_ended: Option<OwnedFd>,
         reservation: Option<Reservation>,
     ) -> Self {
         Self {
@@ -94,6 +97,7 @@ impl Child {
             report,
             plan,
             terminal,
+            program_ended,
             status: None,
             _reservation: reservation,
             stdin: None,
@@ -160,8 +164,22 @@ impl Child {
         if let Some(status) = self.status {
             return Ok(status);
         }
+        if let Some(status) = self.await_program()? {
+            return Ok(status);
+        }
         let status = reap(self.pid)?;
         self.ended(status)
+    }
+
+    /// Waits for the program alone, where the init outlives it; `None` where only the init's
+    /// end tells.
+    fn await_program(&mut self) -> io::Result<Option<ExitStatus>> {
+        let Some(ended) = &self.program_ended else {
+            return Ok(None);
+        };
+        rustix::io::retry_on_intr(|| rustix::io::read(ended, &mut [0]))?;
+        self.status = self.report.ended().map(ExitStatus::from_raw);
+        Ok(self.status)
     }
 
     /// Says how the program has ended, if it has.

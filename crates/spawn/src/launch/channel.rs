@@ -20,11 +20,14 @@ pub struct Channels {
     pub alive_writer: OwnedFd,
     /// The parent's and the child's end.
     pub terminal: Option<(OwnedFd, OwnedFd)>,
+    /// The parent's and the child's end of a pipe that the program's end closes.
+    pub ended: Option<(OwnedFd, OwnedFd)>,
 }
 
 impl Channels {
-    /// Makes them, and the socket if there is a terminal to be sent.
-    pub fn new(terminal: bool) -> Result<Self, Error> {
+    /// Makes them: the socket if there is a terminal to be sent, the pipe of the program's
+    /// end if the init outlives it.
+    pub fn new(terminal: bool, lingers: bool) -> Result<Self, Error> {
         let failed = |errno| Error::step("make a channel to the child", errno);
         let (alive_reader, alive_writer) =
             rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
@@ -33,10 +36,13 @@ impl Channels {
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
         };
         let terminal = terminal.then(pair).transpose().map_err(failed)?;
+        let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
+        let ended = lingers.then(pipe).transpose().map_err(failed)?;
         Ok(Self {
             alive_reader,
             alive_writer,
             terminal,
+            ended,
         })
     }
 }
@@ -47,6 +53,8 @@ pub struct Started {
     pub pid: i32,
     /// Its pidfd.
     pub pidfd: OwnedFd,
+    /// Its end tells that the program has ended.
+    pub ended: Option<OwnedFd>,
     alive: OwnedFd,
     terminal: Option<OwnedFd>,
 }
@@ -55,9 +63,11 @@ impl Started {
     /// Keeps the parent's ends, and closes the child's.
     pub fn new(pid: i32, pidfd: OwnedFd, channels: Channels) -> Self {
         let terminal = channels.terminal.map(|(parent, _)| parent);
+        let ended = channels.ended.map(|(parent, _)| parent);
         Self {
             pid,
             pidfd,
+            ended,
             alive: channels.alive_reader,
             terminal,
         }
