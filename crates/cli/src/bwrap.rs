@@ -204,7 +204,8 @@ fn checked(
         failure::print_error(&usage(called))?;
         return Ok(1);
     }
-    options.check()?;
+    let is_root = rustix::process::getuid().is_root();
+    options.check(!is_root && options.userns.is_none())?;
     start(options, descriptors)
 }
 

@@ -64,6 +64,8 @@ pub struct Inheritance<'a> {
     pub observer: Option<BorrowedFd<'a>>,
     /// Where the layers of overlays are sent to.
     pub layers: Option<BorrowedFd<'a>>,
+    /// Whose end tells that the program has ended, while the init lingers.
+    pub ended: Option<BorrowedFd<'a>>,
     /// The signals that the program starts with blocked.
     pub blocked: SignalSet,
 }
@@ -445,9 +447,12 @@ impl Child<'_> {
         let Some(program) = Pid::from_raw(program) else {
             return Ok(());
         };
-        let events = self.with.terminal;
+        let (events, ended) = (self.with.terminal, self.with.ended);
         self.close_for_init(keep);
-        init::run(program, self.with.report, events)
+        match ended {
+            Some(ended) => init::linger(program, self.with.report, ended),
+            None => init::run(program, self.with.report, events),
+        }
     }
 
     /// Returns in the first process of a new pid namespace; the caller waits for it.
@@ -467,7 +472,8 @@ impl Child<'_> {
         let locks = self.fds.locks.iter().flatten().map(AsRawFd::as_raw_fd);
         let events = self.with.terminal.iter().map(AsRawFd::as_raw_fd);
         let mut held = [RawFd::MAX; MOST_HELD];
-        let all = keep.iter().copied().chain(locks).chain(events);
+        let ended = self.with.ended.iter().map(AsRawFd::as_raw_fd);
+        let all = keep.iter().copied().chain(locks).chain(events).chain(ended);
         let mut count = 0;
         for (place, fd) in held.iter_mut().zip(all) {
             *place = fd;
@@ -482,8 +488,8 @@ impl Child<'_> {
 pub const MOST_KEPT_BY_INIT: usize = 32;
 /// How many files it may lock.
 pub const MOST_LOCKS: usize = 16;
-/// Both, and the event channel.
-const MOST_HELD: usize = MOST_KEPT_BY_INIT + MOST_LOCKS + 1;
+/// Both, and two channels to the parent.
+const MOST_HELD: usize = MOST_KEPT_BY_INIT + MOST_LOCKS + 2;
 
 /// Waits until a byte or the end can be read.
 fn await_byte(fd: RawFd) -> Result<()> {

@@ -8,7 +8,7 @@
 //! It runs in a forked child of a possibly threaded program, under the rules of
 //! [`child`](crate::child): no allocation, no lock, no panic.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use rustix::process::{Pid, WaitOptions};
@@ -25,32 +25,59 @@ pub const STOPPED: u8 = b's';
 /// All signals must be blocked. With `events`, a stop of the program is told there.
 pub fn run(program: Pid, report: &Report, events: Option<BorrowedFd<'_>>) -> ! {
     loop {
-        match signal::wait(SignalSet::ALL, None) {
-            Ok(Taken {
-                signal: libc::SIGCHLD,
-                ..
-            }) => reap(program, report, events),
-            Ok(taken) => forward(taken, program, events.is_some()),
-            Err(errno) => give_up(errno, report),
+        if let Some(status) = attend(program, report, events) {
+            reap_what_is_left();
+            exit_now(exit_code(status));
         }
     }
 }
 
-/// Takes every child that has changed; ends with the program.
-fn reap(program: Pid, report: &Report, events: Option<BorrowedFd<'_>>) {
+/// The same, but goes on when `program` has ended, which it tells by closing `ended`, for as
+/// long as there are other processes.
+pub fn linger(program: Pid, report: &Report, ended: BorrowedFd<'_>) -> ! {
+    let status = loop {
+        if let Some(status) = attend(program, report, None) {
+            break status;
+        }
+    };
+    let ended = ended.as_raw_fd() as u32;
+    // SAFETY: this process is forked and never returns to code that owns the descriptor.
+    unsafe { warren_sys::close_range(ended, ended) };
+    loop {
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => exit_now(exit_code(status)),
+        }
+    }
+}
+
+/// Takes one signal; gives the status of the program if that has ended.
+fn attend(program: Pid, report: &Report, events: Option<BorrowedFd<'_>>) -> Option<i32> {
+    match signal::wait(SignalSet::ALL, None) {
+        Ok(Taken {
+            signal: libc::SIGCHLD,
+            ..
+        }) => return reap(program, report, events),
+        Ok(taken) => forward(taken, program, events.is_some()),
+        Err(errno) => give_up(errno, report),
+    }
+    None
+}
+
+/// Takes every child that has changed, up to the program.
+fn reap(program: Pid, report: &Report, events: Option<BorrowedFd<'_>>) -> Option<i32> {
     let mut options = WaitOptions::NOHANG;
     if events.is_some() {
         options |= WaitOptions::UNTRACED;
     }
     loop {
         match rustix::process::wait(options) {
-            Ok(None) => return,
+            Ok(None) => return None,
             Ok(Some((child, _))) if child != program => {}
             Ok(Some((_, status))) if status.stopped() => tell_stopped(events),
             Ok(Some((_, status))) => {
                 report.end(status.as_raw());
-                reap_what_is_left();
-                exit_now(exit_code(status.as_raw()));
+                return Some(status.as_raw());
             }
             Err(Errno::INTR) => {}
             Err(errno) => give_up(errno, report),

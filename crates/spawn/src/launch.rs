@@ -117,6 +117,7 @@ impl Plan {
             terminal: self.has_terminal,
             observer: observer.is_some(),
             layers: self.hands_layers(),
+            ended: self.lingers,
         })?;
         let launch = Launch {
             plan: &self,
@@ -128,13 +129,16 @@ impl Plan {
         // The child has its own copies of what is closed here.
         drop(streams);
         let sent = launch.after_clone(clone, &started, announce, observer)?;
-        let Started { pid, pidfd, .. } = started;
+        let Started {
+            pid, pidfd, ended, ..
+        } = started;
         Ok(Child::new(
             pid,
             pidfd,
             report,
             self,
             sent,
+            ended,
             opened.reservation,
         ))
     }
@@ -252,6 +256,7 @@ impl Launch<'_> {
                     terminal: channels.terminal.as_ref().map(|(_, child)| child.as_fd()),
                     observer: observer.as_ref().map(AsFd::as_fd),
                     layers: channels.layers.as_ref().map(|(_, child)| child.as_fd()),
+                    ended: channels.ended.as_ref().map(|(_, child)| child.as_fd()),
                     blocked,
                 })
             }

@@ -39,6 +39,7 @@ pub struct Plan {
     pub(crate) has_init: bool,
     pub(crate) is_holder: bool,
     pub(crate) has_examinable_init: bool,
+    pub(crate) lingers: bool,
     pub(crate) has_terminal: bool,
     pub(crate) timed: bool,
     pub(crate) hold_signals: bool,
@@ -68,6 +69,7 @@ impl Plan {
             has_init: spec.has_init(),
             is_holder: matches!(spec.role, Role::Holder { .. }),
             has_examinable_init: spec.has_init() && spec.examinable_init,
+            lingers: spec.has_init() && spec.lingering_init,
             has_terminal: spec.terminal != Terminal::Inherit,
             timed: false,
             hold_signals: false,
@@ -289,6 +291,10 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "an init holds at most 32 descriptors and 16 locks",
         ),
         (
+            spec.lingering_init && spec.terminal != Terminal::Inherit,
+            "an init that outlives its program cannot hold its terminal",
+        ),
+        (
             spec.keep_fds.iter().any(|fd| *fd <= 2),
             "a descriptor to keep must be above 2",
         ),
@@ -362,6 +368,9 @@ impl Planner<'_> {
         }
         if let Some(open) = &self.spec.await_maps {
             self.push(Step::AwaitMaps(open.clone()));
+        }
+        if self.spec.await_announcement {
+            self.push(Step::AwaitParent);
         }
         let Some(maps) = maps else { return };
         let Some(user) = setup.cloned() else { return };
@@ -644,6 +653,8 @@ impl Planner<'_> {
         if let Some(maps) = maps.filter(|maps| maps.writer != MapWriter::Child) {
             self.push(Step::WriteMaps { maps });
             self.steps.extend(shifts);
+            self.push(Step::Release);
+        } else if self.spec.await_announcement {
             self.push(Step::Release);
         }
         self.steps.extend(child);

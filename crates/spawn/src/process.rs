@@ -28,6 +28,8 @@ pub struct Child {
     plan: Plan,
     terminal: Option<TerminalEnd>,
     layers: Option<OwnedFd>,
+    /// Its end tells that the program has ended, where the init goes on.
+    program_ended: Option<OwnedFd>,
     status: Option<ExitStatus>,
     usage: Option<Usage>,
     /// Nobody else gets the ids as long as the process may use them.
@@ -91,6 +93,7 @@ impl Child {
         report: SharedPage<Report>,
         plan: Plan,
         sent: Sent,
+        program_ended: Option<OwnedFd>,
         reservation: Option<Reservation>,
     ) -> Self {
         Self {
@@ -100,6 +103,7 @@ impl Child {
             plan,
             terminal: sent.terminal,
             layers: sent.layers,
+            program_ended,
             status: None,
             usage: None,
             reservation,
@@ -191,11 +195,25 @@ impl Child {
         if let Some(status) = self.status {
             return Ok(status);
         }
+        if let Some(status) = self.await_program()? {
+            return Ok(status);
+        }
         match warren_sys::wait4(self.pid, true)? {
             Some((status, usage)) => self.ended(status, Some(usage)),
             // Not without WNOHANG.
             None => Err(Errno::AGAIN.into()),
         }
+    }
+
+    /// Waits for the program alone, where the init outlives it; `None` where only the init's
+    /// end tells.
+    fn await_program(&mut self) -> io::Result<Option<ExitStatus>> {
+        let Some(ended) = &self.program_ended else {
+            return Ok(None);
+        };
+        rustix::io::retry_on_intr(|| rustix::io::read(ended, &mut [0]))?;
+        self.status = self.report.ended().map(ExitStatus::from_raw);
+        Ok(self.status)
     }
 
     /// Says how the program has ended, if it has.

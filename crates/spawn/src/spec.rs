@@ -152,6 +152,12 @@ pub struct Spec {
     pub lock_files: Vec<PathBuf>,
     /// Runs the program as pid 1 itself, without the reaping init.
     pub no_init: bool,
+    /// Whether the init goes on when the program has ended, until nobody else is left; the
+    /// caller hears of the program's end at once.
+    pub lingering_init: bool,
+    /// Whether the process waits until the callback of
+    /// [`launch_announced`](crate::Plan::launch_announced) has returned.
+    pub await_announcement: bool,
     /// Whether the user of the init may examine it: what proc(5) has of its namespaces, root
     /// and memory, from which the caller's arguments and environment are taken out.
     pub examinable_init: bool,

@@ -16,6 +16,8 @@ pub const TESTS: &[Test] = tests! {
 /// Options through a descriptor, data through others, an instance that is locked, and
 /// information that is awaited.
 const FLATPAK: &str = r#"
+    # Descriptors above 9 take a shell that reads them.
+    cat >script <<'END'
     mkdir -p app data; echo ref >app/.ref; echo hi >app/hello
     echo "app:x:$(id -u):$(id -g):::/bin/sh" >passwd; echo "app:x:$(id -g):" >group
     printf '[Application]\nname=org.example.App\n' >info
@@ -46,6 +48,8 @@ const FLATPAK: &str = r#"
         grep Cap /proc/self/status' \
         10<args 11<passwd 12<group 13<info 14<info 15<data 16>told 17<args
     echo $? $(cat data/out) $(grep -c namespace told)
+END
+    bash script
 "#;
 
 fn flatpak_starts_an_application() {

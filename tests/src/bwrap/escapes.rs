@@ -96,7 +96,7 @@ fn setup_follows_no_symlink_to_the_host() {
 fn a_bound_descriptor_is_what_was_opened() {
     let line = "mkdir d; echo mine >d/passwd; exec 5<d; mv d was; ln -s /etc d; \
                 bwrap --ro-bind / / --ro-bind-fd 5 /mnt cat /mnt/passwd";
-    run(&mut ours(line)).says("mine\n");
+    run(&mut ours(line)).says("mine");
 }
 
 /// CVE-2017-5226: keys pushed into the terminal of the caller (TIOCSTI).
@@ -111,7 +111,7 @@ fn a_new_session_has_no_terminal() {
         )
     };
     let pushes = on_terminal("python3 push.py");
-    run(&mut ours(&pushes)).says("refused\n");
+    run(&mut ours(&pushes)).says("refused");
     let opens = on_terminal("sh -c ': </dev/tty' 2>/dev/null || echo none");
     Targets::default().same(&[&pushes, &opens]);
 }
@@ -121,7 +121,8 @@ fn the_host_has_no_name_during_setup() {
         // As a source it is the host's, where there is none; as a target a new folder.
         let line = format!("bwrap --ro-bind / / --ro-bind /{name} /mnt true");
         run(&mut ours(&line))
-            .is_refused(&format!("bwrap: Can't find source path /{name}"));
+            .exits(1)
+            .complains(&format!("bwrap: Can't find source path /{name}"));
         let line = format!(
             "bwrap --dir /{name} --ro-bind /usr /usr --symlink usr/lib64 /lib64 \
              --symlink usr/lib /lib /usr/bin/ls -A /{name}"

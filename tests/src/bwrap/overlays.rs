@@ -19,7 +19,7 @@ const LAYERS: &str = "mkdir one two upper work; printf 1 >one/a; printf 2 >one/b
 #[track_caller]
 fn says(line: &str, text: &str) {
     let line = format!("rm -rf o; mkdir o; cd o; {LAYERS}{line}");
-    run(&mut ours(&line)).says(text);
+    run(&mut ours(&line)).says(text.trim_end());
 }
 
 fn layers_lie_over_each_other() {

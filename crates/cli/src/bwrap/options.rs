@@ -593,9 +593,11 @@ fn bind_open((fd, target): (RawFd, PathBuf), access: Access) -> Operation {
 
 impl Options {
     /// The rules between options, in the order in which the original finds them.
-    pub fn check(&self) -> Result<(), Failure> {
+    ///
+    /// `implied` says that there is a new user namespace anyway.
+    pub fn check(&self, implied: bool) -> Result<(), Failure> {
         let pid = self.unshare.contains(Kind::Pid);
-        let own_user = self.unshare_user || self.userns.is_some();
+        let own_user = self.unshare_user || implied || self.userns.is_some();
         let rules = [
             (
                 self.userns.is_some() && self.unshare_user,
@@ -709,9 +711,18 @@ fn size(text: &OsStr) -> Result<u64, Failure> {
         let plain = digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
         plain.then(|| u64::from_str_radix(digits, base).ok())?
     });
-    number
-        .filter(|number| (1..=LARGEST).contains(number))
-        .ok_or_else(|| Failure::usage("--size takes a non-zero number of bytes"))
+    match number {
+        Some(1..=LARGEST) => {}
+        None | Some(0) => {
+            return Err(Failure::usage("--size takes a non-zero number of bytes"));
+        }
+        Some(_) => {
+            return Err(Failure::usage(format!(
+                "--size (for tmpfs) is limited to {LARGEST}"
+            )));
+        }
+    }
+    Ok(number.unwrap_or_default())
 }
 
 /// A capability by its name with `CAP_`, or its number; `None` for all.

@@ -61,6 +61,12 @@ impl Status {
             .collect()
     }
 
+    /// Whether what is told must be looked up before the process goes on, and may end. A
+    /// process that is its child is there only then.
+    pub fn wants_to_tell_first(&self) -> bool {
+        (self.info.is_some() || self.json.is_some()) && !self.of_its_child
+    }
+
     /// Tells that the process `pid` is there, in these new namespaces.
     pub fn announce(&mut self, pid: u32, new: NamespaceSet) -> Result<(), Error> {
         if self.info.is_none() && self.json.is_none() {

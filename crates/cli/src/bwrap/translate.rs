@@ -9,8 +9,8 @@ use rustix::io::Errno;
 use warren_confine::CapabilitySet;
 use warren_namespaces::{Kind, NamespaceSet};
 use warren_spawn::{
-    Access, Content, Forbidden, Host, IdMapping, InnerUserNamespace, Mount, Namespaces,
-    Open, ProcMasks, RawFilter, Root, Spec, Tree, Upper,
+    Access, Content, Forbidden, Host, IdMapping, InnerUserNamespace, Mount, Namespace,
+    Namespaces, Open, ProcMasks, RawFilter, Root, Spec, Tree, Upper,
 };
 
 use super::descriptors::{self, Descriptors};
@@ -391,7 +391,14 @@ fn confinement(
     let changes = options.capabilities.iter();
     let set = changes.fold(start, |set, change| change.apply(set, all));
     spec.capabilities = (!root || !options.capabilities.is_empty()).then_some(set);
-    spec.bounding = root.then_some(CapabilitySet::ALL);
+    // A new user namespace would give root what it lacks itself.
+    let own_user = *spec.namespaces.get(Kind::User) == Namespace::New;
+    let most = if own_user {
+        host.capabilities
+    } else {
+        CapabilitySet::ALL
+    };
+    spec.bounding = root.then_some(most);
     spec.no_new_privs = true;
     spec.new_session = options.new_session;
     for number in options.seccomp.iter().chain(&options.seccomp_stack) {
@@ -424,6 +431,8 @@ fn life(
     spec.parent_death_signal = options.die_with_parent.then_some(supervise::KILL);
     spec.no_init = options.as_pid_1;
     spec.examinable_init = true;
+    spec.lingering_init = true;
+    spec.await_announcement = status.wants_to_tell_first();
     spec.callers_fds = status.numbers();
     spec.lock_files = options.lock_files.iter().map(|path| inside(path)).collect();
     if let Some(number) = options.sync_fd

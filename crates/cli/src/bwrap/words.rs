@@ -31,7 +31,8 @@ pub fn of_failure(error: &Error, spec: &Spec, host: &Host) -> Failure {
         ErrorKind::Spec => not_planned(error, spec),
         ErrorKind::Step | ErrorKind::Cgroup => of_step(error, spec, host),
     };
-    let hints = error.hints().iter();
+    // One that names an option is for who calls `run`.
+    let hints = error.hints().iter().filter(|hint| !hint.contains("--"));
     hints.fold(failure, |failure, hint| failure.hint(hint))
 }
 

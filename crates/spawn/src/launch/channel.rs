@@ -24,9 +24,11 @@ pub struct Channels {
     pub observer: Option<(OwnedFd, OwnedFd)>,
     /// Likewise, for the layers of overlays.
     pub layers: Option<(OwnedFd, OwnedFd)>,
+    /// The parent's and the child's end of a pipe that the program's end closes.
+    pub ended: Option<(OwnedFd, OwnedFd)>,
 }
 
-/// Which sockets a launch needs.
+/// Which channels a launch needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Sockets {
     /// For a terminal to be sent, and its stops to be told.
@@ -35,10 +37,12 @@ pub struct Sockets {
     pub observer: bool,
     /// For the layers of overlays to be sent.
     pub layers: bool,
+    /// For the program's end to be told, where the init outlives it.
+    pub ended: bool,
 }
 
 impl Channels {
-    /// Makes them, and the sockets that are needed.
+    /// Makes them, as far as they are needed.
     pub fn new(sockets: Sockets) -> Result<Self, Error> {
         let failed = |errno| Error::step("make a channel to the child", errno);
         let (alive_reader, alive_writer) =
@@ -54,12 +58,15 @@ impl Channels {
             // Each message then comes with its sender's number.
             sockopt::set_socket_passcred(parent, true).map_err(failed)?;
         }
+        let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
+        let ended = sockets.ended.then(pipe).transpose().map_err(failed)?;
         Ok(Self {
             alive_reader,
             alive_writer,
             terminal,
             observer,
             layers,
+            ended,
         })
     }
 }
@@ -70,6 +77,8 @@ pub struct Started {
     pub pid: i32,
     /// Its pidfd.
     pub pidfd: OwnedFd,
+    /// Its end tells that the program has ended.
+    pub ended: Option<OwnedFd>,
     alive: OwnedFd,
     terminal: Option<OwnedFd>,
     observer: Option<OwnedFd>,
@@ -116,9 +125,11 @@ impl Started {
         let terminal = channels.terminal.map(|(parent, _)| parent);
         let observer = channels.observer.map(|(parent, _)| parent);
         let layers = channels.layers.map(|(parent, _)| parent);
+        let ended = channels.ended.map(|(parent, _)| parent);
         Self {
             pid,
             pidfd,
+            ended,
             alive: channels.alive_reader,
             terminal,
             observer,
