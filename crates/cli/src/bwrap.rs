@@ -144,7 +144,7 @@ pub fn described(words: &[OsString]) -> Result<Spec, Failure> {
     if options.command.is_empty() {
         return Err(Failure::usage("the line of bwrap has no command"));
     }
-    options.check()?;
+    check(&options)?;
     let of_the_personality = [
         ("--userns", options.userns),
         ("--pidns", options.pidns),
@@ -204,9 +204,14 @@ fn checked(
         failure::print_error(&usage(called))?;
         return Ok(1);
     }
-    let is_root = rustix::process::getuid().is_root();
-    options.check(!is_root && options.userns.is_none())?;
+    check(&options)?;
     start(options, descriptors)
+}
+
+/// Whoever is not root gets a user namespace, asked for or not.
+fn check(options: &Options) -> Result<(), Failure> {
+    let is_root = rustix::process::getuid().is_root();
+    options.check(!is_root && options.userns.is_none())
 }
 
 /// Whoever makes the file set-user-id, or gives it capabilities, would have it do for
