@@ -204,7 +204,7 @@ fn checked(
         failure::print_error(&usage(called))?;
         return Ok(1);
     }
-    check(&options)?;
+    check(options)?;
     start(options, descriptors)
 }
 

@@ -33,7 +33,7 @@ const FLATPAK: &str = r#"
         printf '%s\0' --symlink ../../../.flatpak-info /run/user/1/.flatpak-info
         printf '%s\0' --bind $PWD/data /var/data --symlink /etc/nowhere /etc/localtime
         printf '%s\0' --dev /dev --tmpfs /dev/shm --proc /proc
-        printf '%s\0' --bind-fd 15 /run/data --remount-ro /etc/passwd
+        printf '%s\0' --bind-fd 15 /run/data --tmpfs /run/host --remount-ro /run/host
         printf '%s\0' --unshare-user --unshare-pid --unshare-ipc --unshare-net
         printf '%s\0' --die-with-parent --cap-drop ALL --disable-userns
         printf '%s\0' --setenv XDG_RUNTIME_DIR /run/user/1 --unsetenv HOME --chdir /app

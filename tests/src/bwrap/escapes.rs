@@ -106,7 +106,7 @@ fn a_new_session_has_no_terminal() {
     fs::write("push.py", push).expect("a file");
     let on_terminal = |command: &str| {
         format!(
-            "script -qec \"bwrap --new-session --dev-bind / / {command}\" /dev/null \
+            "script -qec \"bwrap --new-session --cap-drop ALL --dev-bind / / {command}\" /dev/null \
              </dev/null | tr -d '\\r'"
         )
     };

@@ -198,11 +198,11 @@ fn namespaces_of_another_run_are_entered() {
     let enter = |options: &str, kinds: &str| {
         let line = format!(
             "mkfifo g; bwrap --unshare-user --unshare-pid --bind / / --info-fd 5 \
-             sh -c 'readlink {kinds} >there; cat g' 5>i & \
+             sh -c 'readlink {kinds} >there; cat g >taken' 5>i & \
              until test -s there; do sleep 0.05; done; \
              p=$(sed -n 's/.*child-pid\": \\([0-9]*\\).*/\\1/p' i); \
              bwrap --bind / / {options} sh -c 'readlink {kinds} >here; cat /proc/self/uid_map | wc -l' \
-             8</proc/$p/ns/user 9</proc/$p/ns/pid; echo >g; wait; cmp there here && echo same; rm g i there here"
+             8</proc/$p/ns/user 9</proc/$p/ns/pid; echo >g; wait; cmp there here && echo same; rm g i there here taken"
         );
         run(&mut ours(&line)).says("1\nsame");
         Targets::default().same(&[&line]);
