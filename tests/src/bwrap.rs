@@ -265,6 +265,9 @@ const ENVIRONMENT: &[&str] = &[
 ];
 
 const ROOT: &[&str] = &[
+    "bwrap --unshare-user --bind / / --cap-drop ALL grep Cap /proc/self/status",
+    "bwrap --unshare-user --bind / / --cap-drop CAP_CHOWN grep Cap /proc/self/status",
+    "bwrap --unshare-all --bind / / --cap-drop ALL grep Cap /proc/self/status",
     "bwrap --ro-bind / / grep Cap /proc/self/status",
     "bwrap --unshare-pid --ro-bind / / grep Cap /proc/self/status",
     "bwrap --unshare-user --ro-bind / / grep Cap /proc/self/status",
