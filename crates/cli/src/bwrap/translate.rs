@@ -111,9 +111,10 @@ fn namespaces(
     spec: &mut Spec,
 ) -> Result<(), Failure> {
     let mut new: NamespaceSet = options.unshare.with(Kind::Mnt);
+    // The looks of the last come last: they take seven calls.
     let wants_user = options.unshare_user
-        || options.unshare_user_try && can_make_user_namespace()
-        || caller.uid != 0 && options.userns.is_none();
+        || caller.uid != 0 && options.userns.is_none()
+        || options.unshare_user_try && can_make_user_namespace();
     if wants_user {
         new = new.with(Kind::User);
     }
