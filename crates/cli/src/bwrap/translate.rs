@@ -391,13 +391,9 @@ fn confinement(
     let changes = options.capabilities.iter();
     let set = changes.fold(start, |set, change| change.apply(set, all));
     spec.capabilities = (!root || !options.capabilities.is_empty()).then_some(set);
-    // A new user namespace would give root what it lacks itself.
+    // A new user namespace gives root what it lacks or gave up.
     let own_user = *spec.namespaces.get(Kind::User) == Namespace::New;
-    let most = if own_user {
-        host.capabilities
-    } else {
-        CapabilitySet::ALL
-    };
+    let most = if own_user { set } else { CapabilitySet::ALL };
     spec.bounding = root.then_some(most);
     spec.no_new_privs = true;
     spec.new_session = options.new_session;
