@@ -155,7 +155,7 @@ const FILES: &[&str] = &[
     "bwrap --ro-bind / / --dev /dev sh -c 'echo x >/dev/null; head -c 3 /dev/zero | od -An -tx1; touch /dev/x && echo writable'",
     "bwrap --ro-bind / / --dev /dev cp /bin/true /dev/shm/t && bwrap --ro-bind / / --dev /dev sh -c 'cp /bin/true /dev/shm/t && /dev/shm/t && echo executed'",
     "bwrap --ro-bind / / --dev /dev grep -c ' /dev' /proc/self/mountinfo >/dev/null",
-    "bwrap --ro-bind / / --unshare-pid --proc /proc sh -c 'ls -d /proc/1 /proc/2; ls /proc | grep -c \"^[0-9]\"'",
+    "bwrap --ro-bind / / --unshare-pid --proc /proc sh -c 'ls -d /proc/1 /proc/2; set -- /proc/[0-9]*; echo $#'",
     "bwrap --ro-bind / / --unshare-pid --proc /proc grep ' /proc proc' /proc/mounts | cut -d' ' -f2-",
     "bwrap --ro-bind / / --proc /proc sh -c 'test -d /proc/self && echo there'",
     "bwrap --bind / / --tmpfs /tmp --bind / / test -d /usr && echo there",
@@ -275,6 +275,8 @@ const ROOT: &[&str] = &[
     "bwrap --ro-bind / / --cap-drop CAP_KILL --cap-drop cap_fowner grep Cap /proc/self/status",
     "bwrap --ro-bind / / --cap-drop ALL --cap-add CAP_CHOWN grep Cap /proc/self/status",
     "bwrap --unshare-user --uid 5 --ro-bind / / grep Cap /proc/self/status",
+    "bwrap --unshare-user --cap-drop ALL --dev /dev --ro-bind / / grep Cap /proc/self/status",
+    "bwrap --unshare-user --disable-userns --cap-drop CAP_KILL --ro-bind / / grep Cap /proc/self/status",
     "bwrap --dev-bind / / --unshare-net --cap-drop ALL ip link add x type dummy 2>&1 | head -1",
 ];
 
