@@ -110,10 +110,14 @@ struct Profile(PathBuf);
 impl Profile {
     /// One with what a run needs but for `userns` and `ptrace`, and with `more`.
     fn load(more: &str) -> Self {
+        Self::load_with("", more)
+    }
+
+    fn load_with(flags: &str, more: &str) -> Self {
         let path = scratch().join("profile");
         let warren = staged("warren");
         let text = format!(
-            "abi <abi/4.0>,\nprofile warren-shut {} {{\n  file, capability, network,\n  \
+            "abi <abi/4.0>,\nprofile warren-shut {} {flags} {{\n  file, capability, network,\n  \
              mount, umount, pivot_root,\n  signal, unix,\n  {more}\n}}\n",
             warren.display()
         );
@@ -168,12 +172,12 @@ fn under_an_apparmor_profile_a_check_names_it() {
     check()
         .exits(1)
         .has("the AppArmor profile warren-shut (enforce) confines the caller")
-        .has("hint: give the profile the rule `ptrace read,`");
+        .has("hint: give the profile the rule `ptrace read,` and the flag attach_disconnected");
     run(&mut warren(["enter", &pid, "--", "true"]))
         .is_refused("open the namespaces of process")
         .complains("the AppArmor profile warren-shut (enforce) confines the caller");
     drop(shut);
-    let _open = Profile::load("ptrace read,");
+    let _open = Profile::load_with("flags=(attach_disconnected)", "ptrace read,");
     check()
         .exits(0)
         .has("note: the AppArmor profile warren-shut (enforce) confines the caller");

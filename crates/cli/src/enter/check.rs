@@ -198,7 +198,8 @@ fn not_examined(proc: &ProcRoot, pid: u32) -> (String, &'static str) {
         ),
         (_, Some(profile)) => (
             format!("the AppArmor profile {profile} confines the caller"),
-            "give the profile the rule `ptrace read,`",
+            // The file of a namespace is mounted nowhere.
+            "give the profile the rule `ptrace read,` and the flag attach_disconnected",
         ),
         _ => (
             "it has capabilities that the caller lacks, or is not dumpable".to_owned(),

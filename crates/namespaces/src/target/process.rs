@@ -109,7 +109,8 @@ fn not_examined(proc: &ProcRoot, name: &str, errno: Errno) -> Error {
             match limits::own_apparmor_profile(proc) {
                 Some(profile) => error.hint(format!(
                     "the AppArmor profile {profile} confines the caller: to look at processes \
-                     takes its rule `ptrace read,`"
+                     takes its rule `ptrace read,`, and to open namespaces its flag \
+                     attach_disconnected"
                 )),
                 None => error,
             }
