@@ -185,11 +185,13 @@ fn contenders(stage: &Path) -> Vec<Contender> {
             facts: JOB,
         },
         Contender {
+            name: "warren-bwrap",
+            prefix: staged("warren", &format!("{BWRAP} {BWRAP_JOB}")),
+            facts: JOB,
+        },
+        Contender {
             name: BWRAP,
-            prefix: words(
-                "bwrap --unshare-all --die-with-parent --ro-bind / / --tmpfs /tmp \
-                 --proc /proc --dev /dev",
-            ),
+            prefix: words(&format!("{BWRAP} {BWRAP_JOB}")),
             facts: JOB,
         },
         Contender {
@@ -205,6 +207,9 @@ fn contenders(stage: &Path) -> Vec<Contender> {
 
 const FLOOR: &str = "floor";
 const BWRAP: &str = "bwrap";
+/// The job in bubblewrap's words.
+const BWRAP_JOB: &str = "--unshare-all --die-with-parent --ro-bind / / --tmpfs /tmp \
+     --proc /proc --dev /dev";
 
 impl Contender {
     /// The command that runs `job`, its program by absolute path.
