@@ -32,6 +32,7 @@ mod show;
 mod supervise;
 mod table;
 mod terminal;
+mod text_file;
 mod unshare;
 mod util_linux;
 mod watch;

@@ -1,7 +1,5 @@
 //! A profile of system calls, from a file: the JSON of container runtimes or a policy.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 use warren_confine::CapabilitySet;
@@ -10,6 +8,7 @@ use warren_confine::seccomp::{Architecture, Newer, Profile, policy};
 use warren_namespaces::limits::KernelVersion;
 
 use crate::failure::Failure;
+use crate::text_file;
 
 /// The largest file that is read, in bytes.
 const MAX_LENGTH: u64 = 1 << 20;
@@ -19,7 +18,7 @@ pub fn profile(path: &Path, capabilities: CapabilitySet) -> Result<Profile, Fail
     let doing = |error: &dyn std::fmt::Display| {
         Failure::new(format!("read the profile {}: {error}", path.display()))
     };
-    let text = read(path).map_err(|error| doing(&error))?;
+    let text = text_file::read(path, MAX_LENGTH).map_err(|error| doing(&error))?;
     if !text.trim_start().starts_with('{') {
         return policy::parse(&text).map_err(|error| {
             doing(&error)
@@ -41,15 +40,4 @@ pub fn profile(path: &Path, capabilities: CapabilitySet) -> Result<Profile, Fail
     }
     json.profile(Newer::AboveProfile)
         .map_err(|error| doing(&error))
-}
-
-fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?
-        .take(MAX_LENGTH + 1)
-        .read_to_string(&mut text)?;
-    match text.len() as u64 > MAX_LENGTH {
-        true => Err(io::ErrorKind::FileTooLarge.into()),
-        false => Ok(text),
-    }
 }

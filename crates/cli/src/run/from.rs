@@ -1,8 +1,6 @@
 //! `--from`: what is run, as another tool would be told.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
@@ -12,7 +10,7 @@ use warren_spawn::{Spec, Terminal};
 
 use super::absolute;
 use crate::failure::{self, Failure};
-use crate::{pty, supervise};
+use crate::{pty, supervise, text_file};
 
 /// In whose language.
 #[derive(Debug, Args)]
@@ -98,8 +96,7 @@ fn oci(words: &[OsString]) -> Result<Spec, Failure> {
     let doing = |error: &dyn std::fmt::Display| {
         Failure::new(format!("read {}: {error}", file.display()))
     };
-    let text =
-        read(&file).map_err(|error| doing(&warren_namespaces::io_error_text(&error)))?;
+    let text = text_file::read(&file, MAX_LENGTH).map_err(|error| doing(&error))?;
     let config = Config::parse(&text).map_err(|error| doing(&error))?;
     let (mut spec, losses) =
         warren_oci::to_spec(&config, &bundle).map_err(|error| doing(&error))?;
@@ -128,15 +125,4 @@ fn bundle(place: &Path) -> (PathBuf, PathBuf) {
     }
     let folder = place.parent().unwrap_or(Path::new("/"));
     (place.to_owned(), folder.to_owned())
-}
-
-fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?
-        .take(MAX_LENGTH + 1)
-        .read_to_string(&mut text)?;
-    match text.len() as u64 > MAX_LENGTH {
-        true => Err(io::ErrorKind::FileTooLarge.into()),
-        false => Ok(text),
-    }
 }
