@@ -166,6 +166,21 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// Whether some id inside may be the host's root, as far as the Spec alone says: what
+    /// of a procfs is that root's must then be masked too.
+    #[must_use]
+    pub fn may_be_hosts_root(&self) -> bool {
+        if *self.namespaces.get(Kind::User) != Namespace::New {
+            return true;
+        }
+        match &self.id_map {
+            // A block that no account has, or the ranges of an ordinary user.
+            IdMapping::Auto => false,
+            IdMapping::Explicit { uids, .. } => uids.iter().any(|line| line.outside == 0),
+            _ => true,
+        }
+    }
+
     /// A Spec that runs `program` and changes nothing.
     pub fn new(program: impl Into<OsString>) -> Self {
         Self {

@@ -89,9 +89,10 @@ pub struct Masked {
     pub read_only: Vec<&'static str>,
 }
 
-/// What `masks` means, with a new user namespace and without.
+/// What `masks` means; `hosts_root` says that somebody inside may be the host's root
+/// ([`Spec::may_be_hosts_root`](crate::Spec::may_be_hosts_root)).
 #[must_use]
-pub fn masked(masks: ProcMasks, has_user_namespace: bool) -> Masked {
+pub fn masked(masks: ProcMasks, hosts_root: bool) -> Masked {
     let names = |names: &[&'static CStr]| -> Vec<&'static str> {
         names.iter().filter_map(|name| name.to_str().ok()).collect()
     };
@@ -99,13 +100,13 @@ pub fn masked(masks: ProcMasks, has_user_namespace: bool) -> Masked {
     if masks == ProcMasks::All {
         masked.covered.extend(names(&child::FILES));
         masked.covered.extend(names(&child::FOLDERS));
-        if !has_user_namespace {
+        if hosts_root {
             masked.covered.extend(names(&child::ROOTS_FILES));
         }
     }
     if masks != ProcMasks::None {
         masked.read_only.extend(names(&child::SETTINGS));
-        if !has_user_namespace {
+        if hosts_root {
             masked.read_only.extend(names(&child::ROOTS_SETTINGS));
         }
     }

@@ -10,7 +10,7 @@ use warren_spawn::{
 };
 
 use super::script::{Script, base64, filters, prlimit, quoted};
-use super::{Printed, ids_inside, on_host};
+use super::{Printed, ids_inside, names_ports, on_host};
 
 /// The line for `spec`, as `host` would run it.
 pub fn render(spec: &Spec, host: &Host) -> Printed {
@@ -391,7 +391,7 @@ impl Line<'_> {
         if masks != ProcMasks::All || !self.is_new(Kind::Pid) {
             return;
         }
-        for name in system::masked(masks, self.is_new(Kind::User)).covered {
+        for name in system::masked(masks, self.spec.may_be_hosts_root()).covered {
             let host = Path::new("/proc").join(name);
             self.cover(&host, target.join(name));
         }
@@ -453,10 +453,7 @@ impl Line<'_> {
 
     fn rest(&mut self) {
         let spec = self.spec;
-        let has_ports = spec
-            .landlock
-            .as_ref()
-            .is_some_and(|one| one.ports.is_some());
+        let has_ports = names_ports(spec);
         self.script.notes([
             (!spec.no_new_privs, "no_new_privs is set: bwrap always does"),
             (

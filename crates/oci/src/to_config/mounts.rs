@@ -185,8 +185,7 @@ impl Writer<'_> {
             let mount = bind("/proc".to_owned(), target, Access::ReadWrite, false);
             return self.push(mount);
         }
-        let has_user_namespace = *self.spec.namespaces.get(Kind::User) == Namespace::New;
-        let names = system::masked(masks, has_user_namespace);
+        let names = system::masked(masks, self.spec.may_be_hosts_root());
         let join = |name: &&str| format!("{}/{name}", target.trim_end_matches('/'));
         self.linux
             .masked_paths

@@ -243,9 +243,8 @@ impl Reader<'_> {
 
     /// Which of the procfs' own masks the lists have; those are taken off them.
     fn proc_masks(&self, target: &Path, paths: &mut Paths) -> ProcMasks {
-        let has_user_namespace = *self.spec.namespaces.get(Kind::User) == Namespace::New;
         for masks in [ProcMasks::All, ProcMasks::Settings] {
-            let wanted = system::masked(masks, has_user_namespace);
+            let wanted = system::masked(masks, self.spec.may_be_hosts_root());
             let join = |names: &[&str]| -> Vec<PathBuf> {
                 names.iter().map(|name| target.join(name)).collect()
             };
