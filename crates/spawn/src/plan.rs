@@ -286,6 +286,10 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "what the init holds needs an init",
         ),
         (
+            spec.init_keeps.iter().any(|fd| *fd < 0),
+            "a descriptor that the init keeps is not negative",
+        ),
+        (
             spec.init_keeps.len() > MOST_KEPT_BY_INIT
                 || spec.lock_files.len() > MOST_LOCKS,
             "an init holds at most 32 descriptors and 16 locks",
