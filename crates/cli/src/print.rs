@@ -65,6 +65,12 @@ pub fn print(
     failure::print_error(&notes)
 }
 
+/// Whether some TCP ports can be used and no others.
+fn names_ports(spec: &Spec) -> bool {
+    let landlock = spec.landlock.as_ref();
+    landlock.is_some_and(|landlock| landlock.ports.is_some())
+}
+
 fn oci(spec: &Spec) -> Printed {
     let (config, losses) = warren_oci::to_config(spec);
     let note = |loss: &warren_oci::Unsupported| match loss.weakens {

@@ -146,14 +146,25 @@ impl Links {
         device: u64,
         kinds: NamespaceSet,
     ) -> Result<NamespaceIds, Errno> {
-        let mut ids = NamespaceIds::empty(device);
-        for kind in kinds.iter() {
-            if let Some(inode) = inode_of_link(self.0.as_fd(), kind.name())? {
-                ids.set(kind, inode);
-            }
-        }
-        Ok(ids)
+        each_link(device, kinds, |kind| {
+            inode_of_link(self.0.as_fd(), kind.name())
+        })
     }
+}
+
+/// The namespaces of some kinds, each by what `link` says of it.
+fn each_link(
+    device: u64,
+    kinds: NamespaceSet,
+    link: impl Fn(Kind) -> Result<Option<u64>, Errno>,
+) -> Result<NamespaceIds, Errno> {
+    let mut ids = NamespaceIds::empty(device);
+    for kind in kinds.iter() {
+        if let Some(inode) = link(kind)? {
+            ids.set(kind, inode);
+        }
+    }
+    Ok(ids)
 }
 
 /// What /proc/PID/stat says, as far as it is used here.
@@ -277,13 +288,7 @@ impl Folder {
         device: u64,
         kinds: NamespaceSet,
     ) -> Result<NamespaceIds, Errno> {
-        let mut ids = NamespaceIds::empty(device);
-        for kind in kinds.iter() {
-            if let Some(inode) = self.link(LINKS[kind as usize])? {
-                ids.set(kind, inode);
-            }
-        }
-        Ok(ids)
+        each_link(device, kinds, |kind| self.link(LINKS[kind as usize]))
     }
 
     /// The namespace that the *next child* will start in, for a pid or time

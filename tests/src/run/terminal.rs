@@ -42,6 +42,21 @@ fn begin_a_job(terminal: &Tmux) {
     terminal.shows_line("begun");
 }
 
+/// Ctrl-Z gives the shell inside its terminal, `fg` gives it to the job again, and Ctrl-C
+/// ends that.
+#[track_caller]
+pub fn stop_a_job_and_take_it_up(terminal: &Tmux) {
+    begin_a_job(terminal);
+    terminal.type_keys(&["C-z"]);
+    terminal.shows("Stopped");
+    terminal.shows_line(">");
+    terminal.type_line("fg");
+    terminal.type_line("it");
+    terminal.shows_line("got it");
+    terminal.type_keys(&["C-c"]);
+    terminal.shows_line(">");
+}
+
 fn control_c_ends_the_foreground_job_alone() {
     let terminal = shell_in_terminal();
     begin_a_job(&terminal);
@@ -53,15 +68,7 @@ fn control_c_ends_the_foreground_job_alone() {
 
 fn control_z_stops_a_job_and_fg_takes_it_up() {
     let terminal = shell_in_terminal();
-    begin_a_job(&terminal);
-    terminal.type_keys(&["C-z"]);
-    terminal.shows("Stopped");
-    terminal.shows_line(">");
-    terminal.type_line("fg");
-    terminal.type_line("it");
-    terminal.shows_line("got it");
-    terminal.type_keys(&["C-c"]);
-    terminal.shows_line(">");
+    stop_a_job_and_take_it_up(&terminal);
     terminal.type_line("echo code $?");
     terminal.shows_line("code 130");
 }

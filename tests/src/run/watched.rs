@@ -5,6 +5,7 @@ use std::fs;
 use rustix::process::Signal;
 use warren_testkit::{Output, Running, Test, Tmux, run, scratch, tests, warren};
 
+use super::terminal::stop_a_job_and_take_it_up;
 use super::{inside, inside_with, shell};
 
 pub const TESTS: &[Test] = tests! {
@@ -170,16 +171,7 @@ fn control_z_stops_a_job_and_fg_takes_it_up() {
     let options = ["run", "--audit", "-t", "--env", "PS1=> ", "--", "sh", "-i"];
     let terminal = Tmux::start(&warren(options));
     terminal.shows(">");
-    terminal.type_line("sh -c 'echo begun; read word; echo got $word; exec sleep 1000'");
-    terminal.shows_line("begun");
-    terminal.type_keys(&["C-z"]);
-    terminal.shows("Stopped");
-    terminal.shows_line(">");
-    terminal.type_line("fg");
-    terminal.type_line("it");
-    terminal.shows_line("got it");
-    terminal.type_keys(&["C-c"]);
-    terminal.shows_line(">");
+    stop_a_job_and_take_it_up(&terminal);
     terminal.type_line("exit 3");
     terminal.shows("[exit 3]");
 }

@@ -12,7 +12,7 @@ use warren_spawn::{
     Upper,
 };
 
-use super::Printed;
+use super::{Printed, names_ports};
 
 /// The unit for `spec`.
 pub fn render(spec: &Spec) -> Printed {
@@ -303,10 +303,7 @@ impl Unit<'_> {
 
     fn rest(&mut self) {
         let spec = self.spec;
-        let has_ports = spec
-            .landlock
-            .as_ref()
-            .is_some_and(|one| one.ports.is_some());
+        let has_ports = names_ports(spec);
         let notes = [
             (
                 has_ports,

@@ -11,7 +11,7 @@ use warren_spawn::{
 };
 
 use super::script::{Script, prlimit};
-use super::{Printed, ids_inside};
+use super::{Printed, ids_inside, names_ports};
 
 /// The line for `spec`, as `host` would run it.
 pub fn render(spec: &Spec, host: &Host) -> Printed {
@@ -185,10 +185,7 @@ fn lost(spec: &Spec, script: &mut Script) {
     let has_filter = spec.seccomp != Seccomp::Off
         || spec.syscalls.is_some()
         || !spec.filters.is_empty();
-    let has_ports = spec
-        .landlock
-        .as_ref()
-        .is_some_and(|one| one.ports.is_some());
+    let has_ports = names_ports(spec);
     script.notes([
         (has_filter, "less isolated: no system call is refused"),
         (has_ports, "less isolated: all TCP ports can be used"),
