@@ -211,6 +211,12 @@ impl Blueprint {
         self.is_scope() || self.tiers.iter().any(|tier| !self.is_v2(*tier))
     }
 
+    /// Whether the v2 group is handed to who owns the user namespace.
+    #[must_use]
+    pub fn delegates(&self) -> bool {
+        self.delegate
+    }
+
     /// Whether the group stays when its processes have ended.
     #[must_use]
     pub fn keeps(&self) -> bool {

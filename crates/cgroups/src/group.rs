@@ -8,7 +8,7 @@ mod set;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use rustix::fs::{FlockOperation, OFlags};
+use rustix::fs::{AtFlags, FlockOperation, Gid, OFlags, Uid};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use warren_namespaces::ProcRoot;
@@ -170,6 +170,33 @@ impl Cgroup {
     #[must_use]
     pub fn v2_folder(&self) -> Option<BorrowedFd<'_>> {
         self.v2().map(|tier| tier.folder.as_fd())
+    }
+
+    /// The same group as one that was made here: [`remove`](Self::remove) takes it away.
+    #[must_use]
+    pub fn adopted(mut self) -> Self {
+        self.tiers.iter_mut().for_each(|tier| tier.made = true);
+        self
+    }
+
+    /// Hands the v2 group to another user, as far as cgroups(7), "Delegation", has it: groups
+    /// can be made below it, filled and given controllers; its own limits cannot be changed.
+    ///
+    /// # Errors
+    /// `EPERM` without `CAP_CHOWN`.
+    pub fn delegate(&self, uid: u32, gid: u32) -> Result<(), Error> {
+        let Some(tier) = self.v2() else { return Ok(()) };
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+        for name in [".", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            rustix::fs::chownat(&tier.folder, name, Some(uid), Some(gid), flags).map_err(
+                |errno| {
+                    let path = tier.path().join(name);
+                    Error::new("hand over", path.to_string_lossy(), errno)
+                },
+            )?;
+        }
+        Ok(())
     }
 
     /// Moves a process with all its threads into it, in every hierarchy.

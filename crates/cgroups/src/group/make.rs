@@ -24,6 +24,25 @@ impl Blueprint {
     /// # Errors
     /// What could not be made or set; nothing is left then.
     pub fn make(&self, pid: Option<u32>) -> Result<Cgroup, Error> {
+        let mut group = self.create(pid)?;
+        let set = (0..self.settings.len())
+            .try_for_each(|number| self.set_limit(&mut group, number));
+        match set {
+            Ok(()) => Ok(group),
+            Err(error) => {
+                // What it says is what matters; what cannot be taken back is found by
+                // `left_over`.
+                let _ = group.remove();
+                Err(error)
+            }
+        }
+    }
+
+    /// The same without the limits, for who sets one after the other.
+    ///
+    /// # Errors
+    /// What could not be made; nothing is left then.
+    pub fn create(&self, pid: Option<u32>) -> Result<Cgroup, Error> {
         let mut group = Cgroup {
             tiers: Vec::new(),
             scope: None,
@@ -36,15 +55,28 @@ impl Blueprint {
             Name::Own => self.make_folders(&mut group, Path::new(&own_name()?)),
             Name::Path(path) => self.make_folders(&mut group, path),
         };
-        match made.and_then(|()| self.apply(&mut group)) {
+        match made {
             Ok(()) => Ok(group),
             Err(error) => {
-                // What it says is what matters; what cannot be taken back is found by
-                // `left_over`.
                 let _ = group.remove();
                 Err(error)
             }
         }
+    }
+
+    /// Makes one of the [settings](Self::settings) in a group that was created.
+    ///
+    /// # Errors
+    /// Why it cannot be made; the group stays.
+    pub fn set_limit(&self, group: &mut Cgroup, number: usize) -> Result<(), Error> {
+        let Some(setting) = self.settings.get(number) else {
+            return Ok(());
+        };
+        let mut tiers = self.tiers.iter();
+        let tier = tiers.position(|tier| *tier == setting.tier).unwrap_or(0);
+        let refused = group.apply(std::iter::once((tier, setting)), self.best_effort)?;
+        group.refused.extend(refused);
+        Ok(())
     }
 
     fn make_folders(&self, group: &mut Cgroup, path: &Path) -> Result<(), Error> {
@@ -99,21 +131,6 @@ impl Blueprint {
             made_above: 0,
             made: false,
         });
-        Ok(())
-    }
-
-    fn apply(&self, group: &mut Cgroup) -> Result<(), Error> {
-        // The tiers of the group are those of the ground that were chosen.
-        let settings = self.settings.iter().filter_map(|setting| {
-            let tier = if self.is_scope() {
-                0
-            } else {
-                self.tiers.iter().position(|tier| *tier == setting.tier)?
-            };
-            Some((tier, setting))
-        });
-        let refused = group.apply(settings, self.best_effort)?;
-        group.refused.extend(refused);
         Ok(())
     }
 }
