@@ -150,6 +150,7 @@ impl Child<'_> {
             Step::DieWithParent { signal } => self.die_with_parent(*signal),
             Step::AwaitParent => self.await_parent(self.with.report.released()),
             Step::AwaitGroup => self.await_parent(self.with.report.in_group()),
+            Step::CoreSched => warren_sys::share_cores_with_none(),
             Step::CgroupNamespace => {
                 warren_sys::unshare(warren_namespaces::Kind::Cgroup.clone_flag())
             }

@@ -14,7 +14,7 @@ use std::ffi::{CString, OsStr};
 use std::fmt;
 
 use rustix::thread::Gid;
-use warren_cgroups::Blueprint;
+use warren_cgroups::{Blueprint, Refused};
 use warren_confine::CapabilitySet;
 use warren_confine::seccomp::{Action, Filter, Profile};
 use warren_namespaces::{IdMap, Kind};
@@ -43,6 +43,7 @@ pub struct Plan {
     pub(crate) has_examinable_init: bool,
     pub(crate) lingers: bool,
     pub(crate) has_terminal: bool,
+    pub(crate) refused: Vec<Refused>,
     pub(crate) timed: bool,
     pub(crate) hold_signals: bool,
 }
@@ -66,8 +67,9 @@ impl Plan {
             first_cover: None,
             group: None,
             awaits_group: false,
+            refused: Vec::new(),
         };
-        planner.group = planner.plan_group()?;
+        planner.plan_group()?;
         planner.plan()?;
         Ok(Self {
             steps: planner.steps,
@@ -76,6 +78,7 @@ impl Plan {
             has_examinable_init: spec.has_init() && spec.examinable_init,
             lingers: spec.has_init() && spec.lingering_init,
             has_terminal: spec.terminal != Terminal::Inherit,
+            refused: planner.refused,
             timed: false,
             hold_signals: false,
         })
@@ -155,6 +158,13 @@ impl Plan {
             }),
             _ => None,
         })
+    }
+
+    /// Limits that cannot be had, where the Spec goes on without. The kernel may refuse
+    /// more when they are set: [`Child::cgroup`](crate::Child::cgroup) knows them all.
+    #[must_use]
+    pub fn refused(&self) -> &[Refused] {
+        &self.refused
     }
 
     /// The steps, in their order.
@@ -335,6 +345,8 @@ struct Planner<'a> {
     group: Option<Blueprint>,
     /// Whether the child has waited for it.
     awaits_group: bool,
+    /// Limits that cannot be had, where that was accepted.
+    refused: Vec<Refused>,
 }
 
 impl Planner<'_> {
@@ -379,6 +391,9 @@ impl Planner<'_> {
         // As the caller: who has changed its ids may not open this of its own any more.
         if let Some(score) = self.spec.oom_score_adj {
             self.push(Step::OomScoreAdj(own_text(&score.to_string())));
+        }
+        if self.spec.core_sched && self.can_share_no_cores() {
+            self.push(Step::CoreSched);
         }
         if let Some(open) = &self.spec.await_maps {
             self.push(Step::AwaitMaps(open.clone()));

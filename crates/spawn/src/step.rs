@@ -121,6 +121,8 @@ pub enum Step {
     },
     /// Waits for the parent's part.
     AwaitParent,
+    /// Begins a group of core scheduling.
+    CoreSched,
     /// Moves itself into a control group.
     JoinCgroup(Open),
     /// Waits until the parent has put it into its control group.
