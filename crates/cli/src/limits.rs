@@ -17,6 +17,7 @@ use warren_sys::Errno;
 use crate::failure::{Failure, print};
 use crate::show::subject::Subject;
 use crate::terminal;
+pub use json::{cpu_weight, io_weight};
 
 /// Shows and changes what a group of processes may use
 ///
