@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 use warren_testkit::{Test, eventually, run, scratch, tests, warren};
 
-use super::{limited, ways};
+use super::{limited, open_to_all, ways};
 
 pub const TESTS: &[Test] = tests! {
     Root:
@@ -156,6 +156,7 @@ while True:
     time.sleep(0.01)
 ";
     let file = scratch().join("count");
+    open_to_all(&scratch());
     for way in ways() {
         let _ = fs::remove_file(&file);
         let mut command = limited(way, &["--pids", "9", "--here"]);
