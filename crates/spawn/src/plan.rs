@@ -1,6 +1,7 @@
 //! From what is wanted to the ordered steps that make it.
 
 mod enter;
+mod group;
 mod ids;
 mod landlock;
 mod layers;
@@ -13,6 +14,7 @@ use std::ffi::{CString, OsStr};
 use std::fmt;
 
 use rustix::thread::Gid;
+use warren_cgroups::{Blueprint, Refused};
 use warren_confine::CapabilitySet;
 use warren_confine::seccomp::{Action, Filter, Profile};
 use warren_namespaces::{IdMap, Kind};
@@ -41,6 +43,7 @@ pub struct Plan {
     pub(crate) has_examinable_init: bool,
     pub(crate) lingers: bool,
     pub(crate) has_terminal: bool,
+    pub(crate) refused: Vec<Refused>,
     pub(crate) timed: bool,
     pub(crate) hold_signals: bool,
 }
@@ -62,7 +65,11 @@ impl Plan {
             trees: 0,
             kept: 0,
             first_cover: None,
+            group: None,
+            awaits_group: false,
+            refused: Vec::new(),
         };
+        planner.plan_group()?;
         planner.plan()?;
         Ok(Self {
             steps: planner.steps,
@@ -71,6 +78,7 @@ impl Plan {
             has_examinable_init: spec.has_init() && spec.examinable_init,
             lingers: spec.has_init() && spec.lingering_init,
             has_terminal: spec.terminal != Terminal::Inherit,
+            refused: planner.refused,
             timed: false,
             hold_signals: false,
         })
@@ -150,6 +158,13 @@ impl Plan {
             }),
             _ => None,
         })
+    }
+
+    /// Limits that cannot be had, where the Spec goes on without. The kernel may refuse
+    /// more when they are set: [`Child::cgroup`](crate::Child::cgroup) knows them all.
+    #[must_use]
+    pub fn refused(&self) -> &[Refused] {
+        &self.refused
     }
 
     /// The steps, in their order.
@@ -326,6 +341,12 @@ struct Planner<'a> {
     kept: usize,
     /// The position of the first step that mounts something over the child's root.
     first_cover: Option<usize>,
+    /// The control group of its own.
+    group: Option<Blueprint>,
+    /// Whether the child has waited for it.
+    awaits_group: bool,
+    /// Limits that cannot be had, where that was accepted.
+    refused: Vec<Refused>,
 }
 
 impl Planner<'_> {
@@ -343,6 +364,7 @@ impl Planner<'_> {
         self.join()?;
         self.plain_namespaces()?;
         self.mounts()?;
+        self.await_group();
         self.enter(maps.as_ref())?;
         self.confine(setup.as_ref(), maps.as_ref())?;
         self.payload()?;
@@ -369,6 +391,9 @@ impl Planner<'_> {
         // As the caller: who has changed its ids may not open this of its own any more.
         if let Some(score) = self.spec.oom_score_adj {
             self.push(Step::OomScoreAdj(own_text(&score.to_string())));
+        }
+        if self.spec.core_sched && self.can_share_no_cores() {
+            self.push(Step::CoreSched);
         }
         if let Some(open) = &self.spec.await_maps {
             self.push(Step::AwaitMaps(open.clone()));
@@ -409,6 +434,8 @@ impl Planner<'_> {
 
     fn plain_namespaces(&mut self) -> Result<(), Error> {
         if self.is_born_twice() {
+            // Only whoever is in it by then bears others into it.
+            self.await_group();
             self.push(Step::BeBornAgain);
             if self.spec.parent_death_signal.is_some() {
                 self.push(Step::DieWithInit);
@@ -653,6 +680,10 @@ impl Planner<'_> {
         if self.is_born_twice() {
             namespaces = namespaces.without(Kind::Pid);
         }
+        if self.group.is_some() {
+            namespaces = namespaces.without(Kind::Cgroup);
+        }
+        self.make_group_before_clone();
         self.push(Step::Clone { namespaces });
         if let Some(maps) = maps.filter(|maps| maps.writer != MapWriter::Child) {
             self.push(Step::WriteMaps { maps });
@@ -661,6 +692,7 @@ impl Planner<'_> {
         } else if self.spec.await_announcement {
             self.push(Step::Release);
         }
+        self.fill_group();
         self.steps.extend(child);
     }
 }
