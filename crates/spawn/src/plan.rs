@@ -316,6 +316,9 @@ fn notifies(profile: &Profile) -> bool {
         .any(|action| action == Action::Notify)
 }
 
+/// How many steps most plans have at most: a list that grows leaves its smaller ones behind.
+const USUAL: usize = 64;
+
 struct Planner<'a> {
     spec: &'a Spec,
     host: &'a Host,
@@ -338,7 +341,7 @@ impl Planner<'_> {
         self.open_namespaces();
         // The parent's steps on trees go before the clone, those that use them after
         // it; both are found while the mounts are planned.
-        let before = std::mem::take(&mut self.steps);
+        let before = std::mem::replace(&mut self.steps, Vec::with_capacity(USUAL));
         self.begin_child(maps.as_ref(), setup.as_ref());
         self.join()?;
         self.plain_namespaces()?;
@@ -634,15 +637,15 @@ impl Planner<'_> {
 
     /// Puts the steps of each side in their order: the parent's on trees before the
     /// clone or right after it, and the child's after that.
-    fn order(&mut self, before: Vec<Step>, maps: Option<Maps>, after: Vec<Step>) {
-        let (trees, after): (Vec<_>, Vec<_>) = after
-            .into_iter()
-            .partition(|step| matches!(step, Step::CloneTree { .. }));
-        let (shifts, child): (Vec<_>, Vec<_>) = after
-            .into_iter()
-            .partition(|step| matches!(step, Step::ShiftIds { .. }));
+    ///
+    /// In place: a step is some hundred bytes, and each copy of the list would be pages
+    /// that were never touched before.
+    fn order(&mut self, before: Vec<Step>, maps: Option<Maps>, mut child: Vec<Step>) {
         self.steps = before;
-        self.steps.extend(trees);
+        let trees = |step: &mut Step| matches!(step, Step::CloneTree { .. });
+        self.steps.extend(child.extract_if(.., trees));
+        let shifts = |step: &mut Step| matches!(step, Step::ShiftIds { .. });
+        let shifts: Vec<Step> = child.extract_if(.., shifts).collect();
         if maps
             .as_ref()
             .is_some_and(|maps| maps.lines == MapLines::FreeBlock)
@@ -661,7 +664,8 @@ impl Planner<'_> {
         } else if self.spec.await_announcement {
             self.push(Step::Release);
         }
-        self.steps.extend(child);
+        child.splice(0..0, self.steps.drain(..));
+        self.steps = child;
     }
 }
 
