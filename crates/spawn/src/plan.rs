@@ -43,6 +43,7 @@ pub struct Plan {
     pub(crate) has_terminal: bool,
     pub(crate) timed: bool,
     pub(crate) hold_signals: bool,
+    pub(crate) launched_to_its_end: bool,
 }
 
 impl Plan {
@@ -73,6 +74,7 @@ impl Plan {
             has_terminal: spec.terminal != Terminal::Inherit,
             timed: false,
             hold_signals: false,
+            launched_to_its_end: false,
         })
     }
 
@@ -90,6 +92,16 @@ impl Plan {
     #[must_use]
     pub fn holding_signals(mut self) -> Self {
         self.hold_signals = true;
+        self
+    }
+
+    /// The same plan for a launcher that has nothing to do while the program runs: a launch
+    /// returns when it has ended, where its init [lingers](Spec::lingering_init). So the
+    /// launcher wakes up once, and not at the program's first instruction as well, when
+    /// the program could have the processor.
+    #[must_use]
+    pub fn to_its_end(mut self) -> Self {
+        self.launched_to_its_end = true;
         self
     }
 
