@@ -6,6 +6,9 @@
 //! unwinding, no destructor but that of a descriptor. A step that fails is noted in the
 //! [`Report`] as a number and an errno, and the process is gone; the parent has the
 //! words.
+//!
+//! A function with a buffer of some thousand bytes is not inlined: the walk would have all
+//! of them on its stack, and each page of that which a child touches is one to be made.
 
 mod digits;
 mod enter;

@@ -48,7 +48,8 @@ struct Opened {
 }
 
 impl Plan {
-    /// Carries the plan out. Returns when the program has been executed.
+    /// Carries the plan out. Returns when the program has been executed; one that is
+    /// launched [to its end](Plan::to_its_end), when it has ended.
     ///
     /// # Errors
     /// The step that failed; nothing of the process is left then.
@@ -308,7 +309,7 @@ impl Launch<'_> {
             .and_then(|()| self.parent_steps(clone, started))
             .and_then(|()| started.receive())
             .and_then(|sent| self.observe(started, observer).map(|()| sent))
-            .and_then(|sent| started.await_exec().map(|()| sent));
+            .and_then(|sent| self.await_child(started).map(|()| sent));
         let error = match (self.child_failure(), result) {
             (None, Ok(sent)) if self.reached_exec() => return Ok(sent),
             (None, Ok(_)) => None,
@@ -383,6 +384,14 @@ impl Launch<'_> {
             let uid = rustix::process::geteuid().as_raw();
             (uid, rustix::process::getegid().as_raw())
         })
+    }
+
+    fn await_child(&self, started: &Started) -> Result<(), Error> {
+        if self.plan.launched_to_its_end {
+            started.await_end()
+        } else {
+            started.await_exec()
+        }
     }
 
     /// Has the observer watch the program, up to its start.

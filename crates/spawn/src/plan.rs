@@ -46,6 +46,7 @@ pub struct Plan {
     pub(crate) refused: Vec<Refused>,
     pub(crate) timed: bool,
     pub(crate) hold_signals: bool,
+    pub(crate) launched_to_its_end: bool,
 }
 
 impl Plan {
@@ -81,6 +82,7 @@ impl Plan {
             refused: planner.refused,
             timed: false,
             hold_signals: false,
+            launched_to_its_end: false,
         })
     }
 
@@ -98,6 +100,16 @@ impl Plan {
     #[must_use]
     pub fn holding_signals(mut self) -> Self {
         self.hold_signals = true;
+        self
+    }
+
+    /// The same plan for a launcher that has nothing to do while the program runs: a launch
+    /// returns when it has ended, where its init [lingers](Spec::lingering_init). So the
+    /// launcher wakes up once, and not at the program's first instruction as well, when
+    /// the program could have the processor.
+    #[must_use]
+    pub fn to_its_end(mut self) -> Self {
+        self.launched_to_its_end = true;
         self
     }
 
@@ -331,6 +343,9 @@ fn notifies(profile: &Profile) -> bool {
         .any(|action| action == Action::Notify)
 }
 
+/// How many steps most plans have at most: a list that grows leaves its smaller ones behind.
+const USUAL: usize = 64;
+
 struct Planner<'a> {
     spec: &'a Spec,
     host: &'a Host,
@@ -359,7 +374,7 @@ impl Planner<'_> {
         self.open_namespaces();
         // The parent's steps on trees go before the clone, those that use them after
         // it; both are found while the mounts are planned.
-        let before = std::mem::take(&mut self.steps);
+        let before = std::mem::replace(&mut self.steps, Vec::with_capacity(USUAL));
         self.begin_child(maps.as_ref(), setup.as_ref());
         self.join()?;
         self.plain_namespaces()?;
@@ -661,15 +676,15 @@ impl Planner<'_> {
 
     /// Puts the steps of each side in their order: the parent's on trees before the
     /// clone or right after it, and the child's after that.
-    fn order(&mut self, before: Vec<Step>, maps: Option<Maps>, after: Vec<Step>) {
-        let (trees, after): (Vec<_>, Vec<_>) = after
-            .into_iter()
-            .partition(|step| matches!(step, Step::CloneTree { .. }));
-        let (shifts, child): (Vec<_>, Vec<_>) = after
-            .into_iter()
-            .partition(|step| matches!(step, Step::ShiftIds { .. }));
+    ///
+    /// In place: a step is some hundred bytes, and each copy of the list would be pages
+    /// that were never touched before.
+    fn order(&mut self, before: Vec<Step>, maps: Option<Maps>, mut child: Vec<Step>) {
         self.steps = before;
-        self.steps.extend(trees);
+        let trees = |step: &mut Step| matches!(step, Step::CloneTree { .. });
+        self.steps.extend(child.extract_if(.., trees));
+        let shifts = |step: &mut Step| matches!(step, Step::ShiftIds { .. });
+        let shifts: Vec<Step> = child.extract_if(.., shifts).collect();
         if maps
             .as_ref()
             .is_some_and(|maps| maps.lines == MapLines::FreeBlock)
@@ -693,7 +708,8 @@ impl Planner<'_> {
             self.push(Step::Release);
         }
         self.fill_group();
-        self.steps.extend(child);
+        child.splice(0..0, self.steps.drain(..));
+        self.steps = child;
     }
 }
 
