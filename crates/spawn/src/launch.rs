@@ -6,8 +6,11 @@ mod join;
 mod maps;
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::sync::atomic::Ordering;
 
+use rustix::process::{Pid, PidfdFlags};
 use rustix::thread::futex;
 use warren_mounts::Attributes;
 use warren_namespaces::ProcRoot;
@@ -20,7 +23,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::Reservation;
 use crate::process::Child;
 use crate::reasons;
-use crate::report::Report;
+use crate::report::{Detail, Report};
 use crate::spec::Tree;
 use crate::step::Step;
 use crate::{Plan, Side};
@@ -35,6 +38,9 @@ pub struct Streams(pub [Option<OwnedFd>; 3]);
 
 /// Who watches the program from its first instruction on.
 pub type Observer<'a> = &'a mut dyn FnMut(&Held<'_>) -> Result<(), Errno>;
+
+/// What the caller does while the process is being made, of which it gets the number.
+pub type Callback<'a> = &'a mut dyn FnMut(u32) -> Result<(), Error>;
 
 /// What the parent's steps have opened.
 #[derive(Debug, Default)]
@@ -66,6 +72,19 @@ impl Plan {
         self.launch_with(Streams::default(), announce)
     }
 
+    /// The same, and calls `before_root` when the process waits before it enters its root,
+    /// where its Spec says that it does.
+    ///
+    /// # Errors
+    /// As [`launch`](Self::launch), and what the callbacks return.
+    pub fn launch_in_stages(
+        self,
+        announce: Callback<'_>,
+        before_root: Callback<'_>,
+    ) -> Result<Child, Error> {
+        self.carry_out(Streams::default(), announce, before_root, None)
+    }
+
     /// The same for a plan that is [observed](Plan::observed). When the process that will
     /// execute the program is there, `observer` is called: it begins to watch it,
     /// [releases](Held::release) it, and returns when the program was executed or the
@@ -79,7 +98,7 @@ impl Plan {
         announce: &mut dyn FnMut(u32) -> Result<(), Error>,
         observer: Observer<'_>,
     ) -> Result<Child, Error> {
-        self.carry_out(Streams::default(), announce, Some(observer))
+        self.carry_out(Streams::default(), announce, &mut |_| Ok(()), Some(observer))
     }
 
     pub(crate) fn launch_with(
@@ -87,13 +106,14 @@ impl Plan {
         streams: Streams,
         announce: &mut dyn FnMut(u32) -> Result<(), Error>,
     ) -> Result<Child, Error> {
-        self.carry_out(streams, announce, None)
+        self.carry_out(streams, announce, &mut |_| Ok(()), None)
     }
 
     fn carry_out(
         self,
         streams: Streams,
-        announce: &mut dyn FnMut(u32) -> Result<(), Error>,
+        announce: Callback<'_>,
+        before_root: Callback<'_>,
         observer: Option<Observer<'_>>,
     ) -> Result<Child, Error> {
         if self.is_observed() != observer.is_some() {
@@ -118,6 +138,7 @@ impl Plan {
             observer: observer.is_some(),
             layers: self.hands_layers(),
             ended: self.lingers,
+            turn: self.gives_turn(),
         })?;
         let launch = Launch {
             plan: &self,
@@ -128,7 +149,8 @@ impl Plan {
         let started = launch.clone_child(clone, channels, &streams)?;
         // The child has its own copies of what is closed here.
         drop(streams);
-        let sent = launch.after_clone(clone, &started, announce, observer)?;
+        let sent = launch.after_clone(clone, &started, announce, before_root, observer)?;
+        let started = launch.replaced(started)?;
         let Started {
             pid, pidfd, ended, ..
         } = started;
@@ -257,6 +279,8 @@ impl Launch<'_> {
                     observer: observer.as_ref().map(AsFd::as_fd),
                     layers: channels.layers.as_ref().map(|(_, child)| child.as_fd()),
                     ended: channels.ended.as_ref().map(|(_, child)| child.as_fd()),
+                    turn: channels.turn.as_ref().map(|(_, child)| child.as_fd()),
+                    hooks_read: self.plan.hooks_read,
                     blocked,
                 })
             }
@@ -279,11 +303,13 @@ impl Launch<'_> {
         &self,
         clone: usize,
         started: &Started,
-        announce: &mut dyn FnMut(u32) -> Result<(), Error>,
+        announce: Callback<'_>,
+        before_root: Callback<'_>,
         observer: Option<Observer<'_>>,
     ) -> Result<Sent, Error> {
         let result = announce(started.pid as u32)
             .and_then(|()| self.parent_steps(clone, started))
+            .and_then(|()| started.take_turn(before_root))
             .and_then(|()| started.receive())
             .and_then(|sent| self.observe(started, observer).map(|()| sent))
             .and_then(|sent| started.await_exec().map(|()| sent));
@@ -292,7 +318,7 @@ impl Launch<'_> {
             (None, Ok(_)) => None,
             (Some(error), _) | (None, Err(error)) => Some(error),
         };
-        let status = started.end();
+        let status = started.end(self.report.replacement());
         Err(error.unwrap_or_else(|| self.child_died(status)))
     }
 
@@ -344,21 +370,54 @@ impl Launch<'_> {
         let (errno, detail) = self.report.failure()?;
         let step = self.plan.steps.get(self.report.step())?;
         let hints = reasons::of(step, errno, Some(detail), self.plan);
-        let error = Error::step(step, errno)
+        let error = if detail == Detail::HookEnded {
+            let status = self.report.ended().unwrap_or_default();
+            let how = ExitStatus::from_raw(status);
+            Error::new(ErrorKind::Step, format!("{step}: {how}"))
+        } else {
+            Error::step(self.words(step), errno)
+        };
+        let error = error
             .number_of(Some(self.report.step()))
             .hints_of(hints);
         Some(match (step, errno) {
             (Step::JoinCgroup(_), _) => error.kind_of(ErrorKind::Cgroup),
-            (Step::Exec(_), Errno::NOENT) => error.kind_of(ErrorKind::NotFound),
-            (Step::Exec(_), _) => error.kind_of(ErrorKind::NotExecutable),
+            (Step::Exec(_) | Step::CheckProgram, Errno::NOENT) => {
+                error.kind_of(ErrorKind::NotFound)
+            }
+            (Step::Exec(_) | Step::CheckProgram, _) => {
+                error.kind_of(ErrorKind::NotExecutable)
+            }
             _ => error,
         })
+    }
+
+    /// What a failed step says: of the look for the program, what its execution would have.
+    fn words<'s>(&'s self, step: &'s Step) -> &'s Step {
+        match step {
+            Step::CheckProgram => self.plan.steps.last().unwrap_or(step),
+            step => step,
+        }
+    }
+
+    /// The process that went on in the stead of the one that was made, which is waited for.
+    fn replaced(&self, started: Started) -> Result<Started, Error> {
+        let Some(pid) = self.report.replacement() else {
+            return Ok(started);
+        };
+        let _ = crate::process::reap(started.pid);
+        // It is this process's own child, so the number is its own.
+        let process = Pid::from_raw(pid).ok_or_else(|| Error::spec("no such process"))?;
+        let pidfd = rustix::process::pidfd_open(process, PidfdFlags::empty());
+        let pidfd =
+            pidfd.map_err(|errno| Error::step("open the program's process", errno))?;
+        Ok(started.replaced_by(pid, pidfd))
     }
 
     fn reached_exec(&self) -> bool {
         matches!(
             self.plan.steps.get(self.report.step()),
-            Some(Step::Exec(_) | Step::Hold | Step::Finish)
+            Some(Step::Exec(_) | Step::AwaitGate(_) | Step::Hold | Step::Finish)
         )
     }
 

@@ -11,6 +11,7 @@
 mod child;
 mod command;
 mod error;
+pub mod gate;
 mod hide;
 mod holder;
 mod host;
@@ -31,18 +32,18 @@ pub mod transition;
 pub use command::{Command, Stdio};
 pub use error::{Error, ErrorKind};
 pub use host::{Host, Ranges};
-pub use launch::{Held, Observer};
+pub use launch::{Callback, Held, Observer};
 pub use plan::{Layer, Plan};
 pub use process::{Child, Event, Output, TerminalEnd};
 pub use report::Timing;
 pub use role::{Change, Graft, Role};
 pub use shown::{Reach, Shown};
 pub use spec::{
-    Access, CapabilitySets, Content, Folder, Forbidden, Hop, IdMapping,
+    Access, CapabilitySets, Content, Folder, Forbidden, Hook, Hop, IdMapping,
     InnerUserNamespace, Join, Mount, Namespace, Namespaces, Open, ProcMasks, RawFilter,
     Root, Seccomp, Spec, Terminal, Tree, Upper, User,
 };
-pub use step::{Place, Side, Step};
+pub use step::{HookProgram, Place, Side, Step};
 pub use warren_mounts::{Node, Target};
 pub use warren_sys::Usage;
 

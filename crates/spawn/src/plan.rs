@@ -1,6 +1,7 @@
 //! From what is wanted to the ordered steps that make it.
 
 mod enter;
+mod hooks;
 mod ids;
 mod landlock;
 mod layers;
@@ -11,6 +12,7 @@ mod sysctl;
 
 use std::ffi::{CString, OsStr};
 use std::fmt;
+use std::os::fd::RawFd;
 
 use rustix::thread::Gid;
 use warren_confine::CapabilitySet;
@@ -43,6 +45,7 @@ pub struct Plan {
     pub(crate) has_terminal: bool,
     pub(crate) timed: bool,
     pub(crate) hold_signals: bool,
+    pub(crate) hooks_read: Option<RawFd>,
 }
 
 impl Plan {
@@ -73,6 +76,7 @@ impl Plan {
             has_terminal: spec.terminal != Terminal::Inherit,
             timed: false,
             hold_signals: false,
+            hooks_read: spec.hooks_read.as_ref().map(|open| open.fd),
         })
     }
 
@@ -115,6 +119,11 @@ impl Plan {
         self.steps
             .iter()
             .any(|step| matches!(step, Step::AwaitObserver))
+    }
+
+    pub(crate) fn gives_turn(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| matches!(step, Step::AwaitCaller))
     }
 
     pub(crate) fn hands_layers(&self) -> bool {
@@ -299,6 +308,14 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "an init that outlives its program cannot hold its terminal",
         ),
         (
+            spec.callers_child && !matches!(spec.namespaces.get(Kind::Pid), Namespace::Join(_)),
+            "who has joined no pid namespace is the caller's child already",
+        ),
+        (
+            !spec.hooks_before_program.is_empty() && spec.gate.is_none(),
+            "what hooks before the program read comes with the word at the gate",
+        ),
+        (
             spec.keep_fds.iter().any(|fd| *fd <= 2),
             "a descriptor to keep must be above 2",
         ),
@@ -366,6 +383,9 @@ impl Planner<'_> {
             self.push(Step::CloseCallers(self.spec.callers_fds.clone()));
         }
         self.die_with_parent();
+        if self.spec.hidden {
+            self.push(Step::Hide);
+        }
         // As the caller: who has changed its ids may not open this of its own any more.
         if let Some(score) = self.spec.oom_score_adj {
             self.push(Step::OomScoreAdj(own_text(&score.to_string())));
@@ -442,6 +462,7 @@ impl Planner<'_> {
         if spec.keep_layers {
             self.push(Step::HandLayers);
         }
+        self.before_root()?;
         if spec.root != Root::Inherit {
             self.push(Step::EnterRoot);
         }
@@ -614,6 +635,7 @@ impl Planner<'_> {
         if let Some(open) = &spec.await_before_exec {
             self.push(Step::AwaitExec(open.clone()));
         }
+        self.before_program()?;
         // After all else, so that the profile needs to allow none of it.
         if let Some(profile) = &spec.syscalls {
             let filter = profile.compile();

@@ -119,6 +119,10 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         (Step::SetRlimit(_), Errno::PERM) => {
             vec!["a hard limit can be raised only with CAP_SYS_RESOURCE on the host".to_owned()]
         }
+        (Step::CheckProgram, errno) => match plan.steps().last() {
+            Some(step @ Step::Exec(_)) => of(step, errno, detail, plan),
+            _ => Vec::new(),
+        },
         (Step::Exec(program), errno) => {
             let script = program.name.display().to_string();
             not_executed(&script, errno, detail, plan)

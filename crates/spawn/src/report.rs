@@ -29,6 +29,8 @@ pub struct Report {
     ended: AtomicU32,
     /// The wait status of the program.
     status: AtomicI32,
+    /// The pid of the process that went on in another's stead; 0 if none did.
+    sibling: AtomicI32,
     /// 1 when times are wanted: reading the clock costs a system call the first time.
     timed: AtomicU32,
     /// Nanoseconds of the monotonic clock at which each step began.
@@ -48,6 +50,20 @@ pub enum Detail {
     InterpreterMissing,
     /// The file is a folder.
     IsFolder,
+    /// A hook ended otherwise than with 0: its wait status is the one of the report.
+    HookEnded,
+}
+
+impl Detail {
+    /// The one of this number.
+    pub fn of(number: u32) -> Self {
+        match number {
+            1 => Self::InterpreterMissing,
+            2 => Self::IsFolder,
+            3 => Self::HookEnded,
+            _ => Self::None,
+        }
+    }
 }
 
 impl Report {
@@ -86,11 +102,7 @@ impl Report {
     /// Why it failed, if it did.
     pub fn failure(&self) -> Option<(Errno, Detail)> {
         let errno = self.errno.load(Ordering::Acquire);
-        let detail = match self.detail.load(Ordering::Relaxed) {
-            1 => Detail::InterpreterMissing,
-            2 => Detail::IsFolder,
-            _ => Detail::None,
-        };
+        let detail = Detail::of(self.detail.load(Ordering::Relaxed));
         (errno != 0).then(|| (Errno::from_raw_os_error(errno), detail))
     }
 
@@ -109,6 +121,17 @@ impl Report {
     pub fn ended(&self) -> Option<i32> {
         let ended = self.ended.load(Ordering::Acquire) == 1;
         ended.then(|| self.status.load(Ordering::Relaxed))
+    }
+
+    /// Notes which process goes on in the stead of the one that was made.
+    pub fn replace_by(&self, pid: i32) {
+        self.sibling.store(pid, Ordering::Release);
+    }
+
+    /// Which one does, if one does.
+    pub fn replacement(&self) -> Option<i32> {
+        let pid = self.sibling.load(Ordering::Acquire);
+        (pid != 0).then_some(pid)
     }
 
     /// When the step `number` began, if it did and is kept.

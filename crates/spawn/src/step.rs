@@ -434,6 +434,18 @@ pub enum Step {
     LoadFilter(Filter),
     /// Waits before the program is executed.
     AwaitExec(Open),
+    /// Makes sure that the program can be executed, while its caller still listens.
+    CheckProgram,
+    /// Stays when the caller ends.
+    OutliveCaller,
+    /// Waits before the program until the gate is opened.
+    AwaitGate(Open),
+    /// Waits before the root is entered, until the caller has done what it wants to.
+    AwaitCaller,
+    /// Runs a hook to its end.
+    Hook(HookProgram),
+    /// Goes on as a child of the caller, in the joined pid namespace.
+    ForkSibling,
     /// Hides the memory and descriptors of the init from the program.
     HideInit {
         /// Whether its user may examine it all the same.
@@ -588,6 +600,23 @@ pub struct Program {
     pub environments: Vec<CStringArray>,
 }
 
+/// A hook, in the form of execve(2).
+#[derive(Debug)]
+pub struct HookProgram {
+    /// Its kind and path, for the reader.
+    pub name: String,
+    /// Which of the Spec's hooks of its kind it is.
+    pub number: u32,
+    /// Where it is.
+    pub path: CString,
+    /// Its arguments, the first being its name.
+    pub arguments: CStringArray,
+    /// Its environment.
+    pub environment: CStringArray,
+    /// Seconds until it is killed.
+    pub timeout: Option<u32>,
+}
+
 impl Step {
     /// Who does it.
     #[must_use]
@@ -607,6 +636,9 @@ impl Step {
             | Self::LoadProfile(_)
             | Self::LoadFilter(_)
             | Self::AwaitExec(_)
+            | Self::CheckProgram
+            | Self::OutliveCaller
+            | Self::AwaitGate(_)
             | Self::AwaitObserver
             | Self::Exec(_) => Side::Payload,
             _ => Side::Child,

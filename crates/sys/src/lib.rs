@@ -33,7 +33,7 @@ pub use attempt::i386_getpid;
 pub use attempt::{
     Attempt, Push, attempt, clone_user_namespace, clone3_user_namespace, in_child, push,
 };
-pub use clone::{CloneArgs, Forked, clone3, fork, has_one_thread, setns, unshare};
+pub use clone::{CloneArgs, Forked, clone3, fork, fork_sibling, has_one_thread, setns, unshare};
 pub use exec::{CStringArray, execve, execveat, exit_now};
 pub use fd::{
     close_range, close_range_on_exec, duplicate, is_alive, is_below_root, is_open,

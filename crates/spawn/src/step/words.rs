@@ -307,6 +307,12 @@ impl fmt::Display for Step {
             Self::AwaitExec(open) => {
                 write!(f, "wait for the word to execute, told by {}", open.name)
             }
+            Self::CheckProgram => f.write_str("look for the program"),
+            Self::OutliveCaller => f.write_str("outlive the caller"),
+            Self::AwaitGate(open) => write!(f, "wait at {}", open.name),
+            Self::AwaitCaller => f.write_str("wait for what the caller does before the root"),
+            Self::Hook(hook) => write!(f, "run the {}", hook.name),
+            Self::ForkSibling => f.write_str("go on as a child of the caller"),
             Self::HideInit { examinable: false } => {
                 f.write_str("hide the init from the program")
             }
