@@ -1,6 +1,7 @@
 //! From what is wanted to the ordered steps that make it.
 
 mod enter;
+mod group;
 mod hooks;
 mod ids;
 mod landlock;
@@ -15,6 +16,7 @@ use std::fmt;
 use std::os::fd::RawFd;
 
 use rustix::thread::Gid;
+use warren_cgroups::Blueprint;
 use warren_confine::CapabilitySet;
 use warren_confine::seccomp::{Action, Filter, Profile};
 use warren_namespaces::{IdMap, Kind};
@@ -65,7 +67,10 @@ impl Plan {
             trees: 0,
             kept: 0,
             first_cover: None,
+            group: None,
+            awaits_group: false,
         };
+        planner.group = planner.plan_group()?;
         planner.plan()?;
         Ok(Self {
             steps: planner.steps,
@@ -343,6 +348,10 @@ struct Planner<'a> {
     kept: usize,
     /// The position of the first step that mounts something over the child's root.
     first_cover: Option<usize>,
+    /// The control group of its own.
+    group: Option<Blueprint>,
+    /// Whether the child has waited for it.
+    awaits_group: bool,
 }
 
 impl Planner<'_> {
@@ -360,6 +369,7 @@ impl Planner<'_> {
         self.join()?;
         self.plain_namespaces()?;
         self.mounts()?;
+        self.await_group();
         self.enter(maps.as_ref())?;
         self.confine(setup.as_ref(), maps.as_ref())?;
         self.payload()?;
@@ -429,6 +439,8 @@ impl Planner<'_> {
 
     fn plain_namespaces(&mut self) -> Result<(), Error> {
         if self.is_born_twice() {
+            // Only whoever is in it by then bears others into it.
+            self.await_group();
             self.push(Step::BeBornAgain);
             if self.spec.parent_death_signal.is_some() {
                 self.push(Step::DieWithInit);
@@ -675,6 +687,10 @@ impl Planner<'_> {
         if self.is_born_twice() {
             namespaces = namespaces.without(Kind::Pid);
         }
+        if self.group.is_some() {
+            namespaces = namespaces.without(Kind::Cgroup);
+        }
+        self.make_group_before_clone();
         self.push(Step::Clone { namespaces });
         if let Some(maps) = maps.filter(|maps| maps.writer != MapWriter::Child) {
             self.push(Step::WriteMaps { maps });
@@ -683,6 +699,7 @@ impl Planner<'_> {
         } else if self.spec.await_announcement {
             self.push(Step::Release);
         }
+        self.fill_group();
         self.steps.extend(child);
     }
 }

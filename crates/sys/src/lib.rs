@@ -12,6 +12,7 @@
 
 pub mod arguments;
 mod attempt;
+pub mod bpf;
 mod clone;
 mod entry;
 mod exec;

@@ -85,6 +85,8 @@ pub struct Started {
     pub pidfd: OwnedFd,
     /// Its end tells that the program has ended.
     pub ended: Option<OwnedFd>,
+    /// Whether it was born in its control group of v2.
+    pub is_born_in_group: bool,
     alive: OwnedFd,
     terminal: Option<OwnedFd>,
     observer: Option<OwnedFd>,
@@ -138,6 +140,7 @@ impl Started {
             pid,
             pidfd,
             ended,
+            is_born_in_group: false,
             alive: channels.alive_reader,
             terminal,
             observer,
@@ -171,6 +174,11 @@ impl Started {
         // A child that has been killed says so at the end.
         let _ = rustix::net::send(channel, &[1], flags);
         Ok(())
+    }
+
+    pub fn born_in_group(mut self, is_born: bool) -> Self {
+        self.is_born_in_group = is_born;
+        self
     }
 
     /// Waits until the program's process is there to be watched; `None` where it has
