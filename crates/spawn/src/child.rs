@@ -7,6 +7,9 @@
 //! [`Report`] as a number and an errno, and the process is gone; the parent has the
 //! words.
 
+mod cgroups;
+mod copy;
+mod detailed;
 mod digits;
 mod enter;
 mod exec;
@@ -14,6 +17,7 @@ mod gate;
 mod hook;
 mod kernel;
 mod landlock;
+mod priority;
 mod role;
 mod terminal;
 mod tree;
@@ -296,7 +300,7 @@ impl Child<'_> {
             Step::Devices => self.devices(),
             Step::DevLinks => self.dev_links(),
             Step::DevPts { execute } => self.dev_pts(*execute),
-            Step::Mask { target } => self.mask(target),
+            Step::Mask { target, readable } => self.mask(target, *readable),
             Step::ReadOnly { target } => self.read_only(target),
             Step::Sys { target } => self.sys(target),
             Step::OpenTerminal {
@@ -339,7 +343,42 @@ impl Child<'_> {
             Step::AllowStreams(handled) => self.allow_streams(*handled),
             Step::AllowPort { port, rights } => self.allow_port(*port, *rights),
             Step::RestrictSelf => self.restrict_self(),
-            Step::LoadSeccomp(filter) | Step::LoadProfile(filter) => filter.load(),
+            Step::LoadSeccomp(filter) => filter.load(),
+            Step::LoadProfile {
+                filter,
+                flags,
+                listens,
+            }
+            | Step::LoadProfileFirst {
+                filter,
+                flags,
+                listens,
+            } => self.load_profile(filter, *flags, *listens),
+            Step::RootDetailed { source, changes } => self.root_detailed(source, changes),
+            Step::MountTree {
+                source,
+                target,
+                node,
+                changes,
+            } => self.mount_tree(source, target, *node, changes),
+            Step::MountFilesystem { new, target } => self.mount_filesystem(new, target),
+            Step::Device { device, target } => self.device(device, target),
+            Step::DeviceFiles { target, bind } => self.device_files(target, *bind),
+            Step::Cgroups { tree, target } => self.cgroups(tree, target),
+            Step::Console => self.console(),
+            Step::RootPropagation(propagation) => self.root_propagation(*propagation),
+            Step::PrivateRoot => warren_mounts::make_root_private(),
+            Step::TimeNamespace { offsets } => self.time_namespace(offsets),
+            Step::Scheduler(attributes) => warren_sys::sched_setattr(*attributes),
+            Step::IoPriority(one) => {
+                warren_sys::set_io_priority(one.class as u32, one.priority.into())
+            }
+            Step::MemoryPolicy(policy) => {
+                warren_sys::set_memory_policy(policy.mode, &policy.nodes)
+            }
+            Step::Affinity(processors) => priority::set_affinity(processors),
+            Step::Personality(domain) => warren_sys::set_personality(*domain),
+            Step::Label { files, label } => self.ask_for_label(files, label),
             Step::LoadFilter(filter) => filter.load_by_prctl(),
             Step::HideInit { examinable } => hide_init(*examinable),
             Step::ForkInit { keep } => self.fork_init(keep),
@@ -360,6 +399,11 @@ impl Child<'_> {
             Step::ReserveIds
             | Step::OpenNamespace { .. }
             | Step::CloneTree { .. }
+            | Step::CloneDetailed { .. }
+            | Step::ConnectListener(_)
+            | Step::MoveInterface { .. }
+            | Step::JoinCacheClass(_)
+            | Step::SendListener(_)
             | Step::Clone { .. }
             | Step::WriteMaps { .. }
             | Step::ShiftIds { .. }

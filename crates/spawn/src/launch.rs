@@ -1,16 +1,20 @@
 //! The parent's side of a plan: opens what it needs, clones, does its part, and hears
 //! how it went.
 
+mod cache_class;
 mod channel;
 mod group;
 mod join;
+mod listener;
 mod maps;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::atomic::Ordering;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags};
 use rustix::thread::futex;
 use warren_mounts::Attributes;
@@ -26,7 +30,7 @@ use crate::process::Child;
 use crate::reasons;
 use crate::report::{Detail, Report};
 use crate::spec::Tree;
-use crate::step::{MapLines, Step};
+use crate::step::{Changes, MapLines, Step};
 use crate::{Plan, Side};
 pub use channel::Held;
 pub(crate) use channel::Sent;
@@ -49,6 +53,8 @@ pub type Callback<'a> = &'a mut dyn FnMut(u32) -> Result<(), Error>;
 struct Opened {
     trees: Vec<OwnedFd>,
     namespaces: Vec<OwnedFd>,
+    /// To who answers system calls.
+    listener: Option<OwnedFd>,
     reservation: Option<Reservation>,
     group: Option<MadeGroup>,
 }
@@ -135,7 +141,7 @@ impl Plan {
         if self.is_holder || self.has_examinable_init {
             warren_sys::arguments::find_environment();
         }
-        let (clone, opened) = self.before_clone(&report)?;
+        let (clone, opened) = self.before_clone(&report, &proc)?;
         let channels = Channels::new(Sockets {
             terminal: self.has_terminal,
             observer: observer.is_some(),
@@ -184,7 +190,11 @@ impl Plan {
     }
 
     /// The parent's steps up to the clone, whose position it returns.
-    fn before_clone(&self, report: &Report) -> Result<(usize, Opened), Error> {
+    fn before_clone(
+        &self,
+        report: &Report,
+        proc: &ProcRoot,
+    ) -> Result<(usize, Opened), Error> {
         let mut opened = Opened::default();
         let mut processes = Vec::new();
         for (number, step) in self.steps.iter().enumerate() {
@@ -208,12 +218,19 @@ impl Plan {
                         clone_tree(tree, attributes, *recursive).map_err(failed)?;
                     opened.trees.push(tree);
                 }
+                Step::CloneDetailed { tree, changes, ids } => {
+                    let tree = clone_as_told(tree, changes, ids.as_deref(), proc);
+                    opened.trees.push(tree.map_err(failed)?);
+                }
+                Step::ConnectListener(socket) => {
+                    opened.listener = Some(listener::connect(socket).map_err(failed)?);
+                }
                 Step::ShiftIdsTo {
                     tree, namespace, ..
                 } => {
                     let (tree, user) =
                         (&opened.trees[*tree], &opened.namespaces[*namespace]);
-                    warren_mounts::shift_ids(tree.as_fd(), user.as_fd())
+                    warren_mounts::shift_ids(tree.as_fd(), user.as_fd(), true)
                         .map_err(failed)?;
                 }
                 Step::MakeGroup(blueprint) => {
@@ -368,8 +385,26 @@ impl Launch<'_> {
                     maps::write(maps, self.proc, started.pid, block)
                         .map_err(|error| error.explain(failed))?;
                 }
-                Step::ShiftIds { tree, .. } => {
-                    maps::shift_ids(&self.opened.trees[*tree], self.proc, started.pid)
+                Step::ShiftIds {
+                    tree, recursive, ..
+                } => {
+                    let tree = &self.opened.trees[*tree];
+                    maps::shift_ids(tree, self.proc, started.pid, *recursive)
+                        .map_err(failed)?;
+                }
+                Step::MoveInterface { outside, inside } => {
+                    self.move_interface(outside, inside, started)
+                        .map_err(failed)?;
+                }
+                Step::JoinCacheClass(class) => {
+                    let resctrl = Path::new(cache_class::MOUNT_POINT);
+                    cache_class::join(class, started.pid, resctrl)?;
+                }
+                Step::SendListener(listener) => {
+                    let channel = self.opened.listener.as_ref();
+                    let channel = channel.ok_or_else(|| failed(Errno::BADF))?.as_fd();
+                    let child = started.pidfd.as_fd();
+                    listener::send(listener, channel, child, started.pid, self.report)
                         .map_err(failed)?;
                 }
                 Step::Release => release(self.report).map_err(failed)?,
@@ -409,6 +444,20 @@ impl Launch<'_> {
             let uid = rustix::process::geteuid().as_raw();
             (uid, rustix::process::getegid().as_raw())
         })
+    }
+
+    fn move_interface(
+        &self,
+        outside: &str,
+        inside: &str,
+        started: &Started,
+    ) -> Result<(), Errno> {
+        let path = format!("{}/ns/net", started.pid);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        // A magic link by design: the namespace of our own child.
+        let namespace =
+            rustix::fs::openat(self.proc, path.as_str(), flags, Mode::empty())?;
+        crate::interface::move_interface(outside, inside, namespace.as_fd())
     }
 
     /// Has the observer watch the program, up to its start.
@@ -550,19 +599,45 @@ fn clone_tree(
     attributes: Attributes,
     recursive: bool,
 ) -> Result<OwnedFd, Errno> {
+    let tree = clone_only(tree, recursive)?;
+    warren_mounts::set_attributes(tree.as_fd(), attributes, recursive)?;
+    Ok(tree)
+}
+
+fn clone_only(tree: &Tree, recursive: bool) -> Result<OwnedFd, Errno> {
     use std::os::unix::ffi::OsStrExt;
-    let tree = match tree {
+    match tree {
         Tree::Path(path) => {
             let path = std::ffi::CString::new(path.as_os_str().as_bytes());
             let path = path.map_err(|_| Errno::INVAL)?;
-            warren_mounts::clone_tree(rustix::fs::CWD, &path, recursive)?
+            warren_mounts::clone_tree(rustix::fs::CWD, &path, recursive)
         }
         Tree::Open(open) => {
             let file = warren_sys::duplicate(open.fd)?;
-            warren_mounts::clone_tree(file.as_fd(), c"", recursive)?
+            warren_mounts::clone_tree(file.as_fd(), c"", recursive)
         }
+    }
+}
+
+/// Clones a tree for a child of another user namespace, in whose own copy of the mounts it
+/// would be a slave of the host's.
+fn clone_as_told(
+    tree: &Tree,
+    changes: &Changes,
+    ids: Option<&MapLines>,
+    proc: &ProcRoot,
+) -> Result<OwnedFd, Errno> {
+    let tree = clone_only(tree, changes.recursive)?;
+    let slave = warren_mounts::Change {
+        propagation: crate::spec::PropagationKind::Slave.bits(),
+        ..warren_mounts::Change::default()
     };
-    warren_mounts::set_attributes(tree.as_fd(), attributes, recursive)?;
+    warren_mounts::change(tree.as_fd(), slave, true)?;
+    changes.apply(tree.as_fd())?;
+    if let Some(lines) = ids {
+        let user = maps::user_namespace(lines, proc)?;
+        warren_mounts::shift_ids(tree.as_fd(), user.as_fd(), changes.shifts_below)?;
+    }
     Ok(tree)
 }
 

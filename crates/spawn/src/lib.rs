@@ -17,6 +17,7 @@ mod holder;
 mod host;
 mod ids;
 mod init;
+mod interface;
 mod launch;
 mod plan;
 mod process;
@@ -31,6 +32,7 @@ pub mod transition;
 
 pub use command::{Command, Stdio};
 pub use error::{Error, ErrorKind};
+pub use interface::{move_interface, take_interface_back};
 pub use host::{Host, Ranges};
 pub use launch::{Callback, Held, Observer};
 pub use plan::{Layer, Plan};
@@ -39,9 +41,12 @@ pub use report::Timing;
 pub use role::{Change, Graft, Role};
 pub use shown::{Reach, Shown};
 pub use spec::{
-    Access, CapabilitySets, Content, Folder, Forbidden, Hook, Hop, IdMapping,
-    InnerUserNamespace, Join, Mount, Namespace, Namespaces, Open, ProcMasks, RawFilter,
-    Root, Seccomp, Spec, Terminal, Tree, Upper, User,
+    Access, Affinity, CacheClass, CapabilitySets, Content, DetailedMount, Device,
+    DeviceKind, FlagChange, Folder, Forbidden, Hook, Hop, IdMapping, InnerUserNamespace,
+    Interface, IoClass, IoPriority, Join, Labels, Listener, MemoryPolicy, Mount, MountIds,
+    Mounted, Namespace, Namespaces, Open, Policy, ProcMasks, Processors, Propagation,
+    PropagationKind, RawFilter, Root, Scheduler, Seccomp, Spec, Terminal, TimeOffsets,
+    Tree, Upper, User,
 };
 pub use step::{HookProgram, Place, Side, Step};
 pub use warren_cgroups as cgroups;

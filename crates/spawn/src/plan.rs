@@ -1,5 +1,7 @@
 //! From what is wanted to the ordered steps that make it.
 
+mod cgroups;
+mod detailed;
 mod enter;
 mod group;
 mod hooks;
@@ -7,6 +9,7 @@ mod ids;
 mod landlock;
 mod layers;
 mod mounts;
+mod priority;
 mod program;
 mod role;
 mod sysctl;
@@ -110,7 +113,7 @@ impl Plan {
         let is_after = |step: &Step| {
             matches!(
                 step,
-                Step::LoadProfile(_) | Step::LoadFilter(_) | Step::Exec(_)
+                Step::LoadProfile { .. } | Step::LoadFilter(_) | Step::Exec(_)
             )
         };
         let place = self.steps.iter().position(is_after);
@@ -264,9 +267,7 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "an id map needs a new user namespace",
         ),
         (
-            (spec.seccomp != Seccomp::Off
-                || spec.syscalls.is_some()
-                || !spec.filters.is_empty())
+            (spec.seccomp != Seccomp::Off || !spec.filters.is_empty())
                 && !spec.no_new_privs,
             "a system-call filter needs no_new_privs",
         ),
@@ -275,8 +276,20 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "Landlock needs no_new_privs",
         ),
         (
-            spec.syscalls.as_ref().is_some_and(notifies),
+            spec.syscalls.as_ref().is_some_and(notifies) && spec.listener.is_none(),
             "a profile that notifies needs a supervisor that answers",
+        ),
+        (
+            spec.listener.is_some() && spec.syscalls.is_none(),
+            "a supervisor that answers needs a profile that asks it",
+        ),
+        (
+            !spec.interfaces.is_empty() && !own(Kind::Net),
+            "an interface that is moved needs a net namespace",
+        ),
+        (
+            !spec.time_offsets.is_empty() && !is_new(Kind::Time),
+            "offsets of clocks need a new time namespace",
         ),
         (
             spec.leave_caller && spec.terminal != Terminal::Inherit,
@@ -400,10 +413,13 @@ impl Planner<'_> {
         if let Some(score) = self.spec.oom_score_adj {
             self.push(Step::OomScoreAdj(own_text(&score.to_string())));
         }
+        if let Some(processors) = &self.spec.affinity.initial {
+            self.push(Step::Affinity(processors.0.clone()));
+        }
         if let Some(open) = &self.spec.await_maps {
             self.push(Step::AwaitMaps(open.clone()));
         }
-        if self.spec.await_announcement {
+        if self.spec.await_announcement || self.parent_adds() {
             self.push(Step::AwaitParent);
         }
         let Some(maps) = maps else { return };
@@ -452,6 +468,7 @@ impl Planner<'_> {
         if self.spec.new_session {
             self.push(Step::NewSession);
         }
+        self.time_offsets();
         if let Some(name) = &self.spec.hostname {
             self.push(Step::Hostname(uts_name(name, "host")?));
         }
@@ -471,12 +488,19 @@ impl Planner<'_> {
         if let Terminal::New { rows, columns } = spec.terminal {
             self.push(self.terminal(rows, columns));
         }
+        if self.has_console() {
+            self.push(Step::Console);
+        }
         if spec.keep_layers {
             self.push(Step::HandLayers);
         }
         self.before_root()?;
         if spec.root != Root::Inherit {
             self.push(Step::EnterRoot);
+        }
+        let has_root = spec.root != Root::Inherit;
+        if let Some(propagation) = spec.root_propagation.filter(|_| has_root) {
+            self.push(Step::RootPropagation(propagation));
         }
         if let Some(folder) = &spec.cwd_open {
             self.push(Step::WorkDirTo(folder.clone()));
@@ -533,16 +557,13 @@ impl Planner<'_> {
     }
 
     fn terminal(&self, rows: u16, columns: u16) -> Step {
-        let in_root = self
-            .spec
-            .mounts
-            .iter()
-            .any(|mount| matches!(mount, Mount::Dev { .. }));
+        let mut mounts = self.spec.mounts.iter();
+        let in_root = mounts.any(|mount| matches!(mount, Mount::Dev { .. }));
         let multiplexer = if in_root { c"pts/ptmx" } else { c"/dev/ptmx" }.to_owned();
         Step::OpenTerminal {
             multiplexer,
             in_root,
-            held: !in_root && self.changes_files(),
+            held: !in_root && (self.changes_files() || self.has_console()),
             rows,
             columns,
         }
@@ -554,11 +575,17 @@ impl Planner<'_> {
         maps: Option<&Maps>,
     ) -> Result<(), Error> {
         let spec = self.spec;
+        self.priorities();
+        self.labels()?;
         if let Some(mask) = spec.umask {
             self.push(Step::Umask(mask));
         }
         for limit in &spec.rlimits {
             self.push(Step::SetRlimit(*limit));
+        }
+        // With privilege, which goes with the next steps.
+        if !spec.no_new_privs {
+            self.profile(true)?;
         }
         let capabilities = spec.all_capabilities();
         let bounding = capabilities.map(|sets| sets.bounding);
@@ -644,17 +671,18 @@ impl Planner<'_> {
         self.push(Step::Descriptors {
             keep: spec.keep_fds.clone(),
         });
+        // The parent takes the listener, and may be gone when the word is given.
+        let listens = spec.listener.is_some();
+        if spec.no_new_privs && listens {
+            self.profile(false)?;
+        }
         if let Some(open) = &spec.await_before_exec {
             self.push(Step::AwaitExec(open.clone()));
         }
         self.before_program()?;
         // After all else, so that the profile needs to allow none of it.
-        if let Some(profile) = &spec.syscalls {
-            let filter = profile.compile();
-            let filter = filter.map_err(|error| {
-                Error::spec(format!("compile the system-call profile: {error}"))
-            })?;
-            self.push(Step::LoadProfile(filter));
+        if spec.no_new_privs && !listens {
+            self.profile(false)?;
         }
         for RawFilter(bytes) in &spec.filters {
             let filter = Filter::from_bytes(bytes).map_err(|error| {
@@ -671,7 +699,9 @@ impl Planner<'_> {
     fn order(&mut self, before: Vec<Step>, maps: Option<Maps>, after: Vec<Step>) {
         let (trees, after): (Vec<_>, Vec<_>) = after
             .into_iter()
-            .partition(|step| matches!(step, Step::CloneTree { .. }));
+            .partition(|step| {
+                matches!(step, Step::CloneTree { .. } | Step::CloneDetailed { .. })
+            });
         let (shifts, child): (Vec<_>, Vec<_>) = after
             .into_iter()
             .partition(|step| matches!(step, Step::ShiftIds { .. }));
@@ -691,13 +721,25 @@ impl Planner<'_> {
             namespaces = namespaces.without(Kind::Cgroup);
         }
         self.make_group_before_clone();
+        if !self.spec.time_offsets.is_empty() {
+            namespaces = namespaces.without(Kind::Time);
+        }
+        if let Some(listener) = &self.spec.listener {
+            self.push(Step::ConnectListener(listener.socket.clone()));
+        }
         self.push(Step::Clone { namespaces });
-        if let Some(maps) = maps.filter(|maps| maps.writer != MapWriter::Child) {
+        let maps = maps.filter(|maps| maps.writer != MapWriter::Child);
+        let releases = maps.is_some();
+        if let Some(maps) = maps {
             self.push(Step::WriteMaps { maps });
             self.steps.extend(shifts);
+        }
+        self.parents_additions();
+        if releases || self.spec.await_announcement || self.parent_adds() {
             self.push(Step::Release);
-        } else if self.spec.await_announcement {
-            self.push(Step::Release);
+        }
+        if let Some(listener) = &self.spec.listener {
+            self.push(Step::SendListener(listener.clone()));
         }
         self.fill_group();
         self.steps.extend(child);

@@ -33,6 +33,11 @@ pub struct Report {
     status: AtomicI32,
     /// The pid of the process that went on in another's stead; 0 if none did.
     sibling: AtomicI32,
+    /// The number of the filter's listener in the child, and one more; 0 before there is
+    /// one.
+    listener: AtomicI32,
+    /// 1 when the parent has it.
+    listener_taken: AtomicU32,
     /// 1 when times are wanted: reading the clock costs a system call the first time.
     timed: AtomicU32,
     /// Nanoseconds of the monotonic clock at which each step began.
@@ -116,6 +121,36 @@ impl Report {
     /// The futex of the child's wait for its control group.
     pub fn in_group(&self) -> &AtomicU32 {
         &self.in_group
+    }
+
+    /// Tells the parent of the listener `fd`, and returns when that has it. Without a
+    /// system call: the filter could stop each.
+    ///
+    /// # Errors
+    /// `ETIMEDOUT` where it does not take it, some ten seconds later.
+    pub fn hand_listener(&self, fd: i32) -> Result<(), Errno> {
+        const LONGEST: u32 = 1 << 28;
+        self.listener.store(fd + 1, Ordering::Release);
+        for _ in 0..LONGEST {
+            if self.listener_taken.load(Ordering::Acquire) == 1 {
+                return Ok(());
+            }
+            std::hint::spin_loop();
+        }
+        Err(Errno::TIMEDOUT)
+    }
+
+    /// The child's listener, once it has one.
+    pub fn listener(&self) -> Option<i32> {
+        match self.listener.load(Ordering::Acquire) {
+            0 => None,
+            fd => Some(fd - 1),
+        }
+    }
+
+    /// Lets the child go on, which waits in [`hand_listener`](Self::hand_listener).
+    pub fn listener_is_taken(&self) {
+        self.listener_taken.store(1, Ordering::Release);
     }
 
     /// Notes how the program ended: a status as wait(2) gives it.

@@ -1,5 +1,8 @@
 //! What is wanted: complete, typed, comparable, and serialisable.
 
+mod detailed;
+mod priority;
+
 use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
@@ -12,6 +15,14 @@ use warren_confine::{CapabilitySet, Rlimit};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
 
 use crate::role::Role;
+pub use detailed::{
+    DetailedMount, Device, DeviceKind, FlagChange, MountIds, Mounted, Propagation,
+    PropagationKind,
+};
+pub use priority::{
+    Affinity, CacheClass, Interface, IoClass, IoPriority, Labels, Listener, MemoryPolicy,
+    Policy, Processors, Scheduler, TimeOffsets,
+};
 
 /// A process in namespaces, as every front end describes it.
 ///
@@ -73,6 +84,17 @@ pub struct Spec {
     /// Lets what is mounted on the host later be seen inside, where the host shares it.
     /// Always so in a new user namespace.
     pub follows_host_mounts: bool,
+    /// How mounts spread between the root and others when all is mounted. With
+    /// [`PropagationKind::Shared`] what is mounted from the host stays shared with it.
+    pub root_propagation: Option<Propagation>,
+    /// Whether a file that is masked reads as empty, where else it cannot be opened.
+    pub readable_masks: bool,
+    /// The context of SELinux of the filesystems that [`Mount::Detailed`] mounts.
+    pub mount_label: Option<String>,
+    /// Interfaces that are moved into the new network namespace.
+    pub interfaces: Vec<Interface>,
+    /// Offsets of the clocks of a new time namespace.
+    pub time_offsets: TimeOffsets,
     /// Whether files in the /dev that [`Mount::Dev`] makes can be executed or mapped as code.
     pub executable_dev: bool,
     /// Mounts exactly where a target says: one whose last component is a symlink is
@@ -123,6 +145,10 @@ pub struct Spec {
     /// A profile of the program's own, loaded last: a call passes only if both let it.
     /// It must allow execve(2), which starts the program.
     pub syscalls: Option<Profile>,
+    /// Bits `SECCOMP_FILTER_FLAG_*` with which that profile is loaded.
+    pub syscalls_flags: u32,
+    /// Who answers the calls that it leaves to a supervisor.
+    pub listener: Option<Listener>,
     /// Programs of classic BPF, loaded after all of Warren's own and in this order.
     pub filters: Vec<RawFilter>,
     /// Resource limits to set.
@@ -130,6 +156,20 @@ pub struct Spec {
     /// How soon the process is killed where memory runs out, -1000 to 1000: proc(5),
     /// oom_score_adj. The caller's if `None`.
     pub oom_score_adj: Option<i32>,
+    /// The scheduling policy; the caller's if `None`.
+    pub scheduler: Option<Scheduler>,
+    /// The priority of input and output; the caller's if `None`.
+    pub io_priority: Option<IoPriority>,
+    /// On which nodes memory is taken; as the caller's if `None`.
+    pub memory_policy: Option<MemoryPolicy>,
+    /// On which processors it may run.
+    pub affinity: Affinity,
+    /// The execution domain of personality(2); the caller's if `None`.
+    pub personality: Option<u32>,
+    /// The class of cache and memory bandwidth; the caller's if `None`.
+    pub cache_class: Option<CacheClass>,
+    /// The labels of security modules.
+    pub labels: Labels,
     /// Sent to the child when the *thread* that launched it ends:
     /// `PR_SET_PDEATHSIG`.
     pub parent_death_signal: Option<i32>,
@@ -604,6 +644,16 @@ pub enum Mount {
         /// Where it appears.
         target: PathBuf,
     },
+    /// A mount of which every property is said.
+    Detailed(Box<DetailedMount>),
+    /// A device file or a named pipe.
+    Device(Device),
+    /// null, zero, full, random, urandom, tty and the usual links, in a folder that is
+    /// there, and its console where the process has a terminal of its own.
+    DeviceFiles {
+        /// The folder.
+        target: PathBuf,
+    },
 }
 
 impl Mount {
@@ -640,7 +690,10 @@ impl Mount {
             | Self::Dev { target }
             | Self::Sys { target }
             | Self::ReadOnly { target }
+            | Self::DeviceFiles { target }
             | Self::Mask { target } => target,
+            Self::Detailed(mount) => &mount.target,
+            Self::Device(device) => &device.target,
         }
     }
 }
