@@ -7,12 +7,14 @@ mod exec;
 mod life;
 mod list;
 mod log;
+mod look;
 mod options;
 mod place;
+mod spec;
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 
-use warren_oci::runtime::{Error, Store};
+use warren_oci::runtime::{self, Error, Store};
 
 use crate::failure::{self, Failure};
 use crate::getopt::{Known, Order};
@@ -32,6 +34,11 @@ An OCI runtime: containers of bundles, for podman, Docker, containerd and Kubern
   delete ID              remove what there is of it
   exec ID CMD...         run another program in it
   list                   all containers
+  ps ID [OPTIONS]        its processes, as ps(1) lists them
+  pause ID, resume ID    stop all its processes, and let them go on
+  events ID              what it uses
+  features               what this runtime can do, as JSON
+  spec                   write a config.json to begin with
 
       --root DIR         where the state of containers is kept
       --log FILE         where errors are written
@@ -61,6 +68,8 @@ const OPTIONS: &[Known<&str>] = &[
 struct Context {
     store: Store,
     log: Log,
+    /// Whether systemd makes control groups.
+    systemd: bool,
 }
 
 /// A command, its first argument being its own name.
@@ -75,7 +84,27 @@ const COMMANDS: &[(&str, Run)] = &[
     ("delete", life::delete),
     ("exec", exec::run),
     ("list", list::run),
+    ("pause", life::pause),
+    ("resume", life::resume),
+    ("ps", look::ps),
+    ("events", look::events),
+    ("features", look::features),
+    ("spec", spec::run),
 ];
+
+/// Those of which a process goes into a container.
+const SHIELDED: [&str; 3] = ["create", "run", "exec"];
+
+fn shield() {
+    use std::os::unix::ffi::OsStrExt;
+    let string = |bytes: &[u8]| CString::new(bytes).unwrap_or_default();
+    // All of them, the first being the name under which this program was called.
+    let all = std::env::args_os().map(|word| string(word.as_bytes())).collect();
+    let environment = std::env::vars_os().map(|(key, value)| {
+        string(&[key.as_bytes(), b"=", value.as_bytes()].concat())
+    });
+    runtime::shield(all, environment.collect());
+}
 
 /// Why a command ends early.
 struct Stop {
@@ -139,6 +168,9 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     let Some((_, command)) = COMMANDS.iter().find(|(own, _)| *own == name) else {
         return Err(Failure::usage(format!("no command '{name}'")).hint(HELP).code(1));
     };
+    if SHIELDED.contains(&name) {
+        shield();
+    }
     let context = context(&options, called).map_err(|stop| Failure::new(stop.message).code(1))?;
     match command(&context, &options.operands) {
         Ok(code) => Ok(code),
@@ -151,6 +183,8 @@ fn context(options: &Options, called: &str) -> Result<Context, Stop> {
     Ok(Context {
         store: Store::at(place::store(options)),
         log,
+        systemd: options.is("systemd-cgroup")
+            || options.text("cgroup-manager")? == Some("systemd"),
     })
 }
 

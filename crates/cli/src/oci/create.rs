@@ -6,7 +6,7 @@ use std::path::Path;
 use warren_oci::runtime::{Create, Created};
 
 use super::options::{Options, absolute, both, flag, parse, value, value_or};
-use super::{Context, Stop};
+use super::{Context, Stop, life};
 use crate::getopt::{Known, Order};
 use crate::{pty, supervise};
 
@@ -26,7 +26,7 @@ const OPTIONS: &[Known<&str>] = &[
 
 pub fn create(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     let options = parse(OPTIONS, Order::Any, arguments).map_err(Stop::usage)?;
-    let mut wanted = wanted(&options)?;
+    let mut wanted = wanted(context, &options)?;
     wanted.gated = true;
     wanted.detached = true;
     let created = context.store.create(&wanted)?;
@@ -36,7 +36,7 @@ pub fn create(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
 
 pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     let options = parse(OPTIONS, Order::Any, arguments).map_err(Stop::usage)?;
-    let mut wanted = wanted(&options)?;
+    let mut wanted = wanted(context, &options)?;
     wanted.detached = options.is("detach");
     if !wanted.detached {
         wanted.terminal_size = Some(pty::size());
@@ -44,9 +44,9 @@ pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     let created = context.store.create(&wanted)?;
     note(context, &created);
     let keep = options.is("keep") || wanted.detached;
-    let began = created.container.begin();
+    let began = life::start_and_tell(&created.container);
     let ended = match began {
-        Err(error) => Err(error.into()),
+        Err(stop) => Err(stop),
         Ok(()) if wanted.detached => return Ok(0),
         Ok(()) => {
             let started = supervise::Started::in_own_session(created.child);
@@ -67,7 +67,7 @@ fn note(context: &Context, created: &Created) {
     }
 }
 
-fn wanted(options: &Options) -> Result<Create, Stop> {
+fn wanted(context: &Context, options: &Options) -> Result<Create, Stop> {
     let bundle = options.value("bundle").map_or(Path::new("."), Path::new);
     let bundle = absolute(bundle)?;
     Ok(Create {
@@ -79,6 +79,8 @@ fn wanted(options: &Options) -> Result<Create, Stop> {
         console_socket: options.path("console-socket")?,
         pidfd_socket: options.path("pidfd-socket")?,
         terminal_size: None,
+        systemd: context.systemd,
+        notify_socket: std::env::var_os("NOTIFY_SOCKET").map(Into::into),
         listen_fds: listen_fds(),
         preserve_fds: options.number("preserve-fds")?.unwrap_or(0),
     })

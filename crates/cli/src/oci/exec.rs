@@ -68,6 +68,10 @@ fn wanted(
         pidfd_socket: options.path("pidfd-socket")?,
         terminal_size: (!detached).then(pty::size),
         preserve_fds: options.number("preserve-fds")?.unwrap_or(0),
+        cgroups: options
+            .values("cgroup")
+            .map(|word| text(word, "--cgroup").map(str::to_owned))
+            .collect::<Result<_, _>>()?,
         ignore_paused: options.is("ignore-paused"),
     })
 }

@@ -1,6 +1,9 @@
 //! `start`, `state`, `kill` and `delete`.
 
 use std::ffi::OsString;
+use std::path::Path;
+
+use warren_oci::runtime::Container;
 
 use super::options::{both, parse, text};
 use super::{Context, Stop};
@@ -10,8 +13,18 @@ use crate::{failure, util_linux};
 pub fn start(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     let options = parse(&[], Order::Any, arguments).map_err(Stop::usage)?;
     let container = context.store.open(options.id()?)?;
-    container.start()?;
+    start_and_tell(&container)?;
     Ok(0)
+}
+
+/// Who waits to hear that the program is ready is told before this returns.
+pub fn start_and_tell(container: &Container) -> Result<(), Stop> {
+    let heard = container.listen()?;
+    container.begin()?;
+    if let (Some(heard), Some(host)) = (heard, std::env::var_os("NOTIFY_SOCKET")) {
+        container.hand_on(&heard, Path::new(&host))?;
+    }
+    Ok(())
 }
 
 pub fn state(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
@@ -21,6 +34,18 @@ pub fn state(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     // Strings and numbers: nothing that JSON cannot say.
     let text = serde_json::to_string_pretty(&state).unwrap_or_default();
     failure::print(&(text + "\n"))?;
+    Ok(0)
+}
+
+pub fn pause(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
+    let options = parse(&[], Order::Any, arguments).map_err(Stop::usage)?;
+    context.store.open(options.id()?)?.pause()?;
+    Ok(0)
+}
+
+pub fn resume(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
+    let options = parse(&[], Order::Any, arguments).map_err(Stop::usage)?;
+    context.store.open(options.id()?)?.resume()?;
     Ok(0)
 }
 

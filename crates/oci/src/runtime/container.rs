@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
+use warren_cgroups::Frozen;
 use warren_namespaces::ProcRoot;
 use warren_spawn::gate;
 
@@ -110,7 +111,8 @@ impl Container {
     }
 
     fn is_frozen(&self) -> bool {
-        false
+        let cgroup = self.cgroup().ok().flatten();
+        cgroup.is_some_and(|cgroup| cgroup.frozen() != Frozen::No)
     }
 
     /// Writes which process it is: a link, which is there whole or not at all.
@@ -144,6 +146,15 @@ impl Container {
             annotations: &record.annotations,
             owner: "",
         }
+    }
+
+    /// The same, cut where the number of the process goes, as who answers its system calls
+    /// is told.
+    pub(super) fn state_around_pid(&self) -> Option<[String; 2]> {
+        const PID: &str = "\"pid\":";
+        let text = self.state_text(Status::Creating, 0);
+        let (head, tail) = text.split_once(&format!("{PID}0"))?;
+        Some([format!("{head}{PID}"), tail.to_owned()])
     }
 
     /// The same, as hooks read it.

@@ -11,8 +11,10 @@ use super::clock;
 use super::console;
 use super::container::Container;
 use super::error::Error;
+use super::group::Planned;
 use super::hooks;
 use super::init::Init;
+use super::notify;
 use super::record::{Record, VERSION};
 use super::start::explain;
 use super::status::Status;
@@ -42,6 +44,10 @@ pub struct Create {
     pub pidfd_socket: Option<PathBuf>,
     /// The rows and columns of its terminal, where its config.json does not say.
     pub terminal_size: Option<(u16, u16)>,
+    /// Whether systemd makes its control group.
+    pub systemd: bool,
+    /// Where somebody waits to hear that its program is ready: sd_notify(3).
+    pub notify_socket: Option<PathBuf>,
     /// How many descriptors from 3 on were handed to the caller for it: sd_listen_fds(3).
     pub listen_fds: u32,
     /// How many descriptors after those it inherits.
@@ -67,16 +73,27 @@ impl Store {
     pub fn create(&self, wanted: &Create) -> Result<Created, Error> {
         super::id::check(&wanted.id)?;
         let keep = kept_descriptors(wanted)?;
-        let (text, config) = read(&wanted.bundle)?;
-        let (spec, notes) = spec(wanted, &config, keep)?;
-        let record = record(wanted, &config);
+        let (text, mut config) = read(&wanted.bundle)?;
+        if wanted.notify_socket.is_some() {
+            self.let_notify(&wanted.id, &mut config);
+        }
+        let (mut spec, notes) = spec(wanted, &config, keep)?;
+        let group = Planned::new(&config, &wanted.id, wanted.systemd)?;
+        let mut record = record(wanted, &config);
+        record.cgroup = group.as_ref().map(|planned| planned.group.clone());
+        let mut host = Host::probe();
+        if let Some(planned) = group {
+            planned.check()?;
+            spec.cgroup = Some(planned.placement);
+            host.ground = Some(planned.ground);
+        }
         let mut container = Container {
             text: record.text(&text),
             folder: self.make(&wanted.id)?,
             proc: open_proc()?,
             record,
         };
-        let made = make(&container, spec, wanted, &config)
+        let made = make(&container, spec, &host, wanted, &config)
             .and_then(|mut child| self.finish(wanted, &mut container, &mut child).map(|()| child));
         match made {
             Ok(child) => {
@@ -198,6 +215,8 @@ fn record(wanted: &Create, config: &Config) -> Record {
         rootfs: wanted.bundle.join(root).display().to_string(),
         created: clock::now(),
         owner: rustix::process::geteuid().as_raw(),
+        cgroup: None,
+        notifies: wanted.notify_socket.is_some(),
         gated: wanted.gated || has_hooks_before_program(config),
         annotations: config.annotations.clone(),
     }
@@ -213,10 +232,14 @@ pub(super) fn has_hooks_before_program(config: &Config) -> bool {
 fn make(
     container: &Container,
     mut spec: Spec,
+    host: &Host,
     wanted: &Create,
     config: &Config,
 ) -> Result<Child, Error> {
     container.folder.write(RECORD, &container.text)?;
+    if wanted.notify_socket.is_some() {
+        notify::prepare(&container.folder)?;
+    }
     let gate = container.record.gated.then(|| {
         gate::make(&container.folder.short_path(GATE))
             .map_err(|errno| Error::errno("make the gate of the container", errno))
@@ -225,7 +248,8 @@ fn make(
     spec.gate = gate.as_ref().map(|gate| open(gate, "the gate of the container"));
     let hooks = config.hooks.clone().unwrap_or_default();
     let read = take_hooks(&mut spec, &hooks)?;
-    let plan = Plan::new(&spec, &Host::probe())?;
+    tell_listener(&mut spec, container, config);
+    let plan = Plan::new(&spec, host)?;
     let plan = match wanted.detached {
         true => plan,
         false => plan.holding_signals(),
@@ -257,6 +281,15 @@ fn make(
         }
         said.unwrap_or_else(|| explain(error, program))
     })
+}
+
+/// Who answers system calls is told whose they are.
+pub(super) fn tell_listener(spec: &mut Spec, container: &Container, config: &Config) {
+    let seccomp = config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
+    if let (Some(listener), Some(seccomp)) = (&mut spec.listener, seccomp) {
+        let state = container.state_around_pid();
+        listener.message = crate::listener_message(&seccomp.listener_metadata, state);
+    }
 }
 
 fn open(fd: &OwnedFd, name: &str) -> Open {

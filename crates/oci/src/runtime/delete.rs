@@ -60,7 +60,11 @@ impl Container {
 
     /// Removes its folder, and what else there is of it; then its hooks are run.
     pub(super) fn remove(&self) -> Result<Vec<Error>, Error> {
-        let hooks = self.config()?.hooks.unwrap_or_default();
+        let hooks = match self.text.contains("\"poststop\"") {
+            true => self.config()?.hooks.unwrap_or_default(),
+            false => crate::config::Hooks::default(),
+        };
+        self.remove_cgroup()?;
         self.folder.remove()?;
         let state = self.state_text(Status::Stopped, 0);
         Ok(hooks::run_all(
@@ -74,6 +78,7 @@ impl Container {
     /// Removes all that there is of it, whatever it is doing, and runs no hook.
     pub(super) fn remove_by_force(&self) -> Result<(), Error> {
         self.end()?;
+        self.remove_cgroup()?;
         self.folder.remove()
     }
 
@@ -90,6 +95,10 @@ impl Container {
         match rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL) {
             Err(Errno::SRCH) => return Ok(()),
             sent => sent.map_err(failed)?,
+        }
+        // What is frozen dies only when it goes on, on v1.
+        if let Some(cgroup) = self.cgroup()? {
+            let _ = cgroup.thaw();
         }
         await_end(&pidfd).map_err(failed)
     }

@@ -36,11 +36,11 @@ impl Error {
 
     /// What the kernel refused.
     pub(crate) fn errno(doing: impl fmt::Display, errno: Errno) -> Self {
-        Self::new(format!("{doing}: {}", errno_text(errno)))
+        Self::new(format!("{doing}: {}", words(errno)))
     }
 
     pub(crate) fn io(doing: impl fmt::Display, error: &io::Error) -> Self {
-        Self::new(format!("{doing}: {}", io_error_text(error)))
+        Self::new(format!("{doing}: {}", io_error_text(error).to_ascii_lowercase()))
     }
 
     // Engines look for these words.
@@ -85,6 +85,11 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// The kernel's words as engines look for them: in lower case.
+pub(super) fn words(errno: Errno) -> String {
+    errno_text(errno).to_ascii_lowercase()
+}
+
 impl From<crate::Error> for Error {
     fn from(error: crate::Error) -> Self {
         Self::new(error)
@@ -103,9 +108,11 @@ impl From<warren_namespaces::Error> for Error {
 
 impl From<warren_spawn::Error> for Error {
     fn from(error: warren_spawn::Error) -> Self {
-        Self {
-            hints: error.hints().to_vec(),
-            ..Self::new(error)
-        }
+        let said = match error.raw_os_error() {
+            Some(errno) => Self::errno(error.doing(), Errno::from_raw_os_error(errno)),
+            None => Self::new(&error),
+        };
+        let hints = error.hints().iter();
+        hints.fold(said, |said, hint| said.hint(hint))
     }
 }

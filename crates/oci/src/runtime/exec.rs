@@ -1,16 +1,19 @@
 //! Another program in a container that runs.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use warren_namespaces::Kind;
+use warren_cgroups::{Entrance, Hierarchies, Hierarchy, Limits};
+use warren_namespaces::{Kind, open_namespace};
 use warren_spawn::{
     Child, Host, IdMapping, Join, Namespace, Namespaces, Open, Plan, Root, Spec,
+    TimeOffsets,
 };
 use super::console;
 use super::container::Container;
-use super::create::{live_as_a_container, size, write_pid_file};
+use super::create::{live_as_a_container, size, tell_listener, write_pid_file};
 use super::error::Error;
+use super::group::failed;
 use super::init::Init;
 use super::start::explain;
 use super::status::Status;
@@ -34,6 +37,9 @@ pub struct Exec {
     pub terminal_size: Option<(u16, u16)>,
     /// How many descriptors from 3 on it inherits.
     pub preserve_fds: u32,
+    /// Control groups below the container's that it is put in: a path, or controllers with
+    /// commas between, a colon and a path.
+    pub cgroups: Vec<String>,
     /// Whether it is started though the container is frozen, and it too then.
     pub ignore_paused: bool,
 }
@@ -59,6 +65,15 @@ impl Container {
         let (mut spec, _) = crate::to_spec(&config, self.bundle())?;
         let namespaces = self.namespaces(&config, init)?;
         enter(&mut spec, &namespaces);
+        let groups = self.groups(wanted, init)?;
+        spec.cgroups = groups
+            .iter()
+            .map(|(name, file)| Open {
+                fd: file.as_raw_fd(),
+                name: name.clone(),
+            })
+            .collect();
+        tell_listener(&mut spec, self, &config);
         size(&mut spec.terminal, wanted.terminal_size);
         spec.keep_fds = keep;
         let plan = Plan::new(&spec, &Host::probe())?;
@@ -97,15 +112,79 @@ impl Container {
         let kinds = listed.iter().filter_map(|one| kinds::kind(&one.r#type));
         let mut open = Vec::new();
         for kind in kinds {
-            let path = format!("{}/ns/{kind}", init.pid);
-            let file = self.proc.open_file(&path).map_err(|errno| {
-                Error::errno(format!("open the {kind} namespace of the container"), errno)
-            })?;
-            open.push((kind, file));
+            let namespace = open_namespace(&self.proc, init.pid, kind)?;
+            open.push((kind, namespace.into_fd()));
         }
         match init.is_alive(&self.proc) {
             true => Ok(open),
             false => Err(Error::new("cannot exec in a stopped container")),
+        }
+    }
+
+    /// The control groups in which its first process is, or others below the container's:
+    /// an open `cgroup.procs` each.
+    fn groups(&self, wanted: &Exec, init: Init) -> Result<Vec<(String, OwnedFd)>, Error> {
+        if self.record.cgroup.is_none() {
+            return Ok(Vec::new());
+        }
+        let hierarchies = Hierarchies::detect(&self.proc).map_err(failed)?;
+        let entrance = Entrance::of_process(&hierarchies, &self.proc, init.pid);
+        let entrance = entrance.map_err(failed)?;
+        let mut open = Vec::new();
+        for (path, file) in entrance.open_files() {
+            let file = file.try_clone_to_owned();
+            let file = file.map_err(|error| Error::io(format!("open {path}"), &error))?;
+            open.push((path.to_owned(), file));
+        }
+        if !init.is_alive(&self.proc) {
+            return Err(Error::new("cannot exec in a stopped container"));
+        }
+        for below in &wanted.cgroups {
+            self.go_below(below, &hierarchies, &mut open)?;
+        }
+        Ok(open)
+    }
+
+    /// `PATH`, or `CONTROLLER[,CONTROLLER]...:PATH`, below the group of the container.
+    fn go_below(
+        &self,
+        wanted: &str,
+        hierarchies: &Hierarchies,
+        open: &mut Vec<(String, OwnedFd)>,
+    ) -> Result<(), Error> {
+        let (controllers, path) = match wanted.split_once(':') {
+            Some((controllers, path)) => (Some(controllers), path),
+            None => (None, wanted),
+        };
+        let below = Path::new(path.trim_start_matches('/'));
+        let group = self.record.cgroup.as_ref().map(|group| group.path.join(below));
+        let group = group.unwrap_or_default();
+        let is_upwards = |part| matches!(part, std::path::Component::ParentDir);
+        if below.components().any(is_upwards) {
+            let message = format!("{path} is not a sub cgroup path");
+            return Err(Error::new(message));
+        }
+        let is_meant = |hierarchy: &&Hierarchy| match controllers {
+            None => true,
+            Some(names) => names
+                .split(',')
+                .any(|name| hierarchy.controllers.iter().any(|own| own == name)),
+        };
+        let mut found = false;
+        for hierarchy in hierarchies.list.iter().filter(is_meant) {
+            found = true;
+            let inside = group.strip_prefix("/").unwrap_or(&group);
+            let file = hierarchy.path(inside).join("cgroup.procs");
+            let name = file.display().to_string();
+            let root = hierarchy.path(Path::new("")).display().to_string();
+            let opened = std::fs::OpenOptions::new().write(true).open(&file);
+            let opened = opened.map_err(|error| Error::io(format!("open {name}"), &error))?;
+            open.retain(|(path, _)| !Path::new(path).starts_with(&root));
+            open.push((name, opened.into()));
+        }
+        match found {
+            true => Ok(()),
+            false => Err(Error::new(format!("unknown controller in --cgroup {wanted}"))),
         }
     }
 
@@ -143,6 +222,13 @@ fn enter(spec: &mut Spec, namespaces: &[(Kind, OwnedFd)]) {
     spec.hostname = None;
     spec.domainname = None;
     spec.loopback = false;
+    spec.root_propagation = None;
+    spec.mount_label = None;
+    spec.interfaces.clear();
+    spec.time_offsets = TimeOffsets::default();
+    spec.cache_class = None;
+    spec.limits = Limits::default();
+    spec.cgroup = None;
     live_as_a_container(spec);
     // Whoever is inside may be able to trace what comes in.
     spec.hidden = true;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::group::Group;
 use crate::config::Config;
 use crate::config::object::object;
 
@@ -30,6 +31,10 @@ object! {
         sometimes {
             /// Whether it waits for its start.
             gated: bool = "gated",
+            /// Whether somebody waits to hear that its program is ready.
+            notifies: bool = "notifies",
+            /// Its control group.
+            cgroup: Option<Group> = "cgroup",
             /// Words for others.
             annotations: BTreeMap<String, String> = "annotations",
         }

@@ -1,10 +1,11 @@
 //! Signals to a container.
 
-use warren_namespaces::errno_text;
 use warren_sys::Errno;
+use warren_sys::signal::SIGKILL;
 
 use super::container::Container;
-use super::error::Error;
+use super::error::{Error, words};
+use super::group::failed;
 use super::status::Status;
 
 impl Container {
@@ -17,13 +18,28 @@ impl Container {
         if status == Status::Stopped {
             return Err(Error::not_running());
         }
+        if signal == SIGKILL && !self.has_own_pids()? {
+            // Nothing else ends with its first process.
+            return self.needed_cgroup("kill")?.kill().map_err(failed);
+        }
         match self.running_init()?.signal(&self.proc, signal) {
             Ok(()) => Ok(()),
             Err(Errno::SRCH) => Err(Error::not_running()),
             Err(errno) => Err(Error::new(format!(
                 "send signal {signal}: {}",
-                errno_text(errno)
+                words(errno)
             ))),
         }
+    }
+
+    /// Whether its processes end with the first of them.
+    fn has_own_pids(&self) -> Result<bool, Error> {
+        if self.record.cgroup.is_none() {
+            return Ok(true);
+        }
+        let config = self.config()?;
+        let namespaces = config.linux.map(|linux| linux.namespaces).unwrap_or_default();
+        let mut pid = namespaces.iter().filter(|one| one.r#type == "pid");
+        Ok(pid.any(|one| one.path.is_empty()))
     }
 }

@@ -3,14 +3,13 @@
 use std::os::fd::AsFd;
 
 use rustix::fs::CWD;
-use warren_namespaces::errno_text;
 use warren_spawn::ErrorKind;
 use warren_spawn::gate::{self, At, Refusal};
 use warren_sys::Errno;
 use warren_sys::signal::SIGKILL;
 
 use super::container::Container;
-use super::error::Error;
+use super::error::{Error, words};
 use super::hooks;
 use super::status::Status;
 use super::store::GATE;
@@ -23,10 +22,7 @@ impl Container {
     /// Where it was started before, or its program cannot be executed; the container is
     /// stopped then, also where a hook has failed.
     pub fn start(&self) -> Result<(), Error> {
-        self.folder.lock()?;
-        let started = self.start_locked();
-        self.folder.unlock();
-        started
+        self.locked(|| self.start_locked())
     }
 
     /// The same for a container that was made without waiting for its start, as far as there
@@ -95,22 +91,22 @@ impl Container {
 
 fn refused(refusal: &Refusal, config: &Config, hooks: &Hooks) -> Error {
     use std::os::unix::process::ExitStatusExt;
-    let words = errno_text(refusal.errno);
+    let said = words(refusal.errno);
     match refusal.at {
         At::Gate if refusal.errno == Errno::CONNREFUSED => {
             Error::new("cannot start a container that has stopped")
         }
-        At::Gate => Error::new(format!("open the gate of the container: {words}")),
+        At::Gate => Error::new(format!("open the gate of the container: {said}")),
         At::Hook(number) => {
             let hook = hooks.start_container.get(number);
             let path = hook.map_or("", |hook| hook.path.as_str());
             let how = match refusal.status {
                 Some(status) => std::process::ExitStatus::from_raw(status).to_string(),
-                None => words,
+                None => said,
             };
             Error::new(format!("error running startContainer hook {path}: {how}"))
         }
-        At::Step(number) => Error::new(format!("step {number} before the program: {words}")),
+        At::Step(number) => Error::new(format!("step {number} before the program: {said}")),
         At::Program {
             interpreter_missing,
         } => {
@@ -126,9 +122,9 @@ pub(super) fn not_executed(name: &str, errno: Errno, interpreter_missing: bool) 
     let words = match errno {
         Errno::NOENT if !name.contains('/') => "executable file not found in $PATH".to_owned(),
         errno if name.contains('/') && errno == Errno::NOENT && !interpreter_missing => {
-            format!("stat {name}: {}", errno_text(errno))
+            format!("stat {name}: {}", words(errno))
         }
-        errno => errno_text(errno),
+        errno => words(errno),
     };
     let error = Error::new(format!(
         "unable to start container process: exec: {name:?}: {words}"

@@ -16,6 +16,7 @@ use warren_sys::Errno;
 use super::container::Container;
 use super::error::Error;
 use super::id;
+use super::notify;
 use super::record::{Record, VERSION};
 
 /// What the name of a folder begins with until it is complete.
@@ -130,6 +131,11 @@ impl Store {
         lock(&folder, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| exists(id))?;
         Ok(folder)
+    }
+
+    /// Where a container is while it is being made.
+    pub(super) fn new_folder(&self, id: &str) -> PathBuf {
+        self.folder.join(format!("{NEW}{id}"))
     }
 
     /// Gives a complete folder its name.
@@ -253,6 +259,7 @@ impl Folder {
     /// Removes it, the record last: what has no record is no container.
     pub fn remove(&self) -> Result<(), Error> {
         let failed = |errno| Error::errno(format!("remove {}", self.path.display()), errno);
+        notify::remove(self);
         for name in [INIT, GATE, RECORD] {
             match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
