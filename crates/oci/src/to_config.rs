@@ -3,8 +3,10 @@
 //! What is written runs on today's and on older runtimes: it claims the version
 //! [`WRITTEN_VERSION`] and keeps to what that has.
 
+mod detailed;
 mod linux;
 mod mounts;
+mod priority;
 mod process;
 mod root;
 
@@ -44,6 +46,7 @@ pub fn to_config(spec: &Spec) -> (Config, Vec<Unsupported>) {
     writer.root();
     writer.mounts();
     writer.linux();
+    writer.priorities();
     writer.rest();
     let Writer {
         mut config,
