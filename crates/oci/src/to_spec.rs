@@ -4,6 +4,7 @@
 //! is worth running. A property that contradicts the specification is an error.
 
 mod capabilities;
+mod home;
 mod linux;
 mod mounts;
 pub(crate) mod options;
@@ -45,6 +46,7 @@ pub fn to_spec(
     };
     reader.namespaces()?;
     reader.process()?;
+    reader.home();
     reader.root()?;
     reader.names()?;
     reader.mounts()?;
