@@ -35,7 +35,7 @@ pub use interface::{move_interface, take_interface_back};
 pub use host::{Host, Ranges};
 pub use launch::{Held, Observer};
 pub use plan::{Layer, Plan};
-pub use process::{Child, Event, Output, TerminalEnd};
+pub use process::{Child, Event, GroupEnd, Output, TerminalEnd};
 pub use report::Timing;
 pub use role::{Change, Graft, Role};
 pub use shown::{Reach, Shown};
@@ -48,6 +48,7 @@ pub use spec::{
     Tree, Upper, User,
 };
 pub use step::{Place, Side, Step};
+pub use warren_cgroups as cgroups;
 pub use warren_mounts::{Node, Target};
 pub use warren_sys::Usage;
 

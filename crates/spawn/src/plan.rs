@@ -3,6 +3,7 @@
 mod cgroups;
 mod detailed;
 mod enter;
+mod group;
 mod ids;
 mod landlock;
 mod layers;
@@ -16,6 +17,7 @@ use std::ffi::{CString, OsStr};
 use std::fmt;
 
 use rustix::thread::Gid;
+use warren_cgroups::{Blueprint, Refused};
 use warren_confine::CapabilitySet;
 use warren_confine::seccomp::{Action, Filter, Profile};
 use warren_namespaces::{IdMap, Kind};
@@ -44,6 +46,7 @@ pub struct Plan {
     pub(crate) has_examinable_init: bool,
     pub(crate) lingers: bool,
     pub(crate) has_terminal: bool,
+    pub(crate) refused: Vec<Refused>,
     pub(crate) timed: bool,
     pub(crate) hold_signals: bool,
 }
@@ -65,7 +68,11 @@ impl Plan {
             trees: 0,
             kept: 0,
             first_cover: None,
+            group: None,
+            awaits_group: false,
+            refused: Vec::new(),
         };
+        planner.plan_group()?;
         planner.plan()?;
         Ok(Self {
             steps: planner.steps,
@@ -74,6 +81,7 @@ impl Plan {
             has_examinable_init: spec.has_init() && spec.examinable_init,
             lingers: spec.has_init() && spec.lingering_init,
             has_terminal: spec.terminal != Terminal::Inherit,
+            refused: planner.refused,
             timed: false,
             hold_signals: false,
         })
@@ -153,6 +161,13 @@ impl Plan {
             }),
             _ => None,
         })
+    }
+
+    /// Limits that cannot be had, where the Spec goes on without. The kernel may refuse
+    /// more when they are set: [`Child::cgroup`](crate::Child::cgroup) knows them all.
+    #[must_use]
+    pub fn refused(&self) -> &[Refused] {
+        &self.refused
     }
 
     /// The steps, in their order.
@@ -339,6 +354,12 @@ struct Planner<'a> {
     kept: usize,
     /// The position of the first step that mounts something over the child's root.
     first_cover: Option<usize>,
+    /// The control group of its own.
+    group: Option<Blueprint>,
+    /// Whether the child has waited for it.
+    awaits_group: bool,
+    /// Limits that cannot be had, where that was accepted.
+    refused: Vec<Refused>,
 }
 
 impl Planner<'_> {
@@ -356,6 +377,7 @@ impl Planner<'_> {
         self.join()?;
         self.plain_namespaces()?;
         self.mounts()?;
+        self.await_group();
         self.enter(maps.as_ref())?;
         self.confine(setup.as_ref(), maps.as_ref())?;
         self.payload()?;
@@ -385,6 +407,9 @@ impl Planner<'_> {
         }
         if let Some(processors) = &self.spec.affinity.initial {
             self.push(Step::Affinity(processors.0.clone()));
+        }
+        if self.spec.core_sched && self.can_share_no_cores() {
+            self.push(Step::CoreSched);
         }
         if let Some(open) = &self.spec.await_maps {
             self.push(Step::AwaitMaps(open.clone()));
@@ -425,6 +450,8 @@ impl Planner<'_> {
 
     fn plain_namespaces(&mut self) -> Result<(), Error> {
         if self.is_born_twice() {
+            // Only whoever is in it by then bears others into it.
+            self.await_group();
             self.push(Step::BeBornAgain);
             if self.spec.parent_death_signal.is_some() {
                 self.push(Step::DieWithInit);
@@ -689,6 +716,10 @@ impl Planner<'_> {
         if let Some(listener) = &self.spec.listener {
             self.push(Step::ConnectListener(listener.socket.clone()));
         }
+        if self.group.is_some() {
+            namespaces = namespaces.without(Kind::Cgroup);
+        }
+        self.make_group_before_clone();
         self.push(Step::Clone { namespaces });
         let maps = maps.filter(|maps| maps.writer != MapWriter::Child);
         let releases = maps.is_some();
@@ -700,6 +731,7 @@ impl Planner<'_> {
         if releases || self.spec.await_announcement || self.parent_adds() {
             self.push(Step::Release);
         }
+        self.fill_group();
         if let Some(listener) = &self.spec.listener {
             self.push(Step::SendListener(listener.clone()));
         }

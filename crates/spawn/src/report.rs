@@ -25,6 +25,8 @@ pub struct Report {
     detail: AtomicU32,
     /// The futex on which the child waits: 1 when the parent's part is done.
     released: AtomicU32,
+    /// The futex of a second wait: 1 when it is in its control group.
+    in_group: AtomicU32,
     /// 1 when `status` is valid.
     ended: AtomicU32,
     /// The wait status of the program.
@@ -132,6 +134,11 @@ impl Report {
     /// Lets the child go on, which waits in [`hand_listener`](Self::hand_listener).
     pub fn listener_is_taken(&self) {
         self.listener_taken.store(1, Ordering::Release);
+    }
+
+    /// The futex of the child's wait for its control group.
+    pub fn in_group(&self) -> &AtomicU32 {
+        &self.in_group
     }
 
     /// Notes how the program ended: a status as wait(2) gives it.

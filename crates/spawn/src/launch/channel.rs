@@ -79,6 +79,8 @@ pub struct Started {
     pub pidfd: OwnedFd,
     /// Its end tells that the program has ended.
     pub ended: Option<OwnedFd>,
+    /// Whether it was born in its control group of v2.
+    pub is_born_in_group: bool,
     alive: OwnedFd,
     terminal: Option<OwnedFd>,
     observer: Option<OwnedFd>,
@@ -130,11 +132,17 @@ impl Started {
             pid,
             pidfd,
             ended,
+            is_born_in_group: false,
             alive: channels.alive_reader,
             terminal,
             observer,
             layers,
         }
+    }
+
+    pub fn born_in_group(mut self, is_born: bool) -> Self {
+        self.is_born_in_group = is_born;
+        self
     }
 
     /// Waits until the program's process is there to be watched; `None` where it has
