@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub use linux::listener_message;
 pub use priority::affinity;
+pub use resources::limits;
 
 use warren_spawn::{Root, Spec};
 
