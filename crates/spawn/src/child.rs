@@ -367,7 +367,11 @@ impl Child<'_> {
             } => self.mount_tree(source, target, *node, changes),
             Step::MountFilesystem { new, target } => self.mount_filesystem(new, target),
             Step::Device { device, target } => self.device(device, target),
-            Step::DeviceFiles { target, bind } => self.device_files(target, *bind),
+            Step::DeviceFiles {
+                target,
+                bind,
+                console,
+            } => self.device_files(target, *bind, *console),
             Step::Cgroups { tree, target } => self.cgroups(tree, target),
             Step::Console => self.console(),
             Step::RootPropagation(propagation) => self.root_propagation(*propagation),

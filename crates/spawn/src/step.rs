@@ -327,6 +327,8 @@ pub enum Step {
         target: Target,
         /// Whether those of the host are bound, since none can be made.
         bind: bool,
+        /// Whether there is a place for a console.
+        console: bool,
     },
     /// Shows the terminal as the console.
     Console,
