@@ -25,6 +25,7 @@ pub mod ptrace;
 mod seccomp;
 mod shared;
 pub mod signal;
+pub mod socket;
 mod statmount;
 mod wait;
 
