@@ -1,0 +1,10 @@
+//! What a network namespace is connected to: links, addresses, NAT, published ports.
+//!
+//! Netlink and nftables messages are sent directly; no program is started.
+
+mod allow;
+pub mod files;
+mod publish;
+
+pub use allow::{Allow, AllowError, Pinned, is_name};
+pub use publish::{Protocol, Publish, PublishError, port};
