@@ -28,6 +28,7 @@ mod scheduling;
 mod seccomp;
 mod shared;
 pub mod signal;
+pub mod socket;
 mod statmount;
 mod wait;
 
