@@ -80,6 +80,15 @@ pub struct Started {
     own_group: bool,
 }
 
+impl Started {
+    /// One of a plan that was carried out [holding signals](Plan::holding_signals), in a
+    /// session of its own.
+    pub fn in_own_session(child: Child) -> Self {
+        let own_group = true;
+        Self { child, own_group }
+    }
+}
+
 /// Carries a plan out up to the start of its command.
 pub fn start(plan: Plan) -> Result<Started, Error> {
     // Who started us may ignore it, which is inherited: then nothing could be waited for.

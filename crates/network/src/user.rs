@@ -1,0 +1,6 @@
+//! User.
+#![allow(dead_code)]
+mod bucket;
+mod events;
+mod packet;
+mod relay;
