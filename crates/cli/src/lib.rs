@@ -11,6 +11,7 @@ mod doctor;
 mod enter;
 mod explain;
 mod failure;
+mod gc;
 mod getopt;
 #[cfg(test)]
 mod golden;
@@ -108,6 +109,12 @@ const COMMANDS: &[Command] = &[
         name: "umount",
         about: "unmount something there",
         run: mount::unmount,
+        personality: false,
+    },
+    Command {
+        name: "gc",
+        about: "remove what containers have left whose supervisor was killed",
+        run: gc::run,
         personality: false,
     },
     Command {

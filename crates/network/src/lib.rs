@@ -20,7 +20,7 @@ mod table;
 mod wire;
 
 pub use allow::{Allow, AllowError, Pinned, is_name};
-pub use connect::{Connection, Member, connect};
+pub use connect::{Connection, Member, connect, join};
 pub use error::{Error, Result};
 pub use gc::{Removed, collect};
 pub use lease::{Reservation, Wanted};

@@ -152,6 +152,7 @@ impl Child<'_> {
         match step {
             Step::DieWithParent { signal } => self.die_with_parent(*signal),
             Step::AwaitParent => self.await_parent(self.with.report.released()),
+            Step::AwaitNetwork => self.await_parent(self.with.report.connected()),
             Step::AwaitGroup => self.await_parent(self.with.report.in_group()),
             Step::CoreSched => warren_sys::share_cores_with_none(),
             Step::CgroupNamespace => {
@@ -355,6 +356,7 @@ impl Child<'_> {
             | Step::SetLimit { .. }
             | Step::EnterGroup { .. }
             | Step::Release
+            | Step::Connect(_)
             | Step::Exec(_) => Ok(()),
         }
     }

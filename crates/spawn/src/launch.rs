@@ -5,6 +5,7 @@ mod channel;
 mod group;
 mod join;
 mod maps;
+mod network;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
@@ -348,6 +349,10 @@ impl Launch<'_> {
                         .map_err(failed)?;
                 }
                 Step::Release => release(self.report).map_err(failed)?,
+                Step::Connect(connection) => {
+                    network::connect(connection, started, self.proc, self.report)
+                        .map_err(|error| plan.at(step, error))?;
+                }
                 _ => {}
             }
         }

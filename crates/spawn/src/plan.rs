@@ -215,6 +215,11 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "a mount into a namespace needs that namespace",
         ),
         (
+            spec.connection.is_some()
+                && (!is_new(Kind::Net) || spec.role != Role::Program),
+            "a connection needs a program in a new net namespace",
+        ),
+        (
             spec.role != Role::Program && spec.terminal != Terminal::Inherit,
             "a terminal of its own needs a program",
         ),
@@ -653,6 +658,9 @@ impl Planner<'_> {
         self.push(Step::Descriptors {
             keep: spec.keep_fds.clone(),
         });
+        if spec.connection.is_some() {
+            self.push(Step::AwaitNetwork);
+        }
         if let Some(open) = &spec.await_before_exec {
             self.push(Step::AwaitExec(open.clone()));
         }
@@ -708,6 +716,9 @@ impl Planner<'_> {
             self.push(Step::Release);
         }
         self.fill_group();
+        if let Some(connection) = &self.spec.connection {
+            self.push(Step::Connect(Box::new(connection.clone())));
+        }
         child.splice(0..0, self.steps.drain(..));
         self.steps = child;
     }

@@ -13,6 +13,7 @@ use warren_confine::landlock::{Files, Handled, Tcp};
 use warren_confine::{CapabilitySet, Filter, Rlimit};
 use warren_mounts::{Attributes, Node, Target};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
+use warren_network::Connection;
 use warren_sys::CStringArray;
 
 use crate::spec::{Access, CapabilitySets, Content, Join, Open, Tree, User};
@@ -100,6 +101,8 @@ pub enum Step {
     },
     /// Lets the child go on.
     Release,
+    /// Connects the child's network namespace, while it makes its mounts.
+    Connect(Box<Connection>),
     /// Shows the files of a cloned tree under the ids of a user namespace.
     ShiftIdsTo {
         /// Its number among the cloned trees.
@@ -506,6 +509,8 @@ pub enum Step {
         /// Which.
         keep: Vec<RawFd>,
     },
+    /// Waits until the network is there.
+    AwaitNetwork,
     /// Says that it is there, and waits until it is watched.
     AwaitObserver,
     /// Executes the program.
@@ -625,12 +630,14 @@ impl Step {
             | Self::WriteMaps { .. }
             | Self::ShiftIds { .. }
             | Self::ShiftIdsTo { .. }
+            | Self::Connect(_)
             | Self::Release => Side::Parent,
             Self::DieWithInit
             | Self::ControlTerminal { .. }
             | Self::Descriptors { .. }
             | Self::LoadProfile(_)
             | Self::LoadFilter(_)
+            | Self::AwaitNetwork
             | Self::AwaitExec(_)
             | Self::AwaitObserver
             | Self::Exec(_) => Side::Payload,
