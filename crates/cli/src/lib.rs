@@ -22,6 +22,7 @@ mod ls;
 mod lsns;
 mod map;
 mod mount;
+mod net;
 mod nsenter;
 mod overview;
 mod posture;
@@ -109,6 +110,12 @@ const COMMANDS: &[Command] = &[
         name: "umount",
         about: "unmount something there",
         run: mount::unmount,
+        personality: false,
+    },
+    Command {
+        name: "net",
+        about: "make, list, show and remove networks for `warren run --net NAME`",
+        run: net::run,
         personality: false,
     },
     Command {
