@@ -433,6 +433,15 @@ fn socket_inside(pidfd: BorrowedFd<'_>, proc: &ProcRoot) -> Result<Socket> {
     socket
 }
 
+/// Moves the calling thread into an open network namespace: setns(2).
+///
+/// # Errors
+/// `EPERM` without `CAP_SYS_ADMIN` over it; `EINVAL` where it is none.
+pub fn join(namespace: BorrowedFd<'_>) -> Result<()> {
+    move_into_link_name_space(namespace, Some(LinkNameSpaceType::Network))
+        .map_err(|errno| Error::new("enter the network namespace", errno))
+}
+
 /// Undoes [`connect`], as far as it came. Where the last member is gone, so are the bridge,
 /// our tables and the settings.
 ///

@@ -262,7 +262,7 @@ impl Change {
                     match shape.value {
                         Value::None | Value::Counted => 0,
                         Value::Data(_) => MAP,
-                        Value::Quota => MAP | OBJECT,
+                        Value::Quota => OBJECT,
                     },
                 );
                 body.be32(4, type_number(shape.key))

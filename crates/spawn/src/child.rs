@@ -169,6 +169,7 @@ impl Child<'_> {
         match step {
             Step::DieWithParent { signal } => self.die_with_parent(*signal),
             Step::AwaitParent => self.await_parent(self.with.report.released()),
+            Step::AwaitNetwork => self.await_parent(self.with.report.connected()),
             Step::AwaitGroup => self.await_parent(self.with.report.in_group()),
             Step::CoreSched => warren_sys::share_cores_with_none(),
             Step::CgroupNamespace => {
@@ -422,6 +423,7 @@ impl Child<'_> {
             | Step::Release
             | Step::CheckProgram
             | Step::Hook(_)
+            | Step::Connect(_)
             | Step::Exec(_) => Ok(()),
         }
     }

@@ -227,6 +227,11 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "a mount into a namespace needs that namespace",
         ),
         (
+            spec.connection.is_some()
+                && (!is_new(Kind::Net) || spec.role != Role::Program),
+            "a connection needs a program in a new net namespace",
+        ),
+        (
             spec.role != Role::Program && spec.terminal != Terminal::Inherit,
             "a terminal of its own needs a program",
         ),
@@ -702,6 +707,9 @@ impl Planner<'_> {
         self.push(Step::Descriptors {
             keep: spec.keep_fds.clone(),
         });
+        if spec.connection.is_some() {
+            self.push(Step::AwaitNetwork);
+        }
         // The parent takes the listener, and may be gone when the word is given.
         let listens = spec.listener.is_some();
         if spec.no_new_privs && listens {
@@ -771,6 +779,9 @@ impl Planner<'_> {
         }
         // Before the wait for a child that waits for its group.
         self.fill_group();
+        if let Some(connection) = &self.spec.connection {
+            self.push(Step::Connect(Box::new(connection.clone())));
+        }
         if let Some(listener) = &self.spec.listener {
             self.push(Step::SendListener(listener.clone()));
         }
