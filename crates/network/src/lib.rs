@@ -3,13 +3,29 @@
 //! Netlink and nftables messages are sent directly; no program is started.
 
 mod allow;
+mod connect;
 mod error;
 pub mod files;
+mod gc;
+mod lease;
+mod network;
+mod nft;
 mod publish;
+mod route;
+mod settings;
 mod socket;
+mod state;
+mod subnet;
+mod table;
 pub mod user;
 mod wire;
 
-pub use error::{Error, Result};
 pub use allow::{Allow, AllowError, Pinned, is_name};
+pub use connect::{Connection, Member, connect};
+pub use error::{Error, Result};
+pub use gc::{Removed, collect};
+pub use lease::{Reservation, Wanted};
+pub use network::{Driver, Name, Network, NetworkError, Rate, RateError};
 pub use publish::{Protocol, Publish, PublishError, port};
+pub use state::Store;
+pub use subnet::{Subnet, SubnetError};

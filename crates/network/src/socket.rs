@@ -3,7 +3,6 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{
     AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType,
 };
@@ -104,9 +103,7 @@ impl Socket {
     }
 
     fn transmit(&self, batch: &Batch) -> std::result::Result<(), Errno> {
-        let kernel = SocketAddrNetlink::new(0, 0);
-        let flags = SendFlags::empty();
-        rustix::net::sendto(&self.0, batch.as_bytes(), flags, &kernel).map(drop)
+        rustix::net::send(&self.0, batch.as_bytes(), SendFlags::empty()).map(drop)
     }
 
     fn receive(&self) -> std::result::Result<Vec<u8>, Errno> {

@@ -76,6 +76,11 @@ impl Body {
         self.pad()
     }
 
+    /// All of it.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
     fn pad(&mut self) -> &mut Self {
         let length = self.0.len().next_multiple_of(4);
         self.0.resize(length, 0);

@@ -6,6 +6,9 @@
 //! unwinding, no destructor but that of a descriptor. A step that fails is noted in the
 //! [`Report`] as a number and an errno, and the process is gone; the parent has the
 //! words.
+//!
+//! A function with a buffer of some thousand bytes is not inlined: the walk would have all
+//! of them on its stack, and each page of that which a child touches is one to be made.
 
 mod digits;
 mod enter;
@@ -19,6 +22,7 @@ mod visit;
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
@@ -147,7 +151,12 @@ impl Child<'_> {
     fn set_up(&mut self, step: &Step) -> Result<()> {
         match step {
             Step::DieWithParent { signal } => self.die_with_parent(*signal),
-            Step::AwaitParent => self.await_parent(),
+            Step::AwaitParent => self.await_parent(self.with.report.released()),
+            Step::AwaitGroup => self.await_parent(self.with.report.in_group()),
+            Step::CoreSched => warren_sys::share_cores_with_none(),
+            Step::CgroupNamespace => {
+                warren_sys::unshare(warren_namespaces::Kind::Cgroup.clone_flag())
+            }
             Step::WriteOwnMaps { texts, .. } => self.write_own_maps(texts),
             Step::JoinCgroup(group) => enter::join_cgroup(group.fd),
             Step::HoldTerminal => self.hold_terminal(),
@@ -342,6 +351,9 @@ impl Child<'_> {
             | Step::WriteMaps { .. }
             | Step::ShiftIds { .. }
             | Step::ShiftIdsTo { .. }
+            | Step::MakeGroup(_)
+            | Step::SetLimit { .. }
+            | Step::EnterGroup { .. }
             | Step::Release
             | Step::Exec(_) => Ok(()),
         }
@@ -382,14 +394,13 @@ impl Child<'_> {
         Ok(())
     }
 
-    fn await_parent(&self) -> Result<()> {
+    fn await_parent(&self, released: &AtomicU32) -> Result<()> {
         // A parent that has died wakes nobody, and its death kills only who asked for it.
         let pause = rustix::event::Timespec {
             tv_sec: 1,
             tv_nsec: 0,
         };
-        let released = self.with.report.released();
-        while released.load(std::sync::atomic::Ordering::Acquire) == 0 {
+        while released.load(Ordering::Acquire) == 0 {
             // The page is shared between processes: not a private futex.
             match futex::wait(released, futex::Flags::empty(), 0, Some(&pause)) {
                 Ok(()) | Err(Errno::AGAIN | Errno::INTR) => {}

@@ -2,6 +2,7 @@
 //! how it went.
 
 mod channel;
+mod group;
 mod join;
 mod maps;
 
@@ -10,8 +11,8 @@ use std::sync::atomic::Ordering;
 
 use rustix::thread::futex;
 use warren_mounts::Attributes;
-use warren_namespaces::ProcRoot;
 use warren_namespaces::accounts::Accounts;
+use warren_namespaces::{IdMap, ProcRoot};
 use warren_sys::signal::{self, SignalSet};
 use warren_sys::{CloneArgs, Errno, Forked, SharedPage};
 
@@ -22,11 +23,12 @@ use crate::process::Child;
 use crate::reasons;
 use crate::report::Report;
 use crate::spec::Tree;
-use crate::step::Step;
+use crate::step::{MapLines, Step};
 use crate::{Plan, Side};
 pub use channel::Held;
 pub(crate) use channel::Sent;
 use channel::{Channels, Sockets, Started};
+use group::MadeGroup;
 pub use join::open as open_namespace;
 
 /// What the program gets as its standard streams, where not the caller's.
@@ -42,10 +44,12 @@ struct Opened {
     trees: Vec<OwnedFd>,
     namespaces: Vec<OwnedFd>,
     reservation: Option<Reservation>,
+    group: Option<MadeGroup>,
 }
 
 impl Plan {
-    /// Carries the plan out. Returns when the program has been executed.
+    /// Carries the plan out. Returns when the program has been executed; one that is
+    /// launched [to its end](Plan::to_its_end), when it has ended.
     ///
     /// # Errors
     /// The step that failed; nothing of the process is left then.
@@ -119,28 +123,24 @@ impl Plan {
             layers: self.hands_layers(),
             ended: self.lingers,
         })?;
-        let launch = Launch {
+        let mut launch = Launch {
             plan: &self,
             proc: &proc,
             report: &report,
-            opened: &opened,
+            opened,
         };
         let started = launch.clone_child(clone, channels, &streams)?;
         // The child has its own copies of what is closed here.
         drop(streams);
         let sent = launch.after_clone(clone, &started, announce, observer)?;
+        let Opened {
+            reservation, group, ..
+        } = launch.opened;
         let Started {
             pid, pidfd, ended, ..
         } = started;
-        Ok(Child::new(
-            pid,
-            pidfd,
-            report,
-            self,
-            sent,
-            ended,
-            opened.reservation,
-        ))
+        let child = Child::new(pid, pidfd, report, self, sent, ended, reservation);
+        Ok(child.in_group(group.and_then(MadeGroup::hand_over)))
     }
 
     /// Looks whether the descriptors that the program is to inherit are open: to be called
@@ -195,6 +195,13 @@ impl Plan {
                     warren_mounts::shift_ids(tree.as_fd(), user.as_fd())
                         .map_err(failed)?;
                 }
+                Step::MakeGroup(blueprint) => {
+                    let made = MadeGroup::make(blueprint, None);
+                    opened.group = Some(made.map_err(|error| self.at(step, error))?);
+                }
+                Step::SetLimit { number, .. } => {
+                    self.limit(step, *number, opened.group.as_mut())?;
+                }
                 Step::Clone { .. } => return Ok((number, opened)),
                 _ => {}
             }
@@ -203,9 +210,24 @@ impl Plan {
     }
 
     fn failed(&self, step: &Step, errno: Errno) -> Error {
-        Error::step(step, errno)
-            .number_of(self.steps.iter().position(|own| std::ptr::eq(own, step)))
+        let error = Error::step(step, errno);
+        self.at(step, error)
             .hints_of(reasons::of(step, errno, None, self))
+    }
+
+    /// The same error, with the number of its step.
+    fn at(&self, step: &Step, error: Error) -> Error {
+        error.number_of(self.steps.iter().position(|own| std::ptr::eq(own, step)))
+    }
+
+    fn limit(
+        &self,
+        step: &Step,
+        number: usize,
+        group: Option<&mut MadeGroup>,
+    ) -> Result<(), Error> {
+        let limited = group.map_or(Ok(()), |group| group.set_limit(number));
+        limited.map_err(|error| self.at(step, error))
     }
 }
 
@@ -214,12 +236,12 @@ struct Launch<'a> {
     plan: &'a Plan,
     proc: &'a ProcRoot,
     report: &'a Report,
-    opened: &'a Opened,
+    opened: Opened,
 }
 
 impl Launch<'_> {
     fn clone_child(
-        &self,
+        &mut self,
         clone: usize,
         channels: Channels,
         streams: &Streams,
@@ -228,17 +250,18 @@ impl Launch<'_> {
         let Step::Clone { namespaces } = step else {
             return Err(Error::spec("the plan has no clone"));
         };
+        let cradle = self.opened.group.as_ref().and_then(MadeGroup::cradle);
         let args = CloneArgs {
             namespaces: namespaces.clone_flags(),
-            cgroup: None,
+            cgroup: cradle,
         };
         // A handler of this program that ran in the child could do what the child must
         // not; CLONE_CLEAR_SIGHAND comes too late for a signal that is pending now.
         let blocked = signal::set_blocked(SignalSet::ALL);
         // SAFETY: the child's arm calls child::run, which keeps its rules, and what is
         // dropped before it is a descriptor.
-        match unsafe { warren_sys::clone3(args) } {
-            Ok(Forked::Child) => {
+        match unsafe { clone_into(args) } {
+            Ok((Forked::Child, _)) => {
                 // As long as the child held it too, a dead parent could not be told.
                 drop(channels.alive_reader);
                 let observer = channels.observer.map(|(_, child)| child);
@@ -260,11 +283,11 @@ impl Launch<'_> {
                     blocked,
                 })
             }
-            Ok(Forked::Parent { pid, pidfd }) => {
+            Ok((Forked::Parent { pid, pidfd }, is_born)) => {
                 if !self.plan.hold_signals {
                     signal::set_blocked(blocked);
                 }
-                Ok(Started::new(pid, pidfd, channels))
+                Ok(Started::new(pid, pidfd, channels).born_in_group(is_born))
             }
             Err(errno) => {
                 signal::set_blocked(blocked);
@@ -276,7 +299,7 @@ impl Launch<'_> {
     /// The parent's steps after the clone, then the child's word. Whatever fails, the
     /// child is gone afterwards.
     fn after_clone(
-        &self,
+        &mut self,
         clone: usize,
         started: &Started,
         announce: &mut dyn FnMut(u32) -> Result<(), Error>,
@@ -286,7 +309,7 @@ impl Launch<'_> {
             .and_then(|()| self.parent_steps(clone, started))
             .and_then(|()| started.receive())
             .and_then(|sent| self.observe(started, observer).map(|()| sent))
-            .and_then(|sent| started.await_exec().map(|()| sent));
+            .and_then(|sent| self.await_child(started).map(|()| sent));
         let error = match (self.child_failure(), result) {
             (None, Ok(sent)) if self.reached_exec() => return Ok(sent),
             (None, Ok(_)) => None,
@@ -296,12 +319,25 @@ impl Launch<'_> {
         Err(error.unwrap_or_else(|| self.child_died(status)))
     }
 
-    fn parent_steps(&self, clone: usize, started: &Started) -> Result<(), Error> {
-        let steps = self.plan.steps.iter().enumerate().skip(clone + 1);
+    fn parent_steps(&mut self, clone: usize, started: &Started) -> Result<(), Error> {
+        let plan = self.plan;
+        let steps = plan.steps.iter().enumerate().skip(clone + 1);
         for (number, step) in steps.filter(|(_, step)| step.side() == Side::Parent) {
             self.report.begin_of_parent(number);
-            let failed = |errno| self.plan.failed(step, errno);
+            let failed = |errno| plan.failed(step, errno);
             match step {
+                Step::MakeGroup(blueprint) => {
+                    let made = MadeGroup::make(blueprint, Some(started.pid as u32));
+                    self.opened.group = Some(made.map_err(|error| plan.at(step, error))?);
+                }
+                Step::SetLimit { number, .. } => {
+                    plan.limit(step, *number, self.opened.group.as_mut())?;
+                }
+                Step::EnterGroup { delegate } => {
+                    self.enter_group(started, *delegate)
+                        .map_err(|error| plan.at(step, error))?;
+                    group::tell(self.report).map_err(failed)?;
+                }
                 Step::WriteMaps { maps } => {
                     let block = self.opened.reservation.as_ref();
                     maps::write(maps, self.proc, started.pid, block)
@@ -316,6 +352,46 @@ impl Launch<'_> {
             }
         }
         Ok(())
+    }
+
+    fn enter_group(&self, started: &Started, delegate: bool) -> Result<(), Error> {
+        let Some(group) = &self.opened.group else {
+            return Ok(());
+        };
+        group.fill(started.pid as u32, started.is_born_in_group)?;
+        if delegate {
+            let (uid, gid) = self.root_inside();
+            group.delegate(uid, gid)?;
+        }
+        Ok(())
+    }
+
+    /// Who on the host is root of the new user namespace; the caller without one.
+    fn root_inside(&self) -> (u32, u32) {
+        let block = self.opened.reservation.as_ref().map(Reservation::map);
+        let outside = |lines: &[IdMap]| lines.iter().find_map(|line| line.to_outside(0));
+        let known = self.plan.steps.iter().find_map(|step| match step {
+            Step::WriteMaps { maps } => match &maps.lines {
+                MapLines::Known { uids, gids } => outside(uids).zip(outside(gids)),
+                MapLines::FreeBlock => {
+                    let lines = [block?];
+                    outside(&lines).zip(outside(&lines))
+                }
+            },
+            _ => None,
+        });
+        known.unwrap_or_else(|| {
+            let uid = rustix::process::geteuid().as_raw();
+            (uid, rustix::process::getegid().as_raw())
+        })
+    }
+
+    fn await_child(&self, started: &Started) -> Result<(), Error> {
+        if self.plan.launched_to_its_end {
+            started.await_end()
+        } else {
+            started.await_exec()
+        }
     }
 
     /// Has the observer watch the program, up to its start.
@@ -376,6 +452,29 @@ impl Launch<'_> {
         };
         let error = Error::new(ErrorKind::Step, step.unwrap_or_default() + ": " + &how);
         error.hint("somebody killed it, or the memory was used up (see dmesg)")
+    }
+}
+
+/// Creates the process in its group where that can be; without, where this kernel cannot or
+/// the caller may not: then it is moved, and that says why it cannot be.
+///
+/// # Safety
+/// As [`warren_sys::clone3`].
+unsafe fn clone_into(args: CloneArgs<'_>) -> Result<(Forked, bool), Errno> {
+    // SAFETY: the caller's promise about the child is passed on.
+    let forked = unsafe { warren_sys::clone3(args) };
+    match forked {
+        Err(
+            Errno::NOSYS | Errno::INVAL | Errno::ACCESS | Errno::BUSY | Errno::OPNOTSUPP,
+        ) if args.cgroup.is_some() => {
+            let elsewhere = CloneArgs {
+                cgroup: None,
+                ..args
+            };
+            // SAFETY: the caller's promise about the child is passed on.
+            unsafe { warren_sys::clone3(elsewhere) }.map(|forked| (forked, false))
+        }
+        forked => Ok((forked?, args.cgroup.is_some())),
     }
 }
 

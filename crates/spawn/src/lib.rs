@@ -33,7 +33,7 @@ pub use error::{Error, ErrorKind};
 pub use host::{Host, Ranges};
 pub use launch::{Held, Observer};
 pub use plan::{Layer, Plan};
-pub use process::{Child, Event, Output, TerminalEnd};
+pub use process::{Child, Event, GroupEnd, Output, TerminalEnd};
 pub use report::Timing;
 pub use role::{Change, Graft, Role};
 pub use shown::{Reach, Shown};
@@ -43,6 +43,7 @@ pub use spec::{
     Root, Seccomp, Spec, Terminal, Tree, Upper, User,
 };
 pub use step::{Place, Side, Step};
+pub use warren_cgroups as cgroups;
 pub use warren_mounts::{Node, Target};
 pub use warren_sys::Usage;
 

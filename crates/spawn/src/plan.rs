@@ -1,6 +1,7 @@
 //! From what is wanted to the ordered steps that make it.
 
 mod enter;
+mod group;
 mod ids;
 mod landlock;
 mod layers;
@@ -13,6 +14,7 @@ use std::ffi::{CString, OsStr};
 use std::fmt;
 
 use rustix::thread::Gid;
+use warren_cgroups::{Blueprint, Refused};
 use warren_confine::CapabilitySet;
 use warren_confine::seccomp::{Action, Filter, Profile};
 use warren_namespaces::{IdMap, Kind};
@@ -41,8 +43,10 @@ pub struct Plan {
     pub(crate) has_examinable_init: bool,
     pub(crate) lingers: bool,
     pub(crate) has_terminal: bool,
+    pub(crate) refused: Vec<Refused>,
     pub(crate) timed: bool,
     pub(crate) hold_signals: bool,
+    pub(crate) launched_to_its_end: bool,
 }
 
 impl Plan {
@@ -62,7 +66,11 @@ impl Plan {
             trees: 0,
             kept: 0,
             first_cover: None,
+            group: None,
+            awaits_group: false,
+            refused: Vec::new(),
         };
+        planner.plan_group()?;
         planner.plan()?;
         Ok(Self {
             steps: planner.steps,
@@ -71,8 +79,10 @@ impl Plan {
             has_examinable_init: spec.has_init() && spec.examinable_init,
             lingers: spec.has_init() && spec.lingering_init,
             has_terminal: spec.terminal != Terminal::Inherit,
+            refused: planner.refused,
             timed: false,
             hold_signals: false,
+            launched_to_its_end: false,
         })
     }
 
@@ -90,6 +100,16 @@ impl Plan {
     #[must_use]
     pub fn holding_signals(mut self) -> Self {
         self.hold_signals = true;
+        self
+    }
+
+    /// The same plan for a launcher that has nothing to do while the program runs: a launch
+    /// returns when it has ended, where its init [lingers](Spec::lingering_init). So the
+    /// launcher wakes up once, and not at the program's first instruction as well, when
+    /// the program could have the processor.
+    #[must_use]
+    pub fn to_its_end(mut self) -> Self {
+        self.launched_to_its_end = true;
         self
     }
 
@@ -150,6 +170,13 @@ impl Plan {
             }),
             _ => None,
         })
+    }
+
+    /// Limits that cannot be had, where the Spec goes on without. The kernel may refuse
+    /// more when they are set: [`Child::cgroup`](crate::Child::cgroup) knows them all.
+    #[must_use]
+    pub fn refused(&self) -> &[Refused] {
+        &self.refused
     }
 
     /// The steps, in their order.
@@ -316,6 +343,9 @@ fn notifies(profile: &Profile) -> bool {
         .any(|action| action == Action::Notify)
 }
 
+/// How many steps most plans have at most: a list that grows leaves its smaller ones behind.
+const USUAL: usize = 64;
+
 struct Planner<'a> {
     spec: &'a Spec,
     host: &'a Host,
@@ -326,6 +356,12 @@ struct Planner<'a> {
     kept: usize,
     /// The position of the first step that mounts something over the child's root.
     first_cover: Option<usize>,
+    /// The control group of its own.
+    group: Option<Blueprint>,
+    /// Whether the child has waited for it.
+    awaits_group: bool,
+    /// Limits that cannot be had, where that was accepted.
+    refused: Vec<Refused>,
 }
 
 impl Planner<'_> {
@@ -338,11 +374,12 @@ impl Planner<'_> {
         self.open_namespaces();
         // The parent's steps on trees go before the clone, those that use them after
         // it; both are found while the mounts are planned.
-        let before = std::mem::take(&mut self.steps);
+        let before = std::mem::replace(&mut self.steps, Vec::with_capacity(USUAL));
         self.begin_child(maps.as_ref(), setup.as_ref());
         self.join()?;
         self.plain_namespaces()?;
         self.mounts()?;
+        self.await_group();
         self.enter(maps.as_ref())?;
         self.confine(setup.as_ref(), maps.as_ref())?;
         self.payload()?;
@@ -369,6 +406,9 @@ impl Planner<'_> {
         // As the caller: who has changed its ids may not open this of its own any more.
         if let Some(score) = self.spec.oom_score_adj {
             self.push(Step::OomScoreAdj(own_text(&score.to_string())));
+        }
+        if self.spec.core_sched && self.can_share_no_cores() {
+            self.push(Step::CoreSched);
         }
         if let Some(open) = &self.spec.await_maps {
             self.push(Step::AwaitMaps(open.clone()));
@@ -409,6 +449,8 @@ impl Planner<'_> {
 
     fn plain_namespaces(&mut self) -> Result<(), Error> {
         if self.is_born_twice() {
+            // Only whoever is in it by then bears others into it.
+            self.await_group();
             self.push(Step::BeBornAgain);
             if self.spec.parent_death_signal.is_some() {
                 self.push(Step::DieWithInit);
@@ -634,15 +676,15 @@ impl Planner<'_> {
 
     /// Puts the steps of each side in their order: the parent's on trees before the
     /// clone or right after it, and the child's after that.
-    fn order(&mut self, before: Vec<Step>, maps: Option<Maps>, after: Vec<Step>) {
-        let (trees, after): (Vec<_>, Vec<_>) = after
-            .into_iter()
-            .partition(|step| matches!(step, Step::CloneTree { .. }));
-        let (shifts, child): (Vec<_>, Vec<_>) = after
-            .into_iter()
-            .partition(|step| matches!(step, Step::ShiftIds { .. }));
+    ///
+    /// In place: a step is some hundred bytes, and each copy of the list would be pages
+    /// that were never touched before.
+    fn order(&mut self, before: Vec<Step>, maps: Option<Maps>, mut child: Vec<Step>) {
         self.steps = before;
-        self.steps.extend(trees);
+        let trees = |step: &mut Step| matches!(step, Step::CloneTree { .. });
+        self.steps.extend(child.extract_if(.., trees));
+        let shifts = |step: &mut Step| matches!(step, Step::ShiftIds { .. });
+        let shifts: Vec<Step> = child.extract_if(.., shifts).collect();
         if maps
             .as_ref()
             .is_some_and(|maps| maps.lines == MapLines::FreeBlock)
@@ -653,6 +695,10 @@ impl Planner<'_> {
         if self.is_born_twice() {
             namespaces = namespaces.without(Kind::Pid);
         }
+        if self.group.is_some() {
+            namespaces = namespaces.without(Kind::Cgroup);
+        }
+        self.make_group_before_clone();
         self.push(Step::Clone { namespaces });
         if let Some(maps) = maps.filter(|maps| maps.writer != MapWriter::Child) {
             self.push(Step::WriteMaps { maps });
@@ -661,7 +707,9 @@ impl Planner<'_> {
         } else if self.spec.await_announcement {
             self.push(Step::Release);
         }
-        self.steps.extend(child);
+        self.fill_group();
+        child.splice(0..0, self.steps.drain(..));
+        self.steps = child;
     }
 }
 

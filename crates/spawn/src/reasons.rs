@@ -9,10 +9,62 @@ use warren_namespaces::{
 };
 use warren_sys::Errno;
 
-use crate::Plan;
+use crate::{Host, Plan};
 use crate::report::Detail;
 use crate::spec::Tree;
 use crate::step::{MapWriter, Source, Step};
+
+/// Why limits cannot be had, and the way out.
+pub fn no_limits(error: &warren_cgroups::Error, host: &Host) -> Vec<String> {
+    use warren_cgroups::Why;
+    let mut hints = Vec::new();
+    for refused in error.limits() {
+        let hint = match &refused.why {
+            Why::NotYours(_) if host.uid == 0 => {
+                "the group is mounted read-only or handed to nobody here, as in a container"
+            }
+            Why::NotYours(_) => {
+                "be root, or have a group delegated, as `systemd-run --user --scope -p Delegate=yes` does"
+            }
+            Why::Occupied(_) => {
+                "name a group without processes of its own: --cgroup PATH"
+            }
+            Why::NotHere { .. } => {
+                "systemd hands it down with Delegate=yes in the unit user@.service"
+            }
+            _ => continue,
+        };
+        if !hints.iter().any(|known| known == hint) {
+            hints.push(hint.to_owned());
+        }
+    }
+    if !error.limits().is_empty() {
+        hints.push("--limits best-effort goes on without it".to_owned());
+    }
+    hints
+}
+
+/// Why a control group could not be made, filled or limited.
+pub fn of_group(error: &warren_cgroups::Error) -> Vec<String> {
+    match error.errno() {
+        _ if !error.limits().is_empty() => {
+            vec!["--limits best-effort goes on without it".to_owned()]
+        }
+        Errno::BUSY => vec![
+            "v2 hands no controller down beside processes: name a group without any, --cgroup PATH"
+                .to_owned(),
+        ],
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => vec![
+            "control groups are root's, and of whom they are delegated to".to_owned(),
+        ],
+        Errno::EXIST => vec!["another has this name: --cgroup names a place for one".to_owned()],
+        Errno::NOENT | Errno::CONNREFUSED => vec![
+            "no systemd answers there: `loginctl enable-linger` starts a user's, --cgroup does without"
+                .to_owned(),
+        ],
+        _ => Vec::new(),
+    }
+}
 
 /// The hints for a failed step.
 pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec<String> {

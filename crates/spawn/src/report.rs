@@ -25,6 +25,8 @@ pub struct Report {
     detail: AtomicU32,
     /// The futex on which the child waits: 1 when the parent's part is done.
     released: AtomicU32,
+    /// The futex of a second wait: 1 when it is in its control group.
+    in_group: AtomicU32,
     /// 1 when `status` is valid.
     ended: AtomicU32,
     /// The wait status of the program.
@@ -97,6 +99,11 @@ impl Report {
     /// The futex of the child's wait.
     pub fn released(&self) -> &AtomicU32 {
         &self.released
+    }
+
+    /// The futex of the child's wait for its control group.
+    pub fn in_group(&self) -> &AtomicU32 {
+        &self.in_group
     }
 
     /// Notes how the program ended: a status as wait(2) gives it.

@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use warren_cgroups::{Limits, Placement};
 use warren_confine::landlock::Landlock;
 use warren_confine::seccomp::Profile;
 use warren_confine::{CapabilitySet, Rlimit};
@@ -30,6 +31,14 @@ pub struct Spec {
     /// Control groups that the process moves itself into before anything else: an open
     /// `cgroup.procs` each.
     pub cgroups: Vec<Open>,
+    /// What the process and all that it starts may use. Any limit makes a control group.
+    pub limits: Limits,
+    /// A control group of its own, and where; as [`Placement::default`] has it if there are
+    /// limits and this is `None`.
+    pub cgroup: Option<Placement>,
+    /// Lets no process of another group of core scheduling share a core with it, by its
+    /// hyperthreads: prctl(2), `PR_SCHED_CORE`.
+    pub core_sched: bool,
     /// Which namespaces are new, joined or inherited.
     pub namespaces: Namespaces,
     /// The order in which the joined ones are entered; if empty, the user namespace first

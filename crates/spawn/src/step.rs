@@ -8,6 +8,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use rustix::thread::Gid;
+use warren_cgroups::{Blueprint, Setting};
 use warren_confine::landlock::{Files, Handled, Tcp};
 use warren_confine::{CapabilitySet, Filter, Rlimit};
 use warren_mounts::{Attributes, Node, Target};
@@ -70,6 +71,21 @@ pub enum Step {
         /// Its new namespaces.
         namespaces: NamespaceSet,
     },
+    /// Makes a control group, without limits yet.
+    MakeGroup(Box<Blueprint>),
+    /// Sets one of its limits.
+    SetLimit {
+        /// Its number among the settings of the group.
+        number: usize,
+        /// What it is.
+        setting: Setting,
+    },
+    /// Moves the process into the control group where it was not born in it, and lets it go
+    /// on.
+    EnterGroup {
+        /// Whether the group is then handed to who owns the user namespace.
+        delegate: bool,
+    },
     /// Writes the child's id maps.
     WriteMaps {
         /// Lines, and who writes them.
@@ -105,8 +121,14 @@ pub enum Step {
     },
     /// Waits for the parent's part.
     AwaitParent,
+    /// Begins a group of core scheduling.
+    CoreSched,
     /// Moves itself into a control group.
     JoinCgroup(Open),
+    /// Waits until the parent has put it into its control group.
+    AwaitGroup,
+    /// Makes a cgroup namespace, whose root is the group that it is in by then.
+    CgroupNamespace,
     /// Opens a terminal of the caller's, should the root that is entered have none.
     HoldTerminal,
     /// Takes a tree of the caller's along.
@@ -597,6 +619,9 @@ impl Step {
             | Self::OpenNamespace { .. }
             | Self::CloneTree { .. }
             | Self::Clone { .. }
+            | Self::MakeGroup(_)
+            | Self::SetLimit { .. }
+            | Self::EnterGroup { .. }
             | Self::WriteMaps { .. }
             | Self::ShiftIds { .. }
             | Self::ShiftIdsTo { .. }

@@ -22,6 +22,7 @@ fn ordinary() -> Host {
         has_all_ids: false,
         ranges: Ranges::None,
         landlock: Some(Ok(Abi::new(7))),
+        ground: None,
     }
 }
 
@@ -55,6 +56,7 @@ fn root() -> Host {
         has_all_ids: true,
         ranges: Ranges::None,
         landlock: Some(Ok(Abi::new(7))),
+        ground: None,
     }
 }
 
@@ -790,6 +792,7 @@ fn a_second_wall_of_an_older_kernel_has_less() {
 fn without_landlock_best_effort_is_the_same_plan() {
     let plain = Spec {
         landlock: None,
+        ground: None,
         ..walled(Landlock::default())
     };
     let plan =

@@ -48,6 +48,21 @@ impl fmt::Display for Step {
                 write!(f, "show {name} under the container's ids")
             }
             Self::Release => f.write_str("let the child go on"),
+            Self::MakeGroup(blueprint) => {
+                write!(f, "make the control group {}", blueprint.places().join(", "))
+            }
+            Self::SetLimit { setting, .. } => {
+                write!(f, "limit {}: {setting}", setting.limit)
+            }
+            Self::EnterGroup { delegate } => {
+                let handed = if *delegate { " and hand it over" } else { "" };
+                write!(f, "put the process into the control group{handed}")
+            }
+            Self::CoreSched => f.write_str("begin a group of core scheduling"),
+            Self::AwaitGroup => f.write_str("wait until it is in the control group"),
+            Self::CgroupNamespace => {
+                f.write_str("make a cgroup namespace with that group as its root")
+            }
             Self::ShiftIdsTo { path, name, .. } => {
                 write!(f, "show {} under the ids of {name}", path.display())
             }
