@@ -25,19 +25,19 @@ use crate::socket::Socket;
 use crate::wire::{Batch, CREATE, EXCLUSIVE};
 
 /// The addresses of the inside.
-pub const INSIDE: [IpAddr; 2] = addresses(100);
+pub const INSIDE: [IpAddr; 2] = addresses(100, 0x100);
 /// What the inside's routes lead to; with [`Config::host_loopback`](super::Config) the host
 /// itself.
-pub const GATEWAY: [IpAddr; 2] = addresses(2);
+pub const GATEWAY: [IpAddr; 2] = addresses(2, 2);
 /// Who answers questions about names.
-pub const RESOLVER: [IpAddr; 2] = addresses(3);
+pub const RESOLVER: [IpAddr; 2] = addresses(3, 3);
 
 /// Those of slirp4netns, and a unique local prefix of our own.
-const fn addresses(last: u8) -> [IpAddr; 2] {
-    let five: [u16; 3] = [0xfd77, 0x6172, 0x7265];
+const fn addresses(last: u8, last6: u16) -> [IpAddr; 2] {
+    let prefix: [u16; 3] = [0xfd77, 0x6172, 0x7265];
     [
         IpAddr::V4(Ipv4Addr::new(10, 0, 2, last)),
-        IpAddr::V6(Ipv6Addr::new(five[0], five[1], five[2], 0, 0, 0, 0, last as u16)),
+        IpAddr::V6(Ipv6Addr::new(prefix[0], prefix[1], prefix[2], 0, 0, 0, 0, last6)),
     ]
 }
 
@@ -196,17 +196,12 @@ fn transparent(
 
 /// The link, with one end here and one with the process.
 fn link(pid: u32) -> Batch {
-    const NEWLINK: u16 = 16;
     const IFNAME: u16 = 3;
     const IF_MTU: u16 = 4;
     const LINKINFO: u16 = 18;
     const NET_NS_PID: u16 = 19;
-    const UP: [u32; 2] = [1, 1];
-    // struct ifinfomsg: family and kind, number, flags and which of them are meant.
-    let mut header = [0; 16];
-    header[4..8].copy_from_slice(&LINK.to_ne_bytes());
-    header[8..12].copy_from_slice(&UP[0].to_ne_bytes());
-    header[12..].copy_from_slice(&UP[1].to_ne_bytes());
+    // The other end cannot be up before this one is there.
+    let (header, other) = (link_header(true), link_header(false));
     let mut batch = Batch::default();
     let doing = format!("make the link {LINK_NAME}");
     batch.add(doing, NEWLINK, CREATE | EXCLUSIVE, &header, |body| {
@@ -215,7 +210,7 @@ fn link(pid: u32) -> Batch {
             info.text(1, "veth");
             info.nest(2, |data| {
                 data.nest(1, |peer| {
-                    peer.raw(&header);
+                    peer.raw(&other);
                     peer.text(IFNAME, LINK_NAME).u32(IF_MTU, MTU);
                     peer.u32(NET_NS_PID, pid);
                 });
@@ -223,6 +218,18 @@ fn link(pid: u32) -> Batch {
         });
     });
     batch
+}
+
+const NEWLINK: u16 = 16;
+
+/// struct ifinfomsg: family and kind, number, flags and which of them are meant.
+fn link_header(is_up: bool) -> [u8; 16] {
+    let up = u32::from(is_up);
+    let mut header = [0; 16];
+    header[4..8].copy_from_slice(&LINK.to_ne_bytes());
+    header[8..12].copy_from_slice(&up.to_ne_bytes());
+    header[12..].copy_from_slice(&up.to_ne_bytes());
+    header
 }
 
 /// The router's address of a family, and that all others are its own too.
@@ -239,6 +246,8 @@ fn routes_of_router(family: usize) -> Batch {
 /// What the kernel refuses.
 pub fn set_up_inside(has_ipv6: bool) -> Result<()> {
     let mut batch = Batch::default();
+    let doing = format!("bring {LINK_NAME} up");
+    batch.add(doing, NEWLINK, 0, &link_header(true), |_| {});
     let families = if has_ipv6 { 2 } else { 1 };
     for (family, address) in INSIDE.iter().enumerate().take(families) {
         add_address(&mut batch, *address);
