@@ -22,6 +22,7 @@ mod lsns;
 mod map;
 mod mount;
 mod nsenter;
+mod oci;
 mod overview;
 mod posture;
 mod print;
@@ -78,6 +79,18 @@ const COMMANDS: &[Command] = &[
         name: "bwrap",
         about: "run a program in a root put together from options, as bubblewrap",
         run: bwrap::run,
+        personality: true,
+    },
+    Command {
+        name: "oci",
+        about: "make, start, enter and end containers of bundles, as an OCI runtime",
+        run: oci::run,
+        personality: false,
+    },
+    Command {
+        name: "runc",
+        about: "the same under the name and in the words of runc",
+        run: oci::run,
         personality: true,
     },
     Command {

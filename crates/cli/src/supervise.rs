@@ -86,6 +86,15 @@ pub struct Started {
     own_group: bool,
 }
 
+impl Started {
+    /// One of a plan that was carried out [holding signals](Plan::holding_signals), in a
+    /// session of its own.
+    pub fn in_own_session(child: Child) -> Self {
+        let own_group = true;
+        Self { child, own_group }
+    }
+}
+
 /// Carries a plan out up to the start of its command.
 pub fn start(plan: Plan) -> Result<Started, Error> {
     start_announced(plan, &mut |_| Ok(()))

@@ -8,8 +8,8 @@ use warren_confine::seccomp::oci;
 use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::Kind;
 use warren_spawn::{
-    Access, IdMapping, Mount, Namespace, ProcMasks, Root, Seccomp, Spec, Terminal, Tree,
-    Upper,
+    Access, DetailedMount, IdMapping, Mount, Namespace, ProcMasks, Root, Seccomp, Spec,
+    Terminal, Tree, Upper,
 };
 
 use super::{Printed, names_ports};
@@ -240,6 +240,16 @@ impl Unit<'_> {
                 self.lost(&target, "is left out");
             }
             Mount::Mode { .. } => self.lost(&target, "keeps its mode"),
+            Mount::Detailed(mount) => self.detailed(mount, &target),
+            Mount::DeviceFiles { .. } => self.set("PrivateDevices", "yes"),
+            Mount::Device(_) => self.lost(&target, "is a device, and left out"),
+        }
+    }
+
+    fn detailed(&mut self, mount: &DetailedMount, target: &str) {
+        match super::simpler(mount) {
+            Some(mount) => self.mount(&mount),
+            None => self.lost(target, "is a filesystem, and left out"),
         }
     }
 

@@ -41,7 +41,9 @@ impl MadeGroup {
     /// In which the process can be born.
     pub fn cradle(&self) -> Option<BorrowedFd<'_>> {
         let group = self.group.as_ref()?;
-        group.v2_folder().filter(|_| self.blueprint.can_be_born_in())
+        group
+            .v2_folder()
+            .filter(|_| self.blueprint.can_be_born_in())
     }
 
     /// Moves the process in, as far as it was not born there.
