@@ -19,6 +19,7 @@ mod lsns;
 mod map;
 mod mount;
 mod nsenter;
+mod oci;
 mod posture;
 mod profile;
 mod readme;
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
     tests.extend(keep::TESTS);
     tests.extend(profile::TESTS);
     tests.extend(lsns::TESTS);
+    tests.extend(oci::TESTS);
     tests.extend([mount::TESTS, nsenter::TESTS, unshare::TESTS, ls::TESTS]);
     tests.extend([
         discovery::TESTS,
