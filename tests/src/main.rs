@@ -20,6 +20,7 @@ mod lsns;
 mod map;
 mod mount;
 mod nsenter;
+mod oci;
 mod posture;
 mod profile;
 mod readme;
@@ -94,6 +95,7 @@ fn main() -> ExitCode {
     tests.extend(profile::TESTS);
     tests.extend(limits::TESTS);
     tests.extend(lsns::TESTS);
+    tests.extend(oci::TESTS);
     tests.extend([mount::TESTS, nsenter::TESTS, unshare::TESTS, ls::TESTS]);
     tests.extend([
         discovery::TESTS,
