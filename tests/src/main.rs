@@ -18,6 +18,7 @@ mod ls;
 mod lsns;
 mod map;
 mod mount;
+mod net;
 mod nsenter;
 mod posture;
 mod profile;
@@ -90,6 +91,7 @@ fn main() -> ExitCode {
     tests.extend([watch::TESTS, map::TESTS]);
     tests.extend(bwrap::TESTS);
     tests.extend(keep::TESTS);
+    tests.extend([net::TESTS]);
     tests.extend(profile::TESTS);
     tests.extend(lsns::TESTS);
     tests.extend([mount::TESTS, nsenter::TESTS, unshare::TESTS, ls::TESTS]);
