@@ -1,7 +1,25 @@
 before = machine()
 listen("0.0.0.0", 5001, "host")
 # Rates, both ways, at two values.
-SINK = "exec('''\ndef pull(a, p, n):\n s = socket.create_connection((a, p), 20); t = time.time(); got = 0; first = None\n while got < n:\n  d = s.recv(65536)\n  if not d: break\n  got += len(d)\n return got, time.time() - t\ndef push(a, p, n):\n s = socket.create_connection((a, p), 20); t = time.time(); s.sendall(bytes(n)); s.shutdown(1); s.recv(1); return n, time.time() - t\n''', globals())"
+HELPERS = """
+def pull(address, port, count):
+    s = socket.create_connection((address, port), 20); began = time.time(); got = 0
+    while got < count:
+        d = s.recv(65536)
+        if not d: break
+        got += len(d)
+    return got, time.time() - began
+def push(address, port, count):
+    s = socket.create_connection((address, port), 20); began = time.time()
+    s.sendall(bytes(count)); s.shutdown(1); s.recv(1)
+    return count, time.time() - began
+def drain(address, port):
+    s = socket.create_connection((address, port), 5); s.settimeout(2 * PATIENCE); got = 0
+    try:
+        while d := s.recv(65536): got += len(d)
+    except OSError: pass
+    return got
+"""
 
 
 def source(port, count):
@@ -49,7 +67,7 @@ source(5002, 5 * MEGA)
 sink(5003)
 for rate, bits, count in (("10mbit", 10e6, 3 * MEGA), ("40mbit", 40e6, 5 * MEGA)):
     slow, = start(Container("slow", "--net", "nat", "--net-rate", rate))
-    slow.does(SINK)
+    slow.does(f"exec({HELPERS!r}, globals())")
     for way in (f"pull('10.87.0.1', 5002, {count})", f"push('10.87.0.1', 5003, {count})"):
         got, seconds = slow.does(way)
         measured = got * 8 / seconds
@@ -60,8 +78,7 @@ assert warren("run", "--net", "nat", "--net-rate", "1mbit", "--cap-add", "net_ad
 # The quota: both directions together, and not a byte beyond.
 QUOTA = 2 << 20
 poor, = start(Container("poor", "--net", "nat", "--net-quota", "2M"))
-poor.does(SINK)
-poor.does("exec('def drain(a, p):\\n s = socket.create_connection((a, p), 5); s.settimeout(%d); got = 0\\n try:\\n  while 1:\\n   d = s.recv(65536)\\n   if not d: break\\n   got += len(d)\\n except OSError: pass\\n return got', globals())" % (2 * PATIENCE))
+poor.does(f"exec({HELPERS!r}, globals())")
 got = poor.does("drain('10.87.0.1', 5002)")
 assert QUOTA * 0.85 < got <= QUOTA, got
 assert poor.asks("10.87.0.1", 5001, 1) == "TimeoutError"
