@@ -22,11 +22,12 @@ pub const TESTS: &[Test] = tests! {
 
 /// Runs a script there.
 fn stage(script: &str) -> Output {
-    const MACHINE: &str = "mount -t tmpfs tmpfs /run && ip link set lo up && exec python3 -c \"$1\"";
+    const MACHINE: &str = "mount -t tmpfs tmpfs /run && ip link set lo up && exec python3 script.py";
     let binary = warren([""; 0]).get_program().to_owned();
     let script = format!("{}\n{script}", include_str!("net/stage.py"));
     let mut unshare = program("unshare");
-    unshare.args(["--net", "--mount", "sh", "-c", MACHINE, "sh", &script]);
+    std::fs::write("script.py", script).expect("the own folder");
+    unshare.args(["--net", "--mount", "sh", "-c", MACHINE]);
     unshare.env("WARREN", binary);
     if let Some(patience) = std::env::var_os("WARREN_TEST_PATIENCE") {
         unshare.env("WARREN_TEST_PATIENCE", patience);

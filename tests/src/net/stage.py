@@ -16,10 +16,17 @@ def warren(*words):
     return subprocess.run([WARREN, *words], capture_output=True, text=True)
 
 
+def setting(path):
+    try:
+        return f"{path} {open(path).read()}"
+    except FileNotFoundError:
+        return f"{path} is going\n"
+
+
 def machine():
     """All that networks could leave."""
     settings = sorted(glob.glob("/proc/sys/net/ipv[46]/conf/*/*forwarding"))
-    values = "".join(f"{path} {open(path).read()}" for path in settings)
+    values = "".join(setting(path) for path in settings)
     listings = ("ip -o link", "ip -o addr", "ip route", "ip -6 route", "nft list ruleset", "find /run")
     return "".join(sh(line) for line in listings) + values
 
