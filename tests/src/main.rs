@@ -14,12 +14,14 @@ mod gates;
 mod keep;
 mod learn;
 mod library;
+mod limits;
 mod ls;
 mod lsns;
 mod map;
 mod mount;
 mod net;
 mod nsenter;
+mod oci;
 mod posture;
 mod profile;
 mod readme;
@@ -93,7 +95,9 @@ fn main() -> ExitCode {
     tests.extend(keep::TESTS);
     tests.extend([net::TESTS]);
     tests.extend(profile::TESTS);
+    tests.extend(limits::TESTS);
     tests.extend(lsns::TESTS);
+    tests.extend(oci::TESTS);
     tests.extend([mount::TESTS, nsenter::TESTS, unshare::TESTS, ls::TESTS]);
     tests.extend([
         discovery::TESTS,

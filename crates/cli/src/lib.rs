@@ -24,6 +24,7 @@ mod map;
 mod mount;
 mod net;
 mod nsenter;
+mod oci;
 mod overview;
 mod posture;
 mod print;
@@ -83,6 +84,18 @@ const COMMANDS: &[Command] = &[
         personality: true,
     },
     Command {
+        name: "oci",
+        about: "make, start, enter and end containers of bundles, as an OCI runtime",
+        run: oci::run,
+        personality: false,
+    },
+    Command {
+        name: "runc",
+        about: "the same under the name and in the words of runc",
+        run: oci::run,
+        personality: true,
+    },
+    Command {
         name: "enter",
         about: "run a command where a process is, or in namespaces that are kept",
         run: enter::run,
@@ -110,6 +123,12 @@ const COMMANDS: &[Command] = &[
         name: "umount",
         about: "unmount something there",
         run: mount::unmount,
+        personality: false,
+    },
+    Command {
+        name: "limits",
+        about: "show and change what a group of processes may use",
+        run: limits::run,
         personality: false,
     },
     Command {

@@ -71,7 +71,8 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
             macvlan,
             name,
         } => {
-            let driver = macvlan.map_or(Driver::Bridge, |parent| Driver::Macvlan { parent });
+            let driver =
+                macvlan.map_or(Driver::Bridge, |parent| Driver::Macvlan { parent });
             let design = Design {
                 driver,
                 subnets: subnet,
@@ -123,8 +124,9 @@ fn show(store: &Store, name: &str, json: bool) -> Result<String, Failure> {
         "nat" => Some(Network::nat()),
         name => store.find(&name.parse().map_err(Failure::usage)?)?,
     };
-    let network = network
-        .ok_or_else(|| Failure::usage(format!("net show {name}: there is no such network")))?;
+    let network = network.ok_or_else(|| {
+        Failure::usage(format!("net show {name}: there is no such network"))
+    })?;
     let occupants = network::occupants(&network)?;
     if json {
         let mut value = facts(&network);
@@ -149,7 +151,8 @@ fn show(store: &Store, name: &str, json: bool) -> Result<String, Failure> {
         if network.internal { ", internal" } else { "" },
     );
     for member in occupants {
-        let addresses: Vec<_> = member.addresses.iter().map(ToString::to_string).collect();
+        let addresses: Vec<_> =
+            member.addresses.iter().map(ToString::to_string).collect();
         text.push_str(&format!("  {:10} {}", member.port, addresses.join(" ")));
         if let Some(refused) = member.refused {
             text.push_str(&format!("  {refused} packets refused"));

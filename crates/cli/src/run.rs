@@ -209,7 +209,7 @@ fn execute(
     let care = Care {
         trace: arguments.trace,
         limits: arguments.results.time_limits(),
-        watch: None,
+        ..Care::default()
     };
     let refused = plan.refused().to_vec();
     limits::tell_refused(&refused)?;

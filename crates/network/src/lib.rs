@@ -18,6 +18,7 @@ mod socket;
 mod state;
 mod subnet;
 mod table;
+pub mod user;
 mod wire;
 
 pub use allow::{Allow, AllowError, Pinned, is_name};

@@ -50,7 +50,11 @@ pub fn create(store: &Store, name: &Name, design: Design) -> Result<Network> {
     })?;
     let (mut subnet, mut subnet6) = Network::default_subnets(number);
     for given in design.subnets {
-        *(if given.is_v4() { &mut subnet } else { &mut subnet6 }) = given;
+        *(if given.is_v4() {
+            &mut subnet
+        } else {
+            &mut subnet6
+        }) = given;
     }
     let network = Network {
         version: 1,
@@ -68,7 +72,11 @@ pub fn create(store: &Store, name: &Name, design: Design) -> Result<Network> {
 }
 
 fn check(design: &Design) -> Result<()> {
-    let v4 = design.subnets.iter().filter(|subnet| subnet.is_v4()).count();
+    let v4 = design
+        .subnets
+        .iter()
+        .filter(|subnet| subnet.is_v4())
+        .count();
     let is_macvlan = design.driver != Driver::Bridge;
     let rules = [
         (
@@ -80,7 +88,9 @@ fn check(design: &Design) -> Result<()> {
             "a macvlan network is as open as its parent: it cannot be internal",
         ),
         (
-            design.mtu.is_some_and(|mtu| !(1280..=65_535).contains(&mtu)),
+            design
+                .mtu
+                .is_some_and(|mtu| !(1280..=65_535).contains(&mtu)),
             "the largest packet has 1280 to 65535 bytes",
         ),
     ];
@@ -97,8 +107,11 @@ fn check_overlap(network: &Network, others: &[Network]) -> Result<()> {
         return Ok(());
     }
     let taken = |subnet: Subnet, by: &str| {
-        Err(Error::new(format!("use the subnet {subnet}"), Errno::ADDRINUSE)
-            .hint(format!("{by} has addresses in it; --subnet chooses another")))
+        Err(
+            Error::new(format!("use the subnet {subnet}"), Errno::ADDRINUSE).hint(
+                format!("{by} has addresses in it; --subnet chooses another"),
+            ),
+        )
     };
     for other in others {
         if network.subnet.overlaps(other.subnet) {
@@ -136,12 +149,18 @@ fn routes(table: &str) -> Vec<(String, Subnet)> {
 pub fn remove(store: &Store, name: &Name) -> Result<()> {
     let doing = || format!("remove the network {name}");
     let lock = store.lock()?;
-    let network = store.find(name)?.ok_or_else(|| Error::new(doing(), Errno::NOENT))?;
+    let network = store
+        .find(name)?
+        .ok_or_else(|| Error::new(doing(), Errno::NOENT))?;
     let links = connect::own_links(&Socket::route()?)?;
-    let count = links.iter().filter(|(own, n)| *own == network.number && *n != 0).count();
+    let count = links
+        .iter()
+        .filter(|(own, n)| *own == network.number && *n != 0)
+        .count();
     if count != 0 {
-        return Err(Error::new(doing(), Errno::BUSY)
-            .hint(format!("containers are in it: {count}; see `warren net show {name}`")));
+        return Err(Error::new(doing(), Errno::BUSY).hint(format!(
+            "containers are in it: {count}; see `warren net show {name}`"
+        )));
     }
     store.forget(name, &lock)
 }
@@ -191,7 +210,10 @@ pub fn occupants(network: &Network) -> Result<Vec<Occupant>> {
         Occupant {
             addresses: network.addresses(member, v6),
             refused: counts.reduce(|a, b| a + b),
-            used: quotas.iter().find(|(name, _)| *name == port).map(|(_, used)| *used),
+            used: quotas
+                .iter()
+                .find(|(name, _)| *name == port)
+                .map(|(_, used)| *used),
             port,
         }
     };
@@ -213,7 +235,13 @@ mod tests {
         let mut network = Network::nat();
         network.subnet = subnet;
         network.subnet6 = Network::default_subnets(9).1;
-        let clash = check_overlap(&network, &[Network { subnet, ..Network::nat() }]);
+        let clash = check_overlap(
+            &network,
+            &[Network {
+                subnet,
+                ..Network::nat()
+            }],
+        );
         assert_eq!(clash.expect_err("the same").errno(), Some(Errno::ADDRINUSE));
     }
 }

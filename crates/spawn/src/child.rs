@@ -10,11 +10,17 @@
 //! A function with a buffer of some thousand bytes is not inlined: the walk would have all
 //! of them on its stack, and each page of that which a child touches is one to be made.
 
+mod cgroups;
+mod copy;
+mod detailed;
 mod digits;
 mod enter;
 mod exec;
+mod gate;
+mod hook;
 mod kernel;
 mod landlock;
+mod priority;
 mod role;
 mod terminal;
 mod tree;
@@ -70,6 +76,10 @@ pub struct Inheritance<'a> {
     pub layers: Option<BorrowedFd<'a>>,
     /// Whose end tells that the program has ended, while the init lingers.
     pub ended: Option<BorrowedFd<'a>>,
+    /// Where the caller is told that it has its turn before the root is entered.
+    pub turn: Option<BorrowedFd<'a>>,
+    /// What hooks before the root read.
+    pub hooks_read: Option<RawFd>,
     /// The signals that the program starts with blocked.
     pub blocked: SignalSet,
 }
@@ -97,6 +107,7 @@ pub fn run(inheritance: &Inheritance<'_>) -> ! {
         inheritance.report.begin(number);
         if let Err((errno, detail)) = child.walk(step) {
             inheritance.report.fail(errno, detail);
+            child.answer(step, number, errno, detail);
             break;
         }
     }
@@ -125,6 +136,10 @@ struct Fds {
     devices: [Option<OwnedFd>; kernel::DEVICES.len()],
     /// The rules of Landlock, until they hold.
     ruleset: Option<Ruleset>,
+    /// Who has opened the gate hears here of a failure.
+    answer: Option<OwnedFd>,
+    /// What came with the word at the gate, for hooks to read.
+    state: Option<OwnedFd>,
     /// Files that are locked.
     locks: [Option<OwnedFd>; MOST_LOCKS],
 }
@@ -144,6 +159,8 @@ impl Child<'_> {
     fn walk(&mut self, step: &Step) -> std::result::Result<(), Failure> {
         match step {
             Step::Exec(program) => Err(exec::execute(program, self.folder)),
+            Step::CheckProgram => self.check_program(),
+            Step::Hook(hook) => self.hook(hook),
             step => self.set_up(step).map_err(|errno| (errno, Detail::None)),
         }
     }
@@ -276,15 +293,23 @@ impl Child<'_> {
             Step::CheckNoUserNamespaces => check_no_user_namespaces(),
             Step::NewSession => rustix::process::setsid().map(drop),
             Step::AwaitMaps(open) | Step::AwaitExec(open) => await_byte(open.fd),
+            Step::OutliveCaller => rustix::process::set_parent_process_death_signal(None),
+            Step::AwaitGate(open) => self.await_gate(open.fd),
+            Step::AwaitCaller => self.await_caller(),
+            Step::ForkSibling => self.fork_sibling(),
             Step::LockFile(path) => self.lock_file(path),
             Step::ProcOfHost { target } => self.proc_of_host(target),
             Step::Proc { target } => self.mount_proc(target),
-            Step::ProcMasks { cover, all } => self.mask_proc(*cover, *all),
+            Step::ProcMasks {
+                cover,
+                all,
+                readable,
+            } => self.mask_proc(*cover, *all, *readable),
             Step::DevFolder { target } => self.dev_folder(target),
             Step::Devices => self.devices(),
             Step::DevLinks => self.dev_links(),
             Step::DevPts { execute } => self.dev_pts(*execute),
-            Step::Mask { target } => self.mask(target),
+            Step::Mask { target, readable } => self.mask(target, *readable),
             Step::ReadOnly { target } => self.read_only(target),
             Step::Sys { target } => self.sys(target),
             Step::OpenTerminal {
@@ -327,7 +352,54 @@ impl Child<'_> {
             Step::AllowStreams(handled) => self.allow_streams(*handled),
             Step::AllowPort { port, rights } => self.allow_port(*port, *rights),
             Step::RestrictSelf => self.restrict_self(),
-            Step::LoadSeccomp(filter) | Step::LoadProfile(filter) => filter.load(),
+            Step::LoadSeccomp(filter) => filter.load(),
+            Step::LoadProfile {
+                filter,
+                flags,
+                listens,
+            }
+            | Step::LoadProfileFirst {
+                filter,
+                flags,
+                listens,
+            } => self.load_profile(filter, *flags, *listens),
+            Step::RootDetailed { source, changes } => self.root_detailed(source, changes),
+            Step::MountTree {
+                source,
+                target,
+                node,
+                changes,
+            } => self.mount_tree(source, target, *node, changes),
+            Step::MountFilesystem { new, target } => self.mount_filesystem(new, target),
+            Step::Device { device, target } => self.device(device, target),
+            Step::DeviceFiles {
+                target,
+                bind,
+                console,
+            } => self.device_files(target, *bind, *console),
+            Step::ProcPaths {
+                target,
+                masked,
+                read_only,
+            } => self.proc_paths(target, masked, read_only),
+            Step::Cgroups { tree, target } => self.cgroups(tree, target),
+            Step::Console => self.console(),
+            Step::RootPropagation(propagation) => self.root_propagation(*propagation),
+            Step::PrivateRoot => warren_mounts::make_root_private(),
+            Step::IpcNamespace => {
+                warren_sys::unshare(warren_namespaces::Kind::Ipc.clone_flag())
+            }
+            Step::TimeNamespace { offsets } => self.time_namespace(offsets),
+            Step::Scheduler(attributes) => warren_sys::sched_setattr(*attributes),
+            Step::IoPriority(one) => {
+                warren_sys::set_io_priority(one.class as u32, one.priority.into())
+            }
+            Step::MemoryPolicy(policy) => {
+                warren_sys::set_memory_policy(policy.mode, &policy.nodes)
+            }
+            Step::Affinity(processors) => priority::set_affinity(processors),
+            Step::Personality(domain) => warren_sys::set_personality(*domain),
+            Step::Label { files, label } => self.ask_for_label(files, label),
             Step::LoadFilter(filter) => filter.load_by_prctl(),
             Step::HideInit { examinable } => hide_init(*examinable),
             Step::ForkInit { keep } => self.fork_init(keep),
@@ -348,6 +420,11 @@ impl Child<'_> {
             Step::ReserveIds
             | Step::OpenNamespace { .. }
             | Step::CloneTree { .. }
+            | Step::CloneDetailed { .. }
+            | Step::ConnectListener(_)
+            | Step::MoveInterface { .. }
+            | Step::JoinCacheClass(_)
+            | Step::SendListener(_)
             | Step::Clone { .. }
             | Step::WriteMaps { .. }
             | Step::ShiftIds { .. }
@@ -356,6 +433,8 @@ impl Child<'_> {
             | Step::SetLimit { .. }
             | Step::EnterGroup { .. }
             | Step::Release
+            | Step::CheckProgram
+            | Step::Hook(_)
             | Step::Connect(_)
             | Step::Exec(_) => Ok(()),
         }
@@ -466,6 +545,18 @@ impl Child<'_> {
             Some(ended) => init::linger(program, self.with.report, ended),
             None => init::run(program, self.with.report, events),
         }
+    }
+
+    /// Returns in a new child of the caller, in the pid namespace that this process has
+    /// entered and is not in; tells its number, as the caller counts, and ends.
+    fn fork_sibling(&self) -> Result<()> {
+        // SAFETY: both sides keep the rules of this file.
+        let sibling = unsafe { warren_sys::fork_sibling() }?;
+        if sibling == 0 {
+            return Ok(());
+        }
+        self.with.report.replace_by(sibling);
+        exit_now(0)
     }
 
     /// Returns in the first process of a new pid namespace; the caller waits for it.

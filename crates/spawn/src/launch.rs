@@ -1,15 +1,22 @@
 //! The parent's side of a plan: opens what it needs, clones, does its part, and hears
 //! how it went.
 
+mod cache_class;
 mod channel;
 mod group;
 mod join;
+mod listener;
 mod maps;
 mod network;
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::ExitStatus;
 use std::sync::atomic::Ordering;
 
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, PidfdFlags};
 use rustix::thread::futex;
 use warren_mounts::Attributes;
 use warren_namespaces::accounts::Accounts;
@@ -22,9 +29,9 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::Reservation;
 use crate::process::Child;
 use crate::reasons;
-use crate::report::Report;
+use crate::report::{Detail, Report};
 use crate::spec::Tree;
-use crate::step::{MapLines, Step};
+use crate::step::{Changes, MapLines, Step};
 use crate::{Plan, Side};
 pub use channel::Held;
 pub(crate) use channel::Sent;
@@ -39,11 +46,16 @@ pub struct Streams(pub [Option<OwnedFd>; 3]);
 /// Who watches the program from its first instruction on.
 pub type Observer<'a> = &'a mut dyn FnMut(&Held<'_>) -> Result<(), Errno>;
 
+/// What the caller does while the process is being made, of which it gets the number.
+pub type Callback<'a> = &'a mut dyn FnMut(u32) -> Result<(), Error>;
+
 /// What the parent's steps have opened.
 #[derive(Debug, Default)]
 struct Opened {
     trees: Vec<OwnedFd>,
     namespaces: Vec<OwnedFd>,
+    /// To who answers system calls.
+    listener: Option<OwnedFd>,
     reservation: Option<Reservation>,
     group: Option<MadeGroup>,
 }
@@ -71,6 +83,19 @@ impl Plan {
         self.launch_with(Streams::default(), announce)
     }
 
+    /// The same, and calls `before_root` when the process waits before it enters its root,
+    /// where its Spec says that it does.
+    ///
+    /// # Errors
+    /// As [`launch`](Self::launch), and what the callbacks return.
+    pub fn launch_in_stages(
+        self,
+        announce: Callback<'_>,
+        before_root: Callback<'_>,
+    ) -> Result<Child, Error> {
+        self.carry_out(Streams::default(), announce, before_root, None)
+    }
+
     /// The same for a plan that is [observed](Plan::observed). When the process that will
     /// execute the program is there, `observer` is called: it begins to watch it,
     /// [releases](Held::release) it, and returns when the program was executed or the
@@ -84,7 +109,12 @@ impl Plan {
         announce: &mut dyn FnMut(u32) -> Result<(), Error>,
         observer: Observer<'_>,
     ) -> Result<Child, Error> {
-        self.carry_out(Streams::default(), announce, Some(observer))
+        self.carry_out(
+            Streams::default(),
+            announce,
+            &mut |_| Ok(()),
+            Some(observer),
+        )
     }
 
     pub(crate) fn launch_with(
@@ -92,13 +122,14 @@ impl Plan {
         streams: Streams,
         announce: &mut dyn FnMut(u32) -> Result<(), Error>,
     ) -> Result<Child, Error> {
-        self.carry_out(streams, announce, None)
+        self.carry_out(streams, announce, &mut |_| Ok(()), None)
     }
 
     fn carry_out(
         self,
         streams: Streams,
-        announce: &mut dyn FnMut(u32) -> Result<(), Error>,
+        announce: Callback<'_>,
+        before_root: Callback<'_>,
         observer: Option<Observer<'_>>,
     ) -> Result<Child, Error> {
         if self.is_observed() != observer.is_some() {
@@ -117,12 +148,13 @@ impl Plan {
         if self.is_holder || self.has_examinable_init {
             warren_sys::arguments::find_environment();
         }
-        let (clone, opened) = self.before_clone(&report)?;
+        let (clone, opened) = self.before_clone(&report, &proc)?;
         let channels = Channels::new(Sockets {
             terminal: self.has_terminal,
             observer: observer.is_some(),
             layers: self.hands_layers(),
             ended: self.lingers,
+            turn: self.gives_turn(),
         })?;
         let mut launch = Launch {
             plan: &self,
@@ -133,7 +165,9 @@ impl Plan {
         let started = launch.clone_child(clone, channels, &streams)?;
         // The child has its own copies of what is closed here.
         drop(streams);
-        let sent = launch.after_clone(clone, &started, announce, observer)?;
+        let sent =
+            launch.after_clone(clone, &started, announce, before_root, observer)?;
+        let started = launch.replaced(started)?;
         let Opened {
             reservation, group, ..
         } = launch.opened;
@@ -164,7 +198,11 @@ impl Plan {
     }
 
     /// The parent's steps up to the clone, whose position it returns.
-    fn before_clone(&self, report: &Report) -> Result<(usize, Opened), Error> {
+    fn before_clone(
+        &self,
+        report: &Report,
+        proc: &ProcRoot,
+    ) -> Result<(usize, Opened), Error> {
         let mut opened = Opened::default();
         let mut processes = Vec::new();
         for (number, step) in self.steps.iter().enumerate() {
@@ -188,12 +226,19 @@ impl Plan {
                         clone_tree(tree, attributes, *recursive).map_err(failed)?;
                     opened.trees.push(tree);
                 }
+                Step::CloneDetailed { tree, changes, ids } => {
+                    let tree = clone_as_told(tree, changes, ids.as_deref(), proc);
+                    opened.trees.push(tree.map_err(failed)?);
+                }
+                Step::ConnectListener(socket) => {
+                    opened.listener = Some(listener::connect(socket).map_err(failed)?);
+                }
                 Step::ShiftIdsTo {
                     tree, namespace, ..
                 } => {
                     let (tree, user) =
                         (&opened.trees[*tree], &opened.namespaces[*namespace]);
-                    warren_mounts::shift_ids(tree.as_fd(), user.as_fd())
+                    warren_mounts::shift_ids(tree.as_fd(), user.as_fd(), true)
                         .map_err(failed)?;
                 }
                 Step::MakeGroup(blueprint) => {
@@ -281,6 +326,8 @@ impl Launch<'_> {
                     observer: observer.as_ref().map(AsFd::as_fd),
                     layers: channels.layers.as_ref().map(|(_, child)| child.as_fd()),
                     ended: channels.ended.as_ref().map(|(_, child)| child.as_fd()),
+                    turn: channels.turn.as_ref().map(|(_, child)| child.as_fd()),
+                    hooks_read: self.plan.hooks_read,
                     blocked,
                 })
             }
@@ -303,11 +350,13 @@ impl Launch<'_> {
         &mut self,
         clone: usize,
         started: &Started,
-        announce: &mut dyn FnMut(u32) -> Result<(), Error>,
+        announce: Callback<'_>,
+        before_root: Callback<'_>,
         observer: Option<Observer<'_>>,
     ) -> Result<Sent, Error> {
         let result = announce(started.pid as u32)
             .and_then(|()| self.parent_steps(clone, started))
+            .and_then(|()| started.take_turn(before_root))
             .and_then(|()| started.receive())
             .and_then(|sent| self.observe(started, observer).map(|()| sent))
             .and_then(|sent| self.await_child(started).map(|()| sent));
@@ -316,8 +365,18 @@ impl Launch<'_> {
             (None, Ok(_)) => None,
             (Some(error), _) | (None, Err(error)) => Some(error),
         };
-        let status = started.end();
-        Err(error.unwrap_or_else(|| self.child_died(status)))
+        let status = started.end(self.report.replacement());
+        let error = error.unwrap_or_else(|| self.child_died(status));
+        let starved = self
+            .opened
+            .group
+            .as_ref()
+            .is_some_and(MadeGroup::is_starved);
+        Err(if starved {
+            error.hint("its limit on memory is too low to set it up")
+        } else {
+            error
+        })
     }
 
     fn parent_steps(&mut self, clone: usize, started: &Started) -> Result<(), Error> {
@@ -344,8 +403,26 @@ impl Launch<'_> {
                     maps::write(maps, self.proc, started.pid, block)
                         .map_err(|error| error.explain(failed))?;
                 }
-                Step::ShiftIds { tree, .. } => {
-                    maps::shift_ids(&self.opened.trees[*tree], self.proc, started.pid)
+                Step::ShiftIds {
+                    tree, recursive, ..
+                } => {
+                    let tree = &self.opened.trees[*tree];
+                    maps::shift_ids(tree, self.proc, started.pid, *recursive)
+                        .map_err(failed)?;
+                }
+                Step::MoveInterface { outside, inside } => {
+                    self.move_interface(outside, inside, started)
+                        .map_err(failed)?;
+                }
+                Step::JoinCacheClass(class) => {
+                    let resctrl = Path::new(cache_class::MOUNT_POINT);
+                    cache_class::join(class, started.pid, resctrl)?;
+                }
+                Step::SendListener(listener) => {
+                    let channel = self.opened.listener.as_ref();
+                    let channel = channel.ok_or_else(|| failed(Errno::BADF))?.as_fd();
+                    let child = started.pidfd.as_fd();
+                    listener::send(listener, channel, child, started.pid, self.report)
                         .map_err(failed)?;
                 }
                 Step::Release => release(self.report).map_err(failed)?,
@@ -399,6 +476,20 @@ impl Launch<'_> {
         }
     }
 
+    fn move_interface(
+        &self,
+        outside: &str,
+        inside: &str,
+        started: &Started,
+    ) -> Result<(), Errno> {
+        let path = format!("{}/ns/net", started.pid);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        // A magic link by design: the namespace of our own child.
+        let namespace =
+            rustix::fs::openat(self.proc, path.as_str(), flags, Mode::empty())?;
+        crate::interface::move_interface(outside, inside, namespace.as_fd())
+    }
+
     /// Has the observer watch the program, up to its start.
     fn observe(
         &self,
@@ -425,21 +516,52 @@ impl Launch<'_> {
         let (errno, detail) = self.report.failure()?;
         let step = self.plan.steps.get(self.report.step())?;
         let hints = reasons::of(step, errno, Some(detail), self.plan);
-        let error = Error::step(step, errno)
-            .number_of(Some(self.report.step()))
-            .hints_of(hints);
+        let error = if detail == Detail::HookEnded {
+            let status = self.report.ended().unwrap_or_default();
+            let how = ExitStatus::from_raw(status);
+            Error::new(ErrorKind::Step, format!("{step}: {how}"))
+        } else {
+            Error::step(self.words(step), errno)
+        };
+        let error = error.number_of(Some(self.report.step())).hints_of(hints);
         Some(match (step, errno) {
             (Step::JoinCgroup(_), _) => error.kind_of(ErrorKind::Cgroup),
-            (Step::Exec(_), Errno::NOENT) => error.kind_of(ErrorKind::NotFound),
-            (Step::Exec(_), _) => error.kind_of(ErrorKind::NotExecutable),
+            (Step::Exec(_) | Step::CheckProgram, Errno::NOENT) => {
+                error.kind_of(ErrorKind::NotFound)
+            }
+            (Step::Exec(_) | Step::CheckProgram, _) => {
+                error.kind_of(ErrorKind::NotExecutable)
+            }
             _ => error,
         })
+    }
+
+    /// What a failed step says: of the look for the program, what its execution would have.
+    fn words<'s>(&'s self, step: &'s Step) -> &'s Step {
+        match step {
+            Step::CheckProgram => self.plan.steps.last().unwrap_or(step),
+            step => step,
+        }
+    }
+
+    /// The process that went on in the stead of the one that was made, which is waited for.
+    fn replaced(&self, started: Started) -> Result<Started, Error> {
+        let Some(pid) = self.report.replacement() else {
+            return Ok(started);
+        };
+        let _ = crate::process::reap(started.pid);
+        // It is this process's own child, so the number is its own.
+        let process = Pid::from_raw(pid).ok_or_else(|| Error::spec("no such process"))?;
+        let pidfd = rustix::process::pidfd_open(process, PidfdFlags::empty());
+        let pidfd =
+            pidfd.map_err(|errno| Error::step("open the program's process", errno))?;
+        Ok(started.replaced_by(pid, pidfd))
     }
 
     fn reached_exec(&self) -> bool {
         matches!(
             self.plan.steps.get(self.report.step()),
-            Some(Step::Exec(_) | Step::Hold | Step::Finish)
+            Some(Step::Exec(_) | Step::AwaitGate(_) | Step::Hold | Step::Finish)
         )
     }
 
@@ -505,19 +627,45 @@ fn clone_tree(
     attributes: Attributes,
     recursive: bool,
 ) -> Result<OwnedFd, Errno> {
+    let tree = clone_only(tree, recursive)?;
+    warren_mounts::set_attributes(tree.as_fd(), attributes, recursive)?;
+    Ok(tree)
+}
+
+fn clone_only(tree: &Tree, recursive: bool) -> Result<OwnedFd, Errno> {
     use std::os::unix::ffi::OsStrExt;
-    let tree = match tree {
+    match tree {
         Tree::Path(path) => {
             let path = std::ffi::CString::new(path.as_os_str().as_bytes());
             let path = path.map_err(|_| Errno::INVAL)?;
-            warren_mounts::clone_tree(rustix::fs::CWD, &path, recursive)?
+            warren_mounts::clone_tree(rustix::fs::CWD, &path, recursive)
         }
         Tree::Open(open) => {
             let file = warren_sys::duplicate(open.fd)?;
-            warren_mounts::clone_tree(file.as_fd(), c"", recursive)?
+            warren_mounts::clone_tree(file.as_fd(), c"", recursive)
         }
+    }
+}
+
+/// Clones a tree for a child of another user namespace, in whose own copy of the mounts it
+/// would be a slave of the host's.
+fn clone_as_told(
+    tree: &Tree,
+    changes: &Changes,
+    ids: Option<&MapLines>,
+    proc: &ProcRoot,
+) -> Result<OwnedFd, Errno> {
+    let tree = clone_only(tree, changes.recursive)?;
+    let slave = warren_mounts::Change {
+        propagation: crate::spec::PropagationKind::Slave.bits(),
+        ..warren_mounts::Change::default()
     };
-    warren_mounts::set_attributes(tree.as_fd(), attributes, recursive)?;
+    warren_mounts::change(tree.as_fd(), slave, true)?;
+    changes.apply(tree.as_fd())?;
+    if let Some(lines) = ids {
+        let user = maps::user_namespace(lines, proc)?;
+        warren_mounts::shift_ids(tree.as_fd(), user.as_fd(), changes.shifts_below)?;
+    }
     Ok(tree)
 }
 

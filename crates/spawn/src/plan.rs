@@ -1,17 +1,22 @@
 //! From what is wanted to the ordered steps that make it.
 
+mod cgroups;
+mod detailed;
 mod enter;
 mod group;
+mod hooks;
 mod ids;
 mod landlock;
 mod layers;
 mod mounts;
+mod priority;
 mod program;
 mod role;
 mod sysctl;
 
 use std::ffi::{CString, OsStr};
 use std::fmt;
+use std::os::fd::RawFd;
 
 use rustix::thread::Gid;
 use warren_cgroups::{Blueprint, Refused};
@@ -47,6 +52,7 @@ pub struct Plan {
     pub(crate) timed: bool,
     pub(crate) hold_signals: bool,
     pub(crate) launched_to_its_end: bool,
+    pub(crate) hooks_read: Option<RawFd>,
 }
 
 impl Plan {
@@ -83,6 +89,7 @@ impl Plan {
             timed: false,
             hold_signals: false,
             launched_to_its_end: false,
+            hooks_read: spec.hooks_read.as_ref().map(|open| open.fd),
         })
     }
 
@@ -121,7 +128,7 @@ impl Plan {
         let is_after = |step: &Step| {
             matches!(
                 step,
-                Step::LoadProfile(_) | Step::LoadFilter(_) | Step::Exec(_)
+                Step::LoadProfile { .. } | Step::LoadFilter(_) | Step::Exec(_)
             )
         };
         let place = self.steps.iter().position(is_after);
@@ -135,6 +142,11 @@ impl Plan {
         self.steps
             .iter()
             .any(|step| matches!(step, Step::AwaitObserver))
+    }
+
+    pub(crate) fn gives_turn(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| matches!(step, Step::AwaitCaller))
     }
 
     pub(crate) fn hands_layers(&self) -> bool {
@@ -282,9 +294,7 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "an id map needs a new user namespace",
         ),
         (
-            (spec.seccomp != Seccomp::Off
-                || spec.syscalls.is_some()
-                || !spec.filters.is_empty())
+            (spec.seccomp != Seccomp::Off || !spec.filters.is_empty())
                 && !spec.no_new_privs,
             "a system-call filter needs no_new_privs",
         ),
@@ -293,8 +303,20 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "Landlock needs no_new_privs",
         ),
         (
-            spec.syscalls.as_ref().is_some_and(notifies),
+            spec.syscalls.as_ref().is_some_and(notifies) && spec.listener.is_none(),
             "a profile that notifies needs a supervisor that answers",
+        ),
+        (
+            spec.listener.is_some() && spec.syscalls.is_none(),
+            "a supervisor that answers needs a profile that asks it",
+        ),
+        (
+            !spec.interfaces.is_empty() && !own(Kind::Net),
+            "an interface that is moved needs a net namespace",
+        ),
+        (
+            !spec.time_offsets.is_empty() && !is_new(Kind::Time),
+            "offsets of clocks need a new time namespace",
         ),
         (
             spec.leave_caller && spec.terminal != Terminal::Inherit,
@@ -329,6 +351,15 @@ fn check(spec: &Spec) -> Result<(), Error> {
         (
             spec.lingering_init && spec.terminal != Terminal::Inherit,
             "an init that outlives its program cannot hold its terminal",
+        ),
+        (
+            spec.callers_child
+                && !matches!(spec.namespaces.get(Kind::Pid), Namespace::Join(_)),
+            "who has joined no pid namespace is the caller's child already",
+        ),
+        (
+            !spec.hooks_before_program.is_empty() && spec.gate.is_none(),
+            "what hooks before the program read comes with the word at the gate",
         ),
         (
             spec.keep_fds.iter().any(|fd| *fd <= 2),
@@ -408,6 +439,9 @@ impl Planner<'_> {
             self.push(Step::CloseCallers(self.spec.callers_fds.clone()));
         }
         self.die_with_parent();
+        if self.spec.hidden {
+            self.push(Step::Hide);
+        }
         // As the caller: who has changed its ids may not open this of its own any more.
         if let Some(score) = self.spec.oom_score_adj {
             self.push(Step::OomScoreAdj(own_text(&score.to_string())));
@@ -415,10 +449,13 @@ impl Planner<'_> {
         if self.spec.core_sched && self.can_share_no_cores() {
             self.push(Step::CoreSched);
         }
+        if let Some(processors) = &self.spec.affinity.initial {
+            self.push(Step::Affinity(processors.0.clone()));
+        }
         if let Some(open) = &self.spec.await_maps {
             self.push(Step::AwaitMaps(open.clone()));
         }
-        if self.spec.await_announcement {
+        if self.spec.await_announcement || self.parent_adds() {
             self.push(Step::AwaitParent);
         }
         let Some(maps) = maps else { return };
@@ -467,6 +504,10 @@ impl Planner<'_> {
         if self.spec.new_session {
             self.push(Step::NewSession);
         }
+        if self.owns_queues() {
+            self.push(Step::IpcNamespace);
+        }
+        self.time_offsets();
         if let Some(name) = &self.spec.hostname {
             self.push(Step::Hostname(uts_name(name, "host")?));
         }
@@ -486,11 +527,19 @@ impl Planner<'_> {
         if let Terminal::New { rows, columns } = spec.terminal {
             self.push(self.terminal(rows, columns));
         }
+        if self.has_console() {
+            self.push(Step::Console);
+        }
         if spec.keep_layers {
             self.push(Step::HandLayers);
         }
+        self.before_root()?;
         if spec.root != Root::Inherit {
             self.push(Step::EnterRoot);
+        }
+        let has_root = spec.root != Root::Inherit;
+        if let Some(propagation) = spec.root_propagation.filter(|_| has_root) {
+            self.push(Step::RootPropagation(propagation));
         }
         if let Some(folder) = &spec.cwd_open {
             self.push(Step::WorkDirTo(folder.clone()));
@@ -547,16 +596,13 @@ impl Planner<'_> {
     }
 
     fn terminal(&self, rows: u16, columns: u16) -> Step {
-        let in_root = self
-            .spec
-            .mounts
-            .iter()
-            .any(|mount| matches!(mount, Mount::Dev { .. }));
+        let mut mounts = self.spec.mounts.iter();
+        let in_root = mounts.any(|mount| matches!(mount, Mount::Dev { .. }));
         let multiplexer = if in_root { c"pts/ptmx" } else { c"/dev/ptmx" }.to_owned();
         Step::OpenTerminal {
             multiplexer,
             in_root,
-            held: !in_root && self.changes_files(),
+            held: !in_root && (self.changes_files() || self.has_console()),
             rows,
             columns,
         }
@@ -568,11 +614,17 @@ impl Planner<'_> {
         maps: Option<&Maps>,
     ) -> Result<(), Error> {
         let spec = self.spec;
+        self.priorities();
+        self.labels()?;
         if let Some(mask) = spec.umask {
             self.push(Step::Umask(mask));
         }
         for limit in &spec.rlimits {
             self.push(Step::SetRlimit(*limit));
+        }
+        // With privilege, which goes with the next steps.
+        if !spec.no_new_privs {
+            self.profile(true)?;
         }
         let capabilities = spec.all_capabilities();
         let bounding = capabilities.map(|sets| sets.bounding);
@@ -661,16 +713,18 @@ impl Planner<'_> {
         if spec.connection.is_some() {
             self.push(Step::AwaitNetwork);
         }
+        // The parent takes the listener, and may be gone when the word is given.
+        let listens = spec.listener.is_some();
+        if spec.no_new_privs && listens {
+            self.profile(false)?;
+        }
         if let Some(open) = &spec.await_before_exec {
             self.push(Step::AwaitExec(open.clone()));
         }
+        self.before_program()?;
         // After all else, so that the profile needs to allow none of it.
-        if let Some(profile) = &spec.syscalls {
-            let filter = profile.compile();
-            let filter = filter.map_err(|error| {
-                Error::spec(format!("compile the system-call profile: {error}"))
-            })?;
-            self.push(Step::LoadProfile(filter));
+        if spec.no_new_privs && !listens {
+            self.profile(false)?;
         }
         for RawFilter(bytes) in &spec.filters {
             let filter = Filter::from_bytes(bytes).map_err(|error| {
@@ -689,7 +743,9 @@ impl Planner<'_> {
     /// that were never touched before.
     fn order(&mut self, before: Vec<Step>, maps: Option<Maps>, mut child: Vec<Step>) {
         self.steps = before;
-        let trees = |step: &mut Step| matches!(step, Step::CloneTree { .. });
+        let trees = |step: &mut Step| {
+            matches!(step, Step::CloneTree { .. } | Step::CloneDetailed { .. })
+        };
         self.steps.extend(child.extract_if(.., trees));
         let shifts = |step: &mut Step| matches!(step, Step::ShiftIds { .. });
         let shifts: Vec<Step> = child.extract_if(.., shifts).collect();
@@ -707,17 +763,33 @@ impl Planner<'_> {
             namespaces = namespaces.without(Kind::Cgroup);
         }
         self.make_group_before_clone();
+        if !self.spec.time_offsets.is_empty() {
+            namespaces = namespaces.without(Kind::Time);
+        }
+        if self.owns_queues() {
+            namespaces = namespaces.without(Kind::Ipc);
+        }
+        if let Some(listener) = &self.spec.listener {
+            self.push(Step::ConnectListener(listener.socket.clone()));
+        }
         self.push(Step::Clone { namespaces });
-        if let Some(maps) = maps.filter(|maps| maps.writer != MapWriter::Child) {
+        let maps = maps.filter(|maps| maps.writer != MapWriter::Child);
+        let releases = maps.is_some();
+        if let Some(maps) = maps {
             self.push(Step::WriteMaps { maps });
             self.steps.extend(shifts);
-            self.push(Step::Release);
-        } else if self.spec.await_announcement {
+        }
+        self.parents_additions();
+        if releases || self.spec.await_announcement || self.parent_adds() {
             self.push(Step::Release);
         }
+        // Before the wait for a child that waits for its group.
         self.fill_group();
         if let Some(connection) = &self.spec.connection {
             self.push(Step::Connect(Box::new(connection.clone())));
+        }
+        if let Some(listener) = &self.spec.listener {
+            self.push(Step::SendListener(listener.clone()));
         }
         child.splice(0..0, self.steps.drain(..));
         self.steps = child;

@@ -3,6 +3,8 @@
 //! A table keyed by step and errno; where several reasons fit, a look at the system
 //! tells them apart.
 
+mod detailed;
+
 use warren_namespaces::{
     Kind, NamespaceSet, NsFd, Obstacle, ProcRoot, Rights, limits, limits::UsernsGate,
     mountinfo,
@@ -128,9 +130,13 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         (Step::RestrictSelf, Errno::TOOBIG) => {
             vec!["16 sets of Landlock's rules lie on this process already".to_owned()]
         }
-        (Step::LoadSeccomp(_) | Step::LoadProfile(_), Errno::INVAL) => {
-            vec!["the kernel has no seccomp filters (CONFIG_SECCOMP_FILTER)".to_owned()]
+        (
+            Step::LoadSeccomp(_) | Step::LoadProfile { .. } | Step::LoadProfileFirst { .. },
+            Errno::INVAL,
+        ) => {
+            vec!["the kernel has no seccomp filters (CONFIG_SECCOMP_FILTER), or not such a flag".to_owned()]
         }
+        (step, errno) if detailed::is_of_them(step) => detailed::hints(step, errno),
         (Step::AwaitObserver, Errno::PERM) => not_watched(),
         (Step::OpenNamespace { .. } | Step::JoinNamespace { .. }, errno) => {
             cannot_join(step, errno, plan)
@@ -171,6 +177,10 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         (Step::SetRlimit(_), Errno::PERM) => {
             vec!["a hard limit can be raised only with CAP_SYS_RESOURCE on the host".to_owned()]
         }
+        (Step::CheckProgram, errno) => match plan.steps().last() {
+            Some(step @ Step::Exec(_)) => of(step, errno, detail, plan),
+            _ => Vec::new(),
+        },
         (Step::Exec(program), errno) => {
             let script = program.name.display().to_string();
             not_executed(&script, errno, detail, plan)
@@ -202,7 +212,13 @@ fn missing_call(step: &Step) -> String {
         Step::ProcMasks { .. } => ("mount_setattr", "5.12"),
         Step::Mask { .. } | Step::EnterRoot => ("move_mount", "5.2"),
         Step::Ruleset(_) | Step::RestrictSelf => ("landlock_create_ruleset", "5.13"),
-        Step::LoadSeccomp(_) | Step::LoadProfile(_) => ("seccomp", "3.17"),
+        Step::LoadSeccomp(_) | Step::LoadProfile { .. } => ("seccomp", "3.17"),
+        Step::MountTree { .. }
+        | Step::RootDetailed { .. }
+        | Step::CloneDetailed { .. } => {
+            ("open_tree, mount_setattr and move_mount", "5.12")
+        }
+        Step::TimeNamespace { .. } => ("time namespaces", "5.6"),
         _ => {
             return "this kernel, or a filter on this process, lacks a system call"
                 .to_owned();

@@ -1,5 +1,7 @@
 //! What a step does, in words.
 
+mod detailed;
+
 use std::borrow::Cow;
 use std::ffi::CStr;
 use std::fmt;
@@ -273,7 +275,7 @@ impl fmt::Display for Step {
             }
             Self::DevLinks => f.write_str("make the usual links in /dev"),
             Self::DevPts { .. } => f.write_str("mount a devpts at /dev/pts"),
-            Self::Mask { target } => write!(f, "mask {target}"),
+            Self::Mask { target, .. } => write!(f, "mask {target}"),
             Self::ReadOnly { target } => write!(f, "make {target} read-only"),
             Self::Sys { target } => write!(f, "mount a sysfs at {target}"),
             Self::SealRoot => f.write_str("make the root itself read-only"),
@@ -318,9 +320,23 @@ impl fmt::Display for Step {
             }
             Self::RestrictSelf => f.write_str("come under Landlock's rules"),
             Self::LoadSeccomp(_) => f.write_str("load the system-call filter"),
-            Self::LoadProfile(filter) => {
+            Self::LoadProfile {
+                filter, listens, ..
+            } => {
                 let length = filter.instructions().len();
-                write!(f, "load the system-call profile, {length} instructions")
+                write!(f, "load the system-call profile, {length} instructions")?;
+                listened(*listens, f)
+            }
+            Self::LoadProfileFirst {
+                filter, listens, ..
+            } => {
+                let length = filter.instructions().len();
+                write!(
+                    f,
+                    "load the system-call profile while there is the privilege to, \
+                     {length} instructions"
+                )?;
+                listened(*listens, f)
             }
             Self::LoadFilter(filter) => {
                 let length = filter.instructions().len();
@@ -329,6 +345,14 @@ impl fmt::Display for Step {
             Self::AwaitExec(open) => {
                 write!(f, "wait for the word to execute, told by {}", open.name)
             }
+            Self::CheckProgram => f.write_str("look for the program"),
+            Self::OutliveCaller => f.write_str("outlive the caller"),
+            Self::AwaitGate(open) => write!(f, "wait at {}", open.name),
+            Self::AwaitCaller => {
+                f.write_str("wait for what the caller does before the root")
+            }
+            Self::Hook(hook) => write!(f, "run the {}", hook.name),
+            Self::ForkSibling => f.write_str("go on as a child of the caller"),
             Self::HideInit { examinable: false } => {
                 f.write_str("hide the init from the program")
             }
@@ -357,7 +381,15 @@ impl fmt::Display for Step {
                 Some(file) => write!(f, "execute {}", file.name),
                 None => write!(f, "execute {}", program.name.display()),
             },
+            detailed => detailed.fmt_detailed(f),
         }
+    }
+}
+
+fn listened(listens: bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match listens {
+        true => f.write_str(", with a listener"),
+        false => Ok(()),
     }
 }
 
