@@ -19,6 +19,7 @@ mod ls;
 mod lsns;
 mod map;
 mod mount;
+mod net;
 mod nsenter;
 mod oci;
 mod posture;
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
     tests.extend([watch::TESTS, map::TESTS]);
     tests.extend(bwrap::TESTS);
     tests.extend(keep::TESTS);
+    tests.extend([net::TESTS]);
     tests.extend(profile::TESTS);
     tests.extend(limits::TESTS);
     tests.extend(lsns::TESTS);
