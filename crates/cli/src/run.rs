@@ -7,6 +7,8 @@ mod from;
 mod isolation;
 mod landlock;
 mod limits;
+mod network;
+mod network_user;
 mod print;
 mod process;
 mod profile;
@@ -36,6 +38,8 @@ use isolation::IsolationOptions;
 pub use isolation::id_map;
 use landlock::LandlockOptions;
 use limits::LimitOptions;
+use network::NetworkOptions;
+use network_user::{UserNetwork, UserNetworkOptions};
 use print::PrintOptions;
 use process::ProcessOptions;
 pub use process::variable;
@@ -71,6 +75,10 @@ struct Arguments {
     calls: CallOptions,
     #[command(flatten)]
     watch: WatchOptions,
+    #[command(flatten)]
+    network: NetworkOptions,
+    #[command(flatten)]
+    user_network: UserNetworkOptions,
     #[command(flatten)]
     landlock: LandlockOptions,
     #[command(flatten)]
@@ -134,7 +142,9 @@ fn explain(
     matches: &ArgMatches,
     host: &Host,
 ) -> Result<u8, Failure> {
-    let spec = wanted(arguments, matches, host)?;
+    let mut spec = wanted(arguments, matches, host)?;
+    // Held until all is said: nobody is connected to it.
+    let _network = arguments.user_network.take(&arguments.network, &mut spec)?;
     let plan = plan(arguments, &spec, host)?;
     if let Some(language) = arguments.print.print {
         crate::print::print(&spec, &plan, host, language)?;
@@ -192,22 +202,28 @@ fn execute(
     matches: &ArgMatches,
     host: &Host,
 ) -> Result<Executed, Failure> {
-    let spec = wanted(arguments, matches, host)?;
+    let mut spec = wanted(arguments, matches, host)?;
+    if !spec.keep_fds.is_empty() {
+        // From here on a free number could become one of ours.
+        plan(arguments, &spec, host)?.check_kept_descriptors()?;
+    }
+    let mut network = arguments.user_network.take(&arguments.network, &mut spec)?;
     let plan = plan(arguments, &spec, host)?;
-    // From here on a free number could become one of ours.
-    plan.check_kept_descriptors()?;
     let keeping = arguments.changes.keeping(&plan, host)?;
+    let mut connect = |pid| network.as_mut().map_or(Ok(()), |network| network.connect(pid));
     let care = Care {
         trace: arguments.trace,
         limits: arguments.results.time_limits(),
         watch: None,
+        announce: Some(&mut connect),
     };
     let refused = plan.refused().to_vec();
     limits::tell_refused(&refused)?;
-    let (ended, remains) = match arguments.watch.watching(&spec, host)? {
-        Some(watching) => watching.run(plan, care)?,
-        None => supervise::run_with(plan, care)?,
+    let executed = match arguments.watch.watching(&spec, host)? {
+        Some(watching) => watching.run(plan, care),
+        None => supervise::run_with(plan, care),
     };
+    let (ended, remains) = UserNetwork::finish(network, executed)?;
     limits::tell_end(&remains, &spec, &refused, ended.was_killed())?;
     Ok(Executed {
         ended,

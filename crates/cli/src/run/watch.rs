@@ -106,6 +106,7 @@ impl Watching<'_> {
             trace: care.trace,
             limits: care.limits,
             watch: Some(&mut self),
+            announce: care.announce,
         };
         let (ended, remains) = supervise::run_with(plan, care)?;
         self.tell();
