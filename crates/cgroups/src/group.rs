@@ -2,6 +2,7 @@
 //! removed.
 
 pub(crate) mod make;
+mod read;
 pub(crate) mod remove;
 mod set;
 

@@ -145,6 +145,8 @@ fn explain(
     let mut spec = wanted(arguments, matches, host)?;
     // Held until all is said: nobody is connected to it.
     let _network = arguments.user_network.take(&arguments.network, &mut spec)?;
+    // Held until all is said: nothing is made with it.
+    let _reservation = arguments.network.take(&mut spec, host, false)?;
     let plan = plan(arguments, &spec, host)?;
     if let Some(language) = arguments.print.print {
         crate::print::print(&spec, &plan, host, language)?;
@@ -207,6 +209,7 @@ fn execute(
         // From here on a free number could become one of ours.
         plan(arguments, &spec, host)?.check_kept_descriptors()?;
     }
+    let reservation = arguments.network.take(&mut spec, host, true)?;
     let mut network = arguments.user_network.take(&arguments.network, &mut spec)?;
     let plan = plan(arguments, &spec, host)?;
     let keeping = arguments.changes.keeping(&plan, host)?;
@@ -214,8 +217,8 @@ fn execute(
     let care = Care {
         trace: arguments.trace,
         limits: arguments.results.time_limits(),
-        watch: None,
         announce: Some(&mut connect),
+        ..Care::default()
     };
     let refused = plan.refused().to_vec();
     limits::tell_refused(&refused)?;
@@ -223,7 +226,11 @@ fn execute(
         Some(watching) => watching.run(plan, care),
         None => supervise::run_with(plan, care),
     };
-    let (ended, remains) = UserNetwork::finish(network, executed)?;
+    let executed = UserNetwork::finish(network, executed);
+    if let Some(reservation) = reservation {
+        network::give_back(reservation)?;
+    }
+    let (ended, remains) = executed?;
     limits::tell_end(&remains, &spec, &refused, ended.was_killed())?;
     Ok(Executed {
         ended,
@@ -354,6 +361,7 @@ fn spec(
         ..
     } = arguments;
     isolation.share(&mut spec.namespaces);
+    arguments.network.choose(&mut spec.namespaces);
     spec.loopback = *spec.namespaces.get(Kind::Net) == Namespace::New;
     let has_user_namespace = *spec.namespaces.get(Kind::User) == Namespace::New;
     match matches.value_source("map") {

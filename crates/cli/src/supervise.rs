@@ -65,8 +65,8 @@ pub trait Watch {
 /// [observed](Plan::observed).
 pub fn run_with(plan: Plan, mut care: Care<'_>) -> Result<(Ended, Remains), Failure> {
     let plan = if care.trace { plan.timed() } else { plan };
-    let nobody: Announce<'_> = &mut |_| Ok(());
-    let announce = care.announce.take().unwrap_or(nobody);
+    let mut nobody = |_| Ok(());
+    let announce = care.announce.take().unwrap_or(&mut nobody);
     let started = match &mut care.watch {
         None => start_announced(plan, announce)?,
         Some(watch) => {

@@ -64,7 +64,11 @@ impl fmt::Display for Member {
             Driver::Bridge => format!("bridge {}", network.bridge()),
             Driver::Macvlan { parent } => format!("a macvlan link of {parent}"),
         };
-        write!(f, "{} in the network {} on {through}", self.inside, network.name)?;
+        write!(
+            f,
+            "{} in the network {} on {through}",
+            self.inside, network.name
+        )?;
         for (n, address) in self.addresses.iter().enumerate() {
             let between = if n == 0 { ": " } else { ", " };
             write!(f, "{between}{address}")?;
@@ -96,7 +100,10 @@ impl Member {
     }
 
     fn address(&self, v4: bool) -> Option<IpAddr> {
-        self.addresses.iter().copied().find(|address| address.is_ipv4() == v4)
+        self.addresses
+            .iter()
+            .copied()
+            .find(|address| address.is_ipv4() == v4)
     }
 }
 
@@ -114,15 +121,26 @@ pub fn connect(
     let store = Store::default();
     let route = Socket::route()?;
     let lock = store.lock()?;
-    if connection.members.iter().any(|member| member.network.has_bridge()) {
+    if connection
+        .members
+        .iter()
+        .any(|member| member.network.has_bridge())
+    {
         let nft = Socket::netfilter()?;
-        for member in connection.members.iter().filter(|member| member.network.has_bridge()) {
+        for member in connection
+            .members
+            .iter()
+            .filter(|member| member.network.has_bridge())
+        {
             ensure(&member.network, &route, &nft)?;
         }
-        let leaves = |member: &Member| member.network.has_bridge() && !member.network.internal;
+        let leaves =
+            |member: &Member| member.network.has_bridge() && !member.network.internal;
         if connection.members.iter().any(leaves) {
             let outside = |publish: &Publish| {
-                publish.address.is_some_and(|address| !address.is_loopback())
+                publish
+                    .address
+                    .is_some_and(|address| !address.is_loopback())
             };
             let wide = connection.publish.iter().any(outside);
             settings::let_forward(&store, settings::namespace(&route)?, wide)?;
@@ -163,7 +181,13 @@ fn ensure(network: &Network, route: &Socket, nft: &Socket) -> Result<()> {
     let mut batch = Batch::default();
     route::bring_up(&mut batch, &bridge, index);
     for address in network.addresses(GATEWAY, settings::has_v6()) {
-        route::add_address(&mut batch, &bridge, index, address, network.prefix_of(address));
+        route::add_address(
+            &mut batch,
+            &bridge,
+            index,
+            address,
+            network.prefix_of(address),
+        );
     }
     route.send(batch)
 }
@@ -171,7 +195,13 @@ fn ensure(network: &Network, route: &Socket, nft: &Socket) -> Result<()> {
 fn has_link(route: &Socket, index: Index) -> Result<bool> {
     let mut ask = Batch::default();
     let doing = "look for our bridge";
-    ask.add(doing, GETLINK, 0, &route::link_header(0, index, 0, 0), |_| {});
+    ask.add(
+        doing,
+        GETLINK,
+        0,
+        &route::link_header(0, index, 0, 0),
+        |_| {},
+    );
     ask.acknowledge();
     match route.list(&ask) {
         Ok(_) => Ok(true),
@@ -218,7 +248,11 @@ fn add_elements(connection: &Connection, nft: &Socket) -> Result<()> {
 
 fn change_of(connection: &Connection) -> Change {
     let mut change = Change::default();
-    for member in connection.members.iter().filter(|member| member.network.has_bridge()) {
+    for member in connection
+        .members
+        .iter()
+        .filter(|member| member.network.has_bridge())
+    {
         let port = member.port();
         if let Some(bytes) = connection.quota {
             change.quota(Family::Bridge, &port, bytes);
@@ -261,7 +295,10 @@ fn member_elements(connection: &Connection, member: &Member) -> Vec<Element> {
             list.push(element(Family::Inet, table::LIMITED[family], alone()));
         }
         for to in connection.allow.iter().flatten() {
-            let places = to.addresses.iter().filter(|to| to.is_ipv4() == address.is_ipv4());
+            let places = to
+                .addresses
+                .iter()
+                .filter(|to| to.is_ipv4() == address.is_ipv4());
             list.extend(places.map(|place| {
                 let key = alone().address(*place).protocol(to.protocol.number());
                 element(Family::Inet, table::ALLOWED[family], key.port(to.port))
@@ -327,11 +364,19 @@ fn links(connection: &Connection, pid: u32, route: &Socket) -> Result<Batch> {
 pub fn link_number(route: &Socket, name: &str) -> Result<Index> {
     let mut ask = Batch::default();
     let doing = format!("look for the link {name}");
-    ask.add(doing.clone(), GETLINK, 0, &route::link_header(0, 0, 0, 0), |body| {
-        body.text(route::NAME, name);
-    });
+    ask.add(
+        doing.clone(),
+        GETLINK,
+        0,
+        &route::link_header(0, 0, 0, 0),
+        |body| {
+            body.text(route::NAME, name);
+        },
+    );
     ask.acknowledge();
-    let list = route.list(&ask).map_err(|errno| Error::new(doing.clone(), errno))?;
+    let list = route
+        .list(&ask)
+        .map_err(|errno| Error::new(doing.clone(), errno))?;
     let number = list.first().and_then(|body| wire::u32_at(body, 4));
     number.ok_or_else(|| Error::new(doing, Errno::NODEV))
 }
@@ -360,7 +405,11 @@ fn inside(connection: &Connection, pidfd: BorrowedFd<'_>, proc: &ProcRoot) -> Re
             let has_route = &mut has_route[usize::from(address.is_ipv6())];
             if !std::mem::replace(has_route, true) {
                 let network = &member.network;
-                let subnet = if address.is_ipv4() { network.subnet } else { network.subnet6 };
+                let subnet = if address.is_ipv4() {
+                    network.subnet
+                } else {
+                    network.subnet6
+                };
                 route::add_default_route(&mut batch, name, index, subnet.at(GATEWAY));
             }
         }
@@ -374,13 +423,23 @@ fn socket_inside(pidfd: BorrowedFd<'_>, proc: &ProcRoot) -> Result<Socket> {
     let doing = "enter the network namespace of the process";
     let failed = |errno| Error::new(doing, errno);
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let own = rustix::fs::openat(proc.as_fd(), c"thread-self/ns/net", flags, Mode::empty())
-        .map_err(failed)?;
+    let own =
+        rustix::fs::openat(proc.as_fd(), c"thread-self/ns/net", flags, Mode::empty())
+            .map_err(failed)?;
     move_into_thread_name_spaces(pidfd, ThreadNameSpaceType::NETWORK).map_err(failed)?;
     let socket = Socket::route();
     move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network))
         .map_err(|errno| Error::new("come back to the own network namespace", errno))?;
     socket
+}
+
+/// Moves the calling thread into an open network namespace: setns(2).
+///
+/// # Errors
+/// `EPERM` without `CAP_SYS_ADMIN` over it; `EINVAL` where it is none.
+pub fn join(namespace: BorrowedFd<'_>) -> Result<()> {
+    move_into_link_name_space(namespace, Some(LinkNameSpaceType::Network))
+        .map_err(|errno| Error::new("enter the network namespace", errno))
 }
 
 /// Undoes [`connect`], as far as it came. Where the last member is gone, so are the bridge,
@@ -389,8 +448,11 @@ fn socket_inside(pidfd: BorrowedFd<'_>, proc: &ProcRoot) -> Result<Socket> {
 /// # Errors
 /// What could not be removed; the rest was.
 pub fn disconnect(connection: &Connection) -> Result<()> {
-    let bridges: Vec<_> =
-        connection.members.iter().filter(|member| member.network.has_bridge()).collect();
+    let bridges: Vec<_> = connection
+        .members
+        .iter()
+        .filter(|member| member.network.has_bridge())
+        .collect();
     if bridges.is_empty() {
         return Ok(());
     }
@@ -417,7 +479,11 @@ pub fn disconnect(connection: &Connection) -> Result<()> {
 
 fn remove_elements(connection: &Connection, nft: &Socket) -> Result<()> {
     let mut change = Change::default();
-    for member in connection.members.iter().filter(|member| member.network.has_bridge()) {
+    for member in connection
+        .members
+        .iter()
+        .filter(|member| member.network.has_bridge())
+    {
         for element in member_elements(connection, member) {
             change.remove_element(element.family, element.set, element.key.as_bytes());
         }
@@ -446,7 +512,18 @@ pub fn remove_link(route: &Socket, name: &str, index: Index) -> Result<()> {
 /// The links of ours: network, member (0 for the bridge itself).
 pub fn own_links(route: &Socket) -> Result<Vec<(u8, u16)>> {
     let mut ask = Batch::default();
-    ask.add("list the links", GETLINK, DUMP, &route::link_header(0, 0, 0, 0), |_| {});
-    let list = route.list(&ask).map_err(|errno| Error::new("list the links", errno))?;
-    Ok(list.iter().filter_map(|body| port_of_index(wire::u32_at(body, 4)?)).collect())
+    ask.add(
+        "list the links",
+        GETLINK,
+        DUMP,
+        &route::link_header(0, 0, 0, 0),
+        |_| {},
+    );
+    let list = route
+        .list(&ask)
+        .map_err(|errno| Error::new("list the links", errno))?;
+    Ok(list
+        .iter()
+        .filter_map(|body| port_of_index(wire::u32_at(body, 4)?))
+        .collect())
 }

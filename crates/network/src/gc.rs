@@ -31,7 +31,11 @@ pub fn collect() -> Result<Vec<Removed>> {
             continue;
         }
         let name = port_name(network, member);
-        let index = Network { number: network, ..Network::nat() }.port_index(member);
+        let index = Network {
+            number: network,
+            ..Network::nat()
+        }
+        .port_index(member);
         match connect::remove_link(&route, &name, index) {
             Ok(()) => removed.push(format!("link {name}")),
             Err(error) => result = result.and(Err(error)),
@@ -62,10 +66,14 @@ fn is_alive(network: u8, member: u16) -> bool {
 /// Removes what dead containers have left in our tables: those whose numbers `members`
 /// have now, and all others. The members' own are held by the caller.
 pub fn remove_dead_elements(nft: &Socket, members: &[Member]) -> Result<()> {
-    let own: Vec<String> =
-        members.iter().map(|member| member.network.port(member.number)).collect();
-    remove_elements_of(nft, |owner| own.iter().any(|own| own == owner) || is_dead(owner))
-        .map(drop)
+    let own: Vec<String> = members
+        .iter()
+        .map(|member| member.network.port(member.number))
+        .collect();
+    remove_elements_of(nft, |owner| {
+        own.iter().any(|own| own == owner) || is_dead(owner)
+    })
+    .map(drop)
 }
 
 /// Removes the elements whose owners are such.
@@ -104,11 +112,17 @@ pub fn remove_empty(store: &Store, route: &Socket, nft: &Socket) -> Result<Vec<R
     let bridges = links.iter().filter(|(_, member)| *member == 0);
     let mut left = 0;
     for (network, _) in bridges {
-        if links.iter().any(|(own, member)| own == network && *member != 0) {
+        if links
+            .iter()
+            .any(|(own, member)| own == network && *member != 0)
+        {
             left += 1;
             continue;
         }
-        let network = Network { number: *network, ..Network::nat() };
+        let network = Network {
+            number: *network,
+            ..Network::nat()
+        };
         connect::remove_link(route, &network.bridge(), network.bridge_index())?;
         removed.push(format!("bridge {}", network.bridge()));
         let bridge = network.bridge();

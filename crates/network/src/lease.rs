@@ -8,9 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt,
-};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::allow::Pinned;
@@ -131,7 +129,9 @@ fn check(wanted: &Wanted) -> Result<()> {
         ),
         (
             wanted.networks.iter().enumerate().any(|(n, network)| {
-                wanted.networks[..n].iter().any(|other| other.number == network.number)
+                wanted.networks[..n]
+                    .iter()
+                    .any(|other| other.number == network.number)
             }),
             "a network is named twice",
         ),
@@ -159,29 +159,48 @@ fn lease(network: &Network, ip: Option<IpAddr>) -> Result<(u16, OwnedFd)> {
             Err(errno) => return Err(cannot_claim(network, errno)),
         }
     }
-    Err(Error::new(format!("take an address of the network {}", network.name), Errno::NOSPC)
-        .hint(format!("all {count} addresses of {} are in use", network.subnet)))
+    Err(Error::new(
+        format!("take an address of the network {}", network.name),
+        Errno::NOSPC,
+    )
+    .hint(format!(
+        "all {count} addresses of {} are in use",
+        network.subnet
+    )))
 }
 
 fn lease_of(network: &Network, ip: IpAddr) -> Result<(u16, OwnedFd)> {
-    let subnet = if ip.is_ipv4() { network.subnet } else { network.subnet6 };
+    let subnet = if ip.is_ipv4() {
+        network.subnet
+    } else {
+        network.subnet6
+    };
     let member = subnet.number_of(ip).filter(|member| *member > GATEWAY);
     let member = member.filter(|member| *member <= network.subnet.last());
     let Some(member) = member else {
         let name = &network.name;
-        return Err(Error::words(format!("{ip} is no address of the network {name}"))
-            .hint(format!("its addresses are {subnet}, and the first is the host's")));
+        return Err(
+            Error::words(format!("{ip} is no address of the network {name}")).hint(
+                format!("its addresses are {subnet}, and the first is the host's"),
+            ),
+        );
     };
     match claim(network.number, member) {
         Ok(name) => Ok((member, name)),
-        Err(Errno::ADDRINUSE) => Err(Error::new(format!("take the address {ip}"), Errno::ADDRINUSE)
-            .hint("another container has it")),
+        Err(Errno::ADDRINUSE) => Err(Error::new(
+            format!("take the address {ip}"),
+            Errno::ADDRINUSE,
+        )
+        .hint("another container has it")),
         Err(errno) => Err(cannot_claim(network, errno)),
     }
 }
 
 fn cannot_claim(network: &Network, errno: Errno) -> Error {
-    Error::new(format!("take an address of the network {}", network.name), errno)
+    Error::new(
+        format!("take an address of the network {}", network.name),
+        errno,
+    )
 }
 
 /// Claims a member's number; `EADDRINUSE` where somebody alive has it.
@@ -214,7 +233,11 @@ fn bind_ports(publish: &Publish, held: &mut Vec<OwnedFd>) -> Result<()> {
 }
 
 fn bind(place: SocketAddr, protocol: Protocol) -> std::result::Result<OwnedFd, Errno> {
-    let family = if place.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let family = if place.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
     let kind = match protocol {
         Protocol::Tcp => SocketType::STREAM,
         Protocol::Udp => SocketType::DGRAM,
@@ -283,7 +306,11 @@ mod tests {
         assert_eq!(taken.errno(), Some(Errno::ADDRINUSE));
         drop(held);
         assert!(lease(&network, Some(network.subnet.at(3))).is_ok());
-        for other in [network.subnet.at(1), network.subnet.at(7), "10.9.9.9".parse().expect("one")] {
+        for other in [
+            network.subnet.at(1),
+            network.subnet.at(7),
+            "10.9.9.9".parse().expect("one"),
+        ] {
             assert!(lease(&network, Some(other)).is_err(), "{other}");
         }
     }

@@ -144,7 +144,10 @@ impl Network {
     /// `fd57:6172:7265:N::/64`
     fn unique_local(number: u8) -> Subnet {
         let number = u16::from(number);
-        Subnet::v6(Ipv6Addr::new(0xfd57, 0x6172, 0x7265, number, 0, 0, 0, 0), 64)
+        Subnet::v6(
+            Ipv6Addr::new(0xfd57, 0x6172, 0x7265, number, 0, 0, 0, 0),
+            64,
+        )
     }
 
     /// The name of its bridge.
@@ -180,7 +183,10 @@ impl Network {
     #[must_use]
     pub fn addresses(&self, member: u16, v6: bool) -> Vec<IpAddr> {
         let second = v6.then(|| self.subnet6.at(member));
-        [Some(self.subnet.at(member)), second].into_iter().flatten().collect()
+        [Some(self.subnet.at(member)), second]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// The link address of a member.
@@ -247,12 +253,17 @@ impl FromStr for Rate {
             Some((rate, burst)) => (rate, Some(burst)),
             None => (text, None),
         };
-        let bits = scaled(rate, &[("kbit", 1000), ("mbit", 1_000_000), ("gbit", 1_000_000_000)]);
+        let bits = scaled(
+            rate,
+            &[("kbit", 1000), ("mbit", 1_000_000), ("gbit", 1_000_000_000)],
+        );
         let bytes = bits.map(|bits| bits / 8).filter(|bytes| *bytes >= 1000);
         let bytes = bytes.ok_or(RateError)?;
         // A packet at least; without a word, a hundredth of a second.
         let burst = match burst {
-            None => u32::try_from(bytes / 100).unwrap_or(u32::MAX).clamp(4096, 4 << 20),
+            None => u32::try_from(bytes / 100)
+                .unwrap_or(u32::MAX)
+                .clamp(4096, 4 << 20),
             Some(burst) => scaled(burst, &[("k", 1 << 10), ("m", 1 << 20), ("", 1)])
                 .and_then(|burst| u32::try_from(burst).ok())
                 .filter(|burst| *burst >= 2048)
@@ -268,7 +279,8 @@ fn scaled(text: &str, endings: &[(&str, u64)]) -> Option<u64> {
     let (digits, scale) = endings
         .iter()
         .find_map(|(ending, scale)| Some((text.strip_suffix(ending)?, *scale)))?;
-    let digits = Some(digits).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let digits =
+        Some(digits).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
     digits?.parse::<u64>().ok()?.checked_mul(scale)
 }
 
@@ -288,7 +300,9 @@ mod tests {
             assert!(name.parse::<Name>().is_ok(), "{name}");
         }
         let long = "x".repeat(33);
-        for name in ["", "nat", "host", "none", "user", "-a", "../x", "a/b", "a b", "a:b", &long] {
+        for name in [
+            "", "nat", "host", "none", "user", "-a", "../x", "a/b", "a b", "a:b", &long,
+        ] {
             assert!(name.parse::<Name>().is_err(), "{name}");
         }
     }
@@ -311,7 +325,9 @@ mod tests {
         assert_eq!(rate("10mbit"), is(1_250_000, 12_500));
         assert_eq!(rate("1gbit:256k"), is(125_000_000, 262_144));
         assert_eq!(rate("64kbit"), is(8000, 4096));
-        for text in ["", "10", "10mb", "mbit", "1.5mbit", "-1mbit", "1kbit", "10mbit:", "10mbit:1"] {
+        for text in [
+            "", "10", "10mb", "mbit", "1.5mbit", "-1mbit", "1kbit", "10mbit:", "10mbit:1",
+        ] {
             assert_eq!(rate(text), Err(RateError), "{text}");
         }
     }

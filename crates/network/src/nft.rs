@@ -51,7 +51,13 @@ impl Default for Change {
     fn default() -> Self {
         let mut batch = Batch::default();
         // The number of the subsystem.
-        batch.add("begin a change of nftables", BEGIN, 0, &[0, 0, 0, 10], |_| {});
+        batch.add(
+            "begin a change of nftables",
+            BEGIN,
+            0,
+            &[0, 0, 0, 10],
+            |_| {},
+        );
         Self { batch, sets: 0 }
     }
 }
@@ -129,12 +135,17 @@ impl Part {
 fn length(parts: &[Part]) -> u32 {
     match parts {
         [one] => one.length(),
-        parts => parts.iter().map(|part| part.length().next_multiple_of(4)).sum(),
+        parts => parts
+            .iter()
+            .map(|part| part.length().next_multiple_of(4))
+            .sum(),
     }
 }
 
 fn type_number(parts: &[Part]) -> u32 {
-    parts.iter().fold(0, |number, part| number << 6 | *part as u32)
+    parts
+        .iter()
+        .fold(0, |number, part| number << 6 | *part as u32)
 }
 
 /// A key or a value, part by part.
@@ -221,9 +232,10 @@ impl Change {
     pub fn table(&mut self, family: Family) {
         let flags = CREATE | EXCLUSIVE;
         let doing = "make our table of nftables";
-        self.batch.add(doing, NEWTABLE, flags, &header(family), |body| {
-            body.text(1, TABLE);
-        });
+        self.batch
+            .add(doing, NEWTABLE, flags, &header(family), |body| {
+                body.text(1, TABLE);
+            });
     }
 
     /// Removes a table, with all that is in it.
@@ -242,64 +254,71 @@ impl Change {
         let number = self.sets;
         let doing = format!("make the set {}", shape.name);
         let header = header(family);
-        self.batch.add(doing, NEWSET, CREATE | EXCLUSIVE, &header, |body| {
-            body.text(1, TABLE).text(2, shape.name);
-            body.be32(3, match shape.value {
-                Value::None | Value::Counted => 0,
-                Value::Data(_) => MAP,
-                Value::Quota => MAP | OBJECT,
+        self.batch
+            .add(doing, NEWSET, CREATE | EXCLUSIVE, &header, |body| {
+                body.text(1, TABLE).text(2, shape.name);
+                body.be32(
+                    3,
+                    match shape.value {
+                        Value::None | Value::Counted => 0,
+                        Value::Data(_) => MAP,
+                        Value::Quota => OBJECT,
+                    },
+                );
+                body.be32(4, type_number(shape.key))
+                    .be32(5, length(shape.key));
+                match shape.value {
+                    Value::Data(parts) => {
+                        body.be32(6, type_number(parts)).be32(7, length(parts));
+                    }
+                    Value::Quota => {
+                        body.be32(15, QUOTA);
+                    }
+                    Value::Counted => {
+                        body.nest(17, |expression| {
+                            expression.text(1, "counter");
+                            expression.nest(2, |_| {});
+                        });
+                    }
+                    Value::None => {}
+                }
+                body.be32(10, number);
             });
-            body.be32(4, type_number(shape.key)).be32(5, length(shape.key));
-            match shape.value {
-                Value::Data(parts) => {
-                    body.be32(6, type_number(parts)).be32(7, length(parts));
-                }
-                Value::Quota => {
-                    body.be32(15, QUOTA);
-                }
-                Value::Counted => {
-                    body.nest(17, |expression| {
-                        expression.text(1, "counter");
-                        expression.nest(2, |_| {});
-                    });
-                }
-                Value::None => {}
-            }
-            body.be32(10, number);
-        });
     }
 
     /// Makes a chain, on a hook or to be jumped to.
     pub fn chain(&mut self, family: Family, name: &str, hook: Option<Hook>) {
         let doing = format!("make the chain {name}");
         let header = header(family);
-        self.batch.add(doing, NEWCHAIN, CREATE | EXCLUSIVE, &header, |body| {
-            body.text(1, TABLE).text(3, name);
-            if let Some(hook) = hook {
-                body.nest(4, |inner| {
-                    inner.be32(1, hook.number).be32(2, hook.priority as u32);
-                });
-                body.text(7, hook.kind);
-            }
-        });
+        self.batch
+            .add(doing, NEWCHAIN, CREATE | EXCLUSIVE, &header, |body| {
+                body.text(1, TABLE).text(3, name);
+                if let Some(hook) = hook {
+                    body.nest(4, |inner| {
+                        inner.be32(1, hook.number).be32(2, hook.priority as u32);
+                    });
+                    body.text(7, hook.kind);
+                }
+            });
     }
 
     /// Adds a rule to a chain.
     pub fn rule(&mut self, family: Family, chain: &str, rule: Rule) {
         let doing = format!("add a rule to the chain {chain}");
         let header = header(family);
-        self.batch.add(doing, NEWRULE, CREATE | APPEND, &header, |body| {
-            body.text(1, TABLE).text(2, chain);
-            body.nest(4, |list| {
-                for (name, expression) in rule.0 {
-                    list.nest(1, |element| {
-                        element.text(1, name).nest(2, |data| {
-                            data.raw(&expression);
+        self.batch
+            .add(doing, NEWRULE, CREATE | APPEND, &header, |body| {
+                body.text(1, TABLE).text(2, chain);
+                body.nest(4, |list| {
+                    for (name, expression) in rule.0 {
+                        list.nest(1, |element| {
+                            element.text(1, name).nest(2, |data| {
+                                data.raw(&expression);
+                            });
                         });
-                    });
-                }
+                    }
+                });
             });
-        });
     }
 
     /// Adds an element to its set, with the name of its owner.
@@ -327,14 +346,15 @@ impl Change {
     /// Removes an element, by its key.
     pub fn remove_element(&mut self, family: Family, set: &str, key: &[u8]) {
         let doing = format!("remove an element of the set {set}");
-        self.batch.add(doing, DELSETELEM, 0, &header(family), |body| {
-            body.text(1, TABLE).text(2, set);
-            body.nest(3, |list| {
-                list.nest(1, |inner| {
-                    data(inner, 1, key);
+        self.batch
+            .add(doing, DELSETELEM, 0, &header(family), |body| {
+                body.text(1, TABLE).text(2, set);
+                body.nest(3, |list| {
+                    list.nest(1, |inner| {
+                        data(inner, 1, key);
+                    });
                 });
             });
-        });
     }
 
     /// Makes a quota of some bytes, which is over beyond them.
@@ -342,12 +362,13 @@ impl Change {
         const OVER: u32 = 1;
         let doing = format!("make the quota {name}");
         let header = header(family);
-        self.batch.add(doing, NEWOBJ, CREATE | EXCLUSIVE, &header, |body| {
-            body.text(1, TABLE).text(2, name).be32(3, QUOTA);
-            body.nest(4, |quota| {
-                quota.be64(1, bytes).be32(2, OVER);
+        self.batch
+            .add(doing, NEWOBJ, CREATE | EXCLUSIVE, &header, |body| {
+                body.text(1, TABLE).text(2, name).be32(3, QUOTA);
+                body.nest(4, |quota| {
+                    quota.be64(1, bytes).be32(2, OVER);
+                });
             });
-        });
     }
 
     /// Removes a quota.
@@ -374,7 +395,8 @@ impl Change {
         }
         self.batch.acknowledge();
         let last = self.batch.doing().len() - 1;
-        self.batch.add("end a change of nftables", END, 0, &[0, 0, 0, 10], |_| {});
+        self.batch
+            .add("end a change of nftables", END, 0, &[0, 0, 0, 10], |_| {});
         socket.exchange(&self.batch, last)
     }
 }
@@ -417,7 +439,10 @@ pub fn elements(socket: &Socket, family: Family, set: &str) -> Result<Vec<Found>
         body.text(1, TABLE).text(2, set);
     });
     match socket.list(&ask) {
-        Ok(list) => Ok(list.iter().flat_map(|body| found(&body[4.min(body.len())..])).collect()),
+        Ok(list) => Ok(list
+            .iter()
+            .flat_map(|body| found(&body[4.min(body.len())..]))
+            .collect()),
         Err(Errno::NOENT) => Ok(Vec::new()),
         Err(errno) => Err(Error::new(doing, errno)),
     }
@@ -434,7 +459,11 @@ fn found(body: &[u8]) -> Vec<Found> {
             .and_then(|counter| wire::attribute(counter, 2))
             .and_then(|counter| wire::attribute(counter, 2))
             .and_then(|packets| Some(u64::from_be_bytes(packets.try_into().ok()?)));
-        Some(Found { key, owner, packets })
+        Some(Found {
+            key,
+            owner,
+            packets,
+        })
     };
     wire::attributes(list).filter_map(element).collect()
 }
@@ -451,7 +480,10 @@ pub fn quotas(socket: &Socket, family: Family) -> Result<Vec<(String, u64)>> {
     let quota = |body: &Vec<u8>| {
         let body = body.get(4..)?;
         let used = wire::attribute(wire::attribute(body, 4)?, 4)?;
-        Some((wire::text(wire::attribute(body, 2)?), u64::from_be_bytes(used.try_into().ok()?)))
+        Some((
+            wire::text(wire::attribute(body, 2)?),
+            u64::from_be_bytes(used.try_into().ok()?),
+        ))
     };
     match socket.list(&ask) {
         Ok(list) => Ok(list.iter().filter_map(quota).collect()),
@@ -573,7 +605,8 @@ impl Rule {
     /// Goes on where the frame is of this protocol.
     #[must_use]
     pub fn ether_type(self, number: u16) -> Self {
-        self.meta(Meta::Protocol, FIRST).is(FIRST, &number.to_be_bytes())
+        self.meta(Meta::Protocol, FIRST)
+            .is(FIRST, &number.to_be_bytes())
     }
 
     /// Goes on where what is in the registers from the first on is in a set, or not.
@@ -644,7 +677,10 @@ impl Rule {
         let (family, port) = if v4 { (2, FIRST + 1) } else { (10, FIRST + 4) };
         self.add("nat", |body| {
             body.be32(1, DESTINATION).be32(2, family);
-            body.be32(3, FIRST).be32(4, FIRST).be32(5, port).be32(6, port);
+            body.be32(3, FIRST)
+                .be32(4, FIRST)
+                .be32(5, port)
+                .be32(6, port);
         })
     }
 

@@ -48,7 +48,13 @@ pub fn link_header(family: u8, index: Index, flags: u32, change: u32) -> [u8; 16
 }
 
 /// Makes a bridge that learns nothing by itself and stays quiet.
-pub fn make_bridge(batch: &mut Batch, name: &str, index: Index, mac: Mac, mtu: Option<u32>) {
+pub fn make_bridge(
+    batch: &mut Batch,
+    name: &str,
+    index: Index,
+    mac: Mac,
+    mtu: Option<u32>,
+) {
     const MCAST_SNOOPING: u16 = 23;
     let doing = format!("make the bridge {name}");
     let header = link_header(0, index, 0, 0);
@@ -180,7 +186,13 @@ pub fn guard_port(batch: &mut Batch, name: &str, index: Index, mac: Mac, isolate
 }
 
 /// Gives a link an address.
-pub fn add_address(batch: &mut Batch, name: &str, index: Index, address: IpAddr, prefix: u8) {
+pub fn add_address(
+    batch: &mut Batch,
+    name: &str,
+    index: Index,
+    address: IpAddr,
+    prefix: u8,
+) {
     const NO_DAD: u8 = 2;
     const BROADCAST: u16 = 4;
     let doing = format!("give {name} the address {address}/{prefix}");
@@ -190,7 +202,8 @@ pub fn add_address(batch: &mut Batch, name: &str, index: Index, address: IpAddr,
         let bytes = octets(address);
         body.bytes(2, &bytes).bytes(1, &bytes);
         if let IpAddr::V4(address) = address {
-            let all = u32::from(address) | u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+            let all =
+                u32::from(address) | u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
             body.bytes(BROADCAST, &all.to_be_bytes());
         }
     });
@@ -226,7 +239,10 @@ pub fn limit_rate(batch: &mut Batch, name: &str, index: Index, rate: u64, burst:
     let low = u32::try_from(rate).unwrap_or(u32::MAX);
     options[8..12].copy_from_slice(&low.to_ne_bytes());
     // What waits longer than a tenth of a second is dropped.
-    let limit = u32::try_from(rate / 10).unwrap_or(u32::MAX).max(burst).max(64 * 1024);
+    let limit = u32::try_from(rate / 10)
+        .unwrap_or(u32::MAX)
+        .max(burst)
+        .max(64 * 1024);
     options[24..28].copy_from_slice(&limit.to_ne_bytes());
     batch.add(doing, NEWQDISC, CREATE | EXCLUSIVE, &header, |body| {
         body.text(1, "tbf").nest(2, |tbf| {

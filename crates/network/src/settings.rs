@@ -30,7 +30,9 @@ struct Record {
 
 /// Whether this network namespace has IPv6, for links to come.
 pub fn has_v6() -> bool {
-    let off = |which: &str| read(&format!("ipv6/conf/{which}/disable_ipv6")) != Some("0".to_owned());
+    let off = |which: &str| {
+        read(&format!("ipv6/conf/{which}/disable_ipv6")) != Some("0".to_owned())
+    };
     !off("all") && !off("default")
 }
 
@@ -65,8 +67,9 @@ pub fn let_forward(store: &Store, namespace: u64, wide: bool) -> Result<()> {
         return Ok(());
     }
     record.version = 1;
-    let text = serde_json::to_string(&record)
-        .map_err(|error| Error::words(format!("write the record of settings: {error}")))?;
+    let text = serde_json::to_string(&record).map_err(|error| {
+        Error::words(format!("write the record of settings: {error}"))
+    })?;
     state::write(&path, &text)?;
     for setting in &record.settings[known..] {
         set(&setting.path, &setting.now)?;
@@ -137,7 +140,9 @@ fn union(mut links: Vec<String>, more: &[String]) -> Vec<String> {
 
 /// Whether it is neither the loopback nor one of ours, whose settings go with them.
 fn is_foreign(link: &str) -> bool {
-    link != "lo" && !link.starts_with("warren") && crate::network::port_of_name(link).is_none()
+    link != "lo"
+        && !link.starts_with("warren")
+        && crate::network::port_of_name(link).is_none()
 }
 
 fn links() -> Vec<String> {
@@ -153,7 +158,8 @@ fn links() -> Vec<String> {
 fn defaults_v4(table: &str) -> Vec<String> {
     let link = |line: &str| {
         let words: Vec<_> = line.split_whitespace().collect();
-        let is_default = words.get(1) == Some(&"00000000") && words.get(7) == Some(&"00000000");
+        let is_default =
+            words.get(1) == Some(&"00000000") && words.get(7) == Some(&"00000000");
         is_default.then(|| words[0].to_owned())
     };
     table.lines().filter_map(link).collect()
@@ -177,7 +183,8 @@ fn read(name: &str) -> Option<String> {
 
 fn set(name: &str, value: &str) -> Result<()> {
     fs::write(format!("/proc/sys/net/{name}"), value).map_err(|error| {
-        let errno = rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO);
+        let errno =
+            rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO);
         Error::new(format!("set {} to {value}", name.replace('/', ".")), errno)
     })
 }
@@ -202,7 +209,9 @@ mod tests {
 
     #[test]
     fn our_own_links_are_left_alone() {
-        let links = ["lo", "warren0", "w0v5", "eth0"].map(str::to_owned).to_vec();
+        let links = ["lo", "warren0", "w0v5", "eth0"]
+            .map(str::to_owned)
+            .to_vec();
         assert_eq!(union(links, &["wlan0".to_owned()]), ["eth0", "wlan0"]);
     }
 }

@@ -55,11 +55,15 @@ impl Socket {
 
     /// Sends it; `last` is the number of the message that is answered last.
     pub(crate) fn exchange(&self, batch: &Batch, last: usize) -> Result<()> {
-        let doing = |number: usize| batch.doing().get(number).cloned().unwrap_or_default();
-        self.transmit(batch).map_err(|errno| Error::new(doing(last), errno))?;
+        let doing =
+            |number: usize| batch.doing().get(number).cloned().unwrap_or_default();
+        self.transmit(batch)
+            .map_err(|errno| Error::new(doing(last), errno))?;
         let mut first = None;
         loop {
-            let datagram = self.receive().map_err(|errno| Error::new(doing(last), errno))?;
+            let datagram = self
+                .receive()
+                .map_err(|errno| Error::new(doing(last), errno))?;
             for message in wire::messages(&datagram) {
                 if message.kind != ERROR {
                     continue;
@@ -90,7 +94,8 @@ impl Socket {
                 match message.kind {
                     DONE => return Ok(list),
                     ERROR => {
-                        let code = wire::u32_at(message.body, 0).unwrap_or_default() as i32;
+                        let code =
+                            wire::u32_at(message.body, 0).unwrap_or_default() as i32;
                         return match code {
                             0 => Ok(list),
                             code => Err(Errno::from_raw_os_error(-code)),

@@ -58,7 +58,10 @@ impl Store {
             match lock(&self.folder) {
                 Ok(Some(held)) => {
                     let folder = self.folder.clone();
-                    return Ok(Lock { folder, _held: held });
+                    return Ok(Lock {
+                        folder,
+                        _held: held,
+                    });
                 }
                 Ok(None) | Err(Errno::NOENT) => {}
                 Err(errno) => return Err(failed(errno)),
@@ -76,7 +79,9 @@ impl Store {
                 Ok(()) | Err(Errno::EXIST | Errno::NOENT) => {}
                 Err(errno) => return Err(Error::new(format!("make {shown}"), errno)),
             }
-            let Ok(found) = folder.symlink_metadata() else { continue };
+            let Ok(found) = folder.symlink_metadata() else {
+                continue;
+            };
             if !found.is_dir() || found.uid() != 0 || found.mode() & 0o022 != 0 {
                 return Err(Error::new(format!("use the folder {shown}"), Errno::PERM)
                     .hint("it is not root's alone"));
@@ -92,7 +97,9 @@ impl Store {
     pub fn list(&self) -> Result<Vec<Network>> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Vec::new());
+            }
             Err(error) => return Err(self.failed("list", &self.folder, &error)),
         };
         let mut list = Vec::new();
@@ -120,9 +127,8 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.failed("read", &path, &error)),
         };
-        let network: Network = serde_json::from_str(&text).map_err(|error| {
-            Error::words(format!("read {}: {error}", path.display()))
-        })?;
+        let network: Network = serde_json::from_str(&text)
+            .map_err(|error| Error::words(format!("read {}: {error}", path.display())))?;
         if network.version != 1 {
             return Err(Error::words(format!(
                 "read {}: its version is {}, and this warren knows 1",

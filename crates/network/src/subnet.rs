@@ -49,8 +49,12 @@ impl Subnet {
     #[must_use]
     pub fn at(self, number: u16) -> IpAddr {
         match self.first {
-            IpAddr::V4(first) => Ipv4Addr::from(u32::from(first) + u32::from(number)).into(),
-            IpAddr::V6(first) => Ipv6Addr::from(u128::from(first) + u128::from(number)).into(),
+            IpAddr::V4(first) => {
+                Ipv4Addr::from(u32::from(first) + u32::from(number)).into()
+            }
+            IpAddr::V6(first) => {
+                Ipv6Addr::from(u128::from(first) + u128::from(number)).into()
+            }
         }
     }
 
@@ -168,7 +172,11 @@ mod tests {
         assert_eq!(net.last(), 254);
         assert_eq!(net.number_of(net.at(254)), Some(254));
         for other in ["10.5.0.255", "10.5.1.1", "10.4.255.255", "::1"] {
-            assert_eq!(net.number_of(other.parse().expect("an address")), None, "{other}");
+            assert_eq!(
+                net.number_of(other.parse().expect("an address")),
+                None,
+                "{other}"
+            );
         }
         assert_eq!(subnet("fd00::/64").at(300).to_string(), "fd00::12c");
         assert_eq!(subnet("10.5.0.0/16").last(), u16::MAX - 1);
@@ -183,7 +191,14 @@ mod tests {
 
     #[test]
     fn a_subnet_begins_at_its_first_address() {
-        for text in ["10.5.0.1/24", "10.0.0.0/8", "10.5.0.0", "10.5.0.0/31", "fd00::1/64", "x/24"] {
+        for text in [
+            "10.5.0.1/24",
+            "10.0.0.0/8",
+            "10.5.0.0",
+            "10.5.0.0/31",
+            "fd00::1/64",
+            "x/24",
+        ] {
             assert_eq!(text.parse::<Subnet>(), Err(SubnetError), "{text}");
         }
     }

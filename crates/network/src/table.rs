@@ -45,8 +45,16 @@ const INET_SETS: &[SetShape] = &[
     shape(INTERNAL, &[Name], Value::None),
     shape(NAT[0], &[Ip4], Value::None),
     shape(NAT[1], &[Ip6], Value::None),
-    shape(PUBLISH[0], &[Protocol, Ip4, Port], Value::Data(&[Ip4, Port])),
-    shape(PUBLISH[1], &[Protocol, Ip6, Port], Value::Data(&[Ip6, Port])),
+    shape(
+        PUBLISH[0],
+        &[Protocol, Ip4, Port],
+        Value::Data(&[Ip4, Port]),
+    ),
+    shape(
+        PUBLISH[1],
+        &[Protocol, Ip6, Port],
+        Value::Data(&[Ip6, Port]),
+    ),
     shape(PUBLISH_ANY[0], &[Protocol, Port], Value::Data(&[Ip4, Port])),
     shape(PUBLISH_ANY[1], &[Protocol, Port], Value::Data(&[Ip6, Port])),
     shape(LIMITED[0], &[Ip4], Value::Counted),
@@ -83,12 +91,6 @@ pub fn make(change: &mut Change) {
     ports(change);
 }
 
-/// Removes both.
-pub fn remove(change: &mut Change) {
-    change.remove_table(Family::Inet);
-    change.remove_table(Family::Bridge);
-}
-
 const PREROUTING: u32 = 0;
 const INPUT: u32 = 1;
 const FORWARD: u32 = 2;
@@ -113,11 +115,15 @@ fn places(v4: bool) -> (u32, u32, u32) {
 }
 
 fn from_ours() -> Rule {
-    Rule::default().meta(Meta::InputName, FIRST).lookup(BRIDGES, true)
+    Rule::default()
+        .meta(Meta::InputName, FIRST)
+        .lookup(BRIDGES, true)
 }
 
 fn to_ours() -> Rule {
-    Rule::default().meta(Meta::OutputName, FIRST).lookup(BRIDGES, true)
+    Rule::default()
+        .meta(Meta::OutputName, FIRST)
+        .lookup(BRIDGES, true)
 }
 
 fn within_one() -> Rule {
@@ -132,7 +138,9 @@ fn who_may_talk(change: &mut Change) {
     // The host's loopback is routable on our bridges, for the sake of published ports:
     // nothing that says so on the wire may come from there.
     change.chain(inet, "raw", hook(FILTER, PREROUTING, -300));
-    let to_loopback = Rule::default().family(true).load(Base::Network, 16, 1, FIRST);
+    let to_loopback = Rule::default()
+        .family(true)
+        .load(Base::Network, 16, 1, FIRST);
     let to_loopback = to_loopback.is(FIRST, &[127]).meta(Meta::InputName, FIRST);
     let to_loopback = to_loopback.lookup(BRIDGES, true).count();
     change.rule(inet, "raw", to_loopback.verdict(Verdict::Drop));
@@ -144,7 +152,12 @@ fn who_may_talk(change: &mut Change) {
 
     change.chain(inet, "from", None);
     let mut add = |rule: Rule| change.rule(inet, "from", rule);
-    let internal = |meta| Rule::default().meta(meta, FIRST).lookup(INTERNAL, true).count();
+    let internal = |meta| {
+        Rule::default()
+            .meta(meta, FIRST)
+            .lookup(INTERNAL, true)
+            .count()
+    };
     add(internal(Meta::InputName).verdict(Verdict::Drop));
     add(Rule::default().established().verdict(Verdict::Accept));
     add(Rule::default().published().verdict(Verdict::Accept));
@@ -178,7 +191,10 @@ fn allowed(change: &mut Change, v4: bool) {
     change.rule(
         inet,
         "allowed",
-        Rule::default().family(v4).established().verdict(Verdict::Return),
+        Rule::default()
+            .family(v4)
+            .established()
+            .verdict(Verdict::Return),
     );
     let place = Rule::default()
         .family(v4)
@@ -186,7 +202,11 @@ fn allowed(change: &mut Change, v4: bool) {
         .load(Base::Network, destination, length, FIRST + words)
         .meta(Meta::Transport, FIRST + 2 * words)
         .load(Base::Transport, 2, 2, FIRST + 2 * words + 1);
-    change.rule(inet, "allowed", place.lookup(ALLOWED[n], true).verdict(Verdict::Return));
+    change.rule(
+        inet,
+        "allowed",
+        place.lookup(ALLOWED[n], true).verdict(Verdict::Return),
+    );
     let refused = Rule::default()
         .family(v4)
         .load(Base::Network, source, length, FIRST)
@@ -222,14 +242,19 @@ fn nat(change: &mut Change) {
     change.chain(inet, "postrouting", hook("nat", POSTROUTING, SNAT));
     let mut add = |rule: Rule| change.rule(inet, "postrouting", rule);
     // An answer to the host's loopback would not leave the container.
-    let loopback = Rule::default().family(true).load(Base::Network, 12, 1, FIRST);
+    let loopback = Rule::default()
+        .family(true)
+        .load(Base::Network, 12, 1, FIRST);
     let loopback = loopback.is(FIRST, &[127]).meta(Meta::OutputName, FIRST);
     add(loopback.lookup(BRIDGES, true).masquerade());
     // Who reaches a neighbour by a port of the host would be answered by a stranger.
     add(within_one().published().masquerade());
     for v4 in [true, false] {
         let (source, _, length) = places(v4);
-        let leaves = Rule::default().family(v4).load(Base::Network, source, length, FIRST);
+        let leaves =
+            Rule::default()
+                .family(v4)
+                .load(Base::Network, source, length, FIRST);
         let leaves = leaves.lookup(NAT[usize::from(!v4)], true);
         let leaves = leaves.meta(Meta::OutputName, FIRST).lookup(BRIDGES, false);
         add(leaves.masquerade());
@@ -246,12 +271,16 @@ fn ports(change: &mut Change) {
     change.chain(bridge, "prerouting", hook(FILTER, PREROUTING, -350));
     let mut add = |rule: Rule| change.rule(bridge, "prerouting", rule);
     add(quota(Meta::InputName));
-    let other = Rule::default().meta(Meta::InputName, FIRST).lookup(PORTS, false);
+    let other = Rule::default()
+        .meta(Meta::InputName, FIRST)
+        .lookup(PORTS, false);
     add(other.verdict(Verdict::Accept));
     add(advertises(134).verdict(Verdict::Drop));
     add(advertises(137).verdict(Verdict::Drop));
     // Who is asked for, which a neighbour advertisement tells everybody.
-    add(own(advertises(136), Base::Transport, 8, false).count().verdict(Verdict::Drop));
+    add(own(advertises(136), Base::Transport, 8, false)
+        .count()
+        .verdict(Verdict::Drop));
     let frame = |number| Rule::default().ether_type(number);
     add(own(frame(IPV4), Base::Network, 12, true).verdict(Verdict::Accept));
     add(own(frame(IPV6), Base::Network, 8, false).verdict(Verdict::Accept));
@@ -266,7 +295,10 @@ fn ports(change: &mut Change) {
 
     change.chain(bridge, "forward", hook(FILTER, FORWARD, -350));
     for meta in [Meta::InputName, Meta::OutputName] {
-        let closed = Rule::default().meta(meta, FIRST).lookup(CLOSED, true).count();
+        let closed = Rule::default()
+            .meta(meta, FIRST)
+            .lookup(CLOSED, true)
+            .count();
         change.rule(bridge, "forward", closed.verdict(Verdict::Drop));
     }
 
@@ -276,7 +308,11 @@ fn ports(change: &mut Change) {
 
 /// Drops what is over the quota of a port.
 fn quota(meta: Meta) -> Rule {
-    Rule::default().meta(meta, FIRST).object(QUOTAS).count().verdict(Verdict::Drop)
+    Rule::default()
+        .meta(meta, FIRST)
+        .object(QUOTAS)
+        .count()
+        .verdict(Verdict::Drop)
 }
 
 /// An ICMPv6 message of this type.

@@ -186,7 +186,9 @@ pub fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
 
 /// The one attribute of a number.
 pub fn attribute(bytes: &[u8], kind: u16) -> Option<&[u8]> {
-    attributes(bytes).find(|(own, _)| *own == kind).map(|(_, value)| value)
+    attributes(bytes)
+        .find(|(own, _)| *own == kind)
+        .map(|(_, value)| value)
 }
 
 /// A text without its end.
@@ -233,14 +235,28 @@ mod tests {
         batch.acknowledge();
         let list: Vec<_> = messages(batch.as_bytes()).collect();
         assert_eq!(list.len(), 2);
-        assert_eq!((list[0].kind, list[0].sequence, list[0].body), (16, 0, &[1, 2, 3, 4][..]));
-        assert_eq!(attribute(&list[1].body[4..], 1), Some(&9_u32.to_ne_bytes()[..]));
-        assert_eq!(batch.bytes[list[0].body.len() + HEADER + 6], (REQUEST | ACK) as u8);
+        assert_eq!(
+            (list[0].kind, list[0].sequence, list[0].body),
+            (16, 0, &[1, 2, 3, 4][..])
+        );
+        assert_eq!(
+            attribute(&list[1].body[4..], 1),
+            Some(&9_u32.to_ne_bytes()[..])
+        );
+        assert_eq!(
+            batch.bytes[list[0].body.len() + HEADER + 6],
+            (REQUEST | ACK) as u8
+        );
     }
 
     #[test]
     fn lengths_that_lie_end_the_list_and_do_not_panic() {
-        for bytes in [&b"\x00\x00\x01\x00"[..], b"\xff\xff\x01\x00ab", b"\x04", b""] {
+        for bytes in [
+            &b"\x00\x00\x01\x00"[..],
+            b"\xff\xff\x01\x00ab",
+            b"\x04",
+            b"",
+        ] {
             assert_eq!(attributes(bytes).count(), 0, "{bytes:?}");
             assert_eq!(messages(bytes).count(), 0, "{bytes:?}");
         }

@@ -7,6 +7,7 @@ mod group;
 mod join;
 mod listener;
 mod maps;
+mod network;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
@@ -365,7 +366,17 @@ impl Launch<'_> {
             (Some(error), _) | (None, Err(error)) => Some(error),
         };
         let status = started.end(self.report.replacement());
-        Err(error.unwrap_or_else(|| self.child_died(status)))
+        let error = error.unwrap_or_else(|| self.child_died(status));
+        let starved = self
+            .opened
+            .group
+            .as_ref()
+            .is_some_and(MadeGroup::is_starved);
+        Err(if starved {
+            error.hint("its limit on memory is too low to set it up")
+        } else {
+            error
+        })
     }
 
     fn parent_steps(&mut self, clone: usize, started: &Started) -> Result<(), Error> {
@@ -415,6 +426,10 @@ impl Launch<'_> {
                         .map_err(failed)?;
                 }
                 Step::Release => release(self.report).map_err(failed)?,
+                Step::Connect(connection) => {
+                    network::connect(connection, started, self.proc, self.report)
+                        .map_err(|error| plan.at(step, error))?;
+                }
                 _ => {}
             }
         }

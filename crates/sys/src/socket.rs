@@ -73,12 +73,7 @@ fn attach_filter(socket: BorrowedFd<'_>, filter: &[BpfInstruction]) -> Result<()
         // The kernel only reads it; BpfInstruction is laid out as its sock_filter.
         filter: filter.as_ptr().cast_mut().cast(),
     };
-    set_option(
-        socket,
-        libc::SOL_SOCKET,
-        libc::SO_ATTACH_FILTER,
-        &program,
-    )
+    set_option(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
 }
 
 /// A socket that gets a copy of each packet that comes in by the interface of this number
@@ -148,7 +143,9 @@ pub fn receive_with_destination(
     let flags = libc::MSG_DONTWAIT;
     // SAFETY: each pointer of `message` leads to a live buffer of the length beside it.
     let length =
-        check(unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags) } as _)?;
+        check(
+            unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags) } as _,
+        )?;
     let from = address(&from).ok_or(Errno::BADMSG)?;
     let written = (message.msg_controllen as usize).min(control.0.len());
     let to = destination(&control.0[..written]).ok_or(Errno::BADMSG)?;
@@ -218,8 +215,8 @@ mod tests {
         let port = receiver.local_addr().expect("it is bound").port();
         let sender = UdpSocket::bind("[::1]:0").expect("bind");
         sender.send_to(b"word", ("::1", port)).expect("send");
-        let (_, _, to) =
-            receive_with_destination(receiver.as_fd(), &mut [0; 16]).expect("one is there");
+        let (_, _, to) = receive_with_destination(receiver.as_fd(), &mut [0; 16])
+            .expect("one is there");
         assert_eq!(to, SocketAddr::from((Ipv6Addr::LOCALHOST, port)));
     }
 

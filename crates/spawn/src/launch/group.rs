@@ -68,6 +68,12 @@ impl MadeGroup {
         group.delegate(uid, gid).map_err(|error| failed(&error))
     }
 
+    /// Whether the kernel killed one of its processes for want of memory.
+    pub fn is_starved(&self) -> bool {
+        let kills = self.group.as_ref().and_then(Cgroup::oom_kills);
+        kills.is_some_and(|kills| kills > 0)
+    }
+
     /// The group, for whoever owns the process from now on, and whether it stays.
     pub fn hand_over(mut self) -> Option<(Cgroup, bool)> {
         let keeps = self.blueprint.keeps();
