@@ -11,6 +11,7 @@ mod doctor;
 mod enter;
 mod explain;
 mod failure;
+mod gc;
 mod getopt;
 #[cfg(test)]
 mod golden;
@@ -21,7 +22,9 @@ mod ls;
 mod lsns;
 mod map;
 mod mount;
+mod net;
 mod nsenter;
+mod oci;
 mod overview;
 mod posture;
 mod print;
@@ -81,6 +84,18 @@ const COMMANDS: &[Command] = &[
         personality: true,
     },
     Command {
+        name: "oci",
+        about: "make, start, enter and end containers of bundles, as an OCI runtime",
+        run: oci::run,
+        personality: false,
+    },
+    Command {
+        name: "runc",
+        about: "the same under the name and in the words of runc",
+        run: oci::run,
+        personality: true,
+    },
+    Command {
         name: "enter",
         about: "run a command where a process is, or in namespaces that are kept",
         run: enter::run,
@@ -114,6 +129,18 @@ const COMMANDS: &[Command] = &[
         name: "limits",
         about: "show and change what a group of processes may use",
         run: limits::run,
+        personality: false,
+    },
+    Command {
+        name: "net",
+        about: "make, list, show and remove networks for `warren run --net NAME`",
+        run: net::run,
+        personality: false,
+    },
+    Command {
+        name: "gc",
+        about: "remove what containers have left whose supervisor was killed",
+        run: gc::run,
         personality: false,
     },
     Command {

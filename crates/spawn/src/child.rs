@@ -6,6 +6,9 @@
 //! unwinding, no destructor but that of a descriptor. A step that fails is noted in the
 //! [`Report`] as a number and an errno, and the process is gone; the parent has the
 //! words.
+//!
+//! A function with a buffer of some thousand bytes is not inlined: the walk would have all
+//! of them on its stack, and each page of that which a child touches is one to be made.
 
 mod cgroups;
 mod copy;
@@ -13,6 +16,8 @@ mod detailed;
 mod digits;
 mod enter;
 mod exec;
+mod gate;
+mod hook;
 mod kernel;
 mod landlock;
 mod priority;
@@ -71,6 +76,10 @@ pub struct Inheritance<'a> {
     pub layers: Option<BorrowedFd<'a>>,
     /// Whose end tells that the program has ended, while the init lingers.
     pub ended: Option<BorrowedFd<'a>>,
+    /// Where the caller is told that it has its turn before the root is entered.
+    pub turn: Option<BorrowedFd<'a>>,
+    /// What hooks before the root read.
+    pub hooks_read: Option<RawFd>,
     /// The signals that the program starts with blocked.
     pub blocked: SignalSet,
 }
@@ -98,6 +107,7 @@ pub fn run(inheritance: &Inheritance<'_>) -> ! {
         inheritance.report.begin(number);
         if let Err((errno, detail)) = child.walk(step) {
             inheritance.report.fail(errno, detail);
+            child.answer(step, number, errno, detail);
             break;
         }
     }
@@ -128,6 +138,10 @@ struct Fds {
     devices: [Option<OwnedFd>; kernel::DEVICES.len()],
     /// The rules of Landlock, until they hold.
     ruleset: Option<Ruleset>,
+    /// Who has opened the gate hears here of a failure.
+    answer: Option<OwnedFd>,
+    /// What came with the word at the gate, for hooks to read.
+    state: Option<OwnedFd>,
     /// Files that are locked.
     locks: [Option<OwnedFd>; MOST_LOCKS],
 }
@@ -147,6 +161,8 @@ impl Child<'_> {
     fn walk(&mut self, step: &Step) -> std::result::Result<(), Failure> {
         match step {
             Step::Exec(program) => Err(exec::execute(program, self.folder)),
+            Step::CheckProgram => self.check_program(),
+            Step::Hook(hook) => self.hook(hook),
             step => self.set_up(step).map_err(|errno| (errno, Detail::None)),
         }
     }
@@ -155,6 +171,7 @@ impl Child<'_> {
         match step {
             Step::DieWithParent { signal } => self.die_with_parent(*signal),
             Step::AwaitParent => self.await_parent(self.with.report.released()),
+            Step::AwaitNetwork => self.await_parent(self.with.report.connected()),
             Step::AwaitGroup => self.await_parent(self.with.report.in_group()),
             Step::CoreSched => warren_sys::share_cores_with_none(),
             Step::CgroupNamespace => {
@@ -278,6 +295,10 @@ impl Child<'_> {
             Step::CheckNoUserNamespaces => check_no_user_namespaces(),
             Step::NewSession => rustix::process::setsid().map(drop),
             Step::AwaitMaps(open) | Step::AwaitExec(open) => await_byte(open.fd),
+            Step::OutliveCaller => rustix::process::set_parent_process_death_signal(None),
+            Step::AwaitGate(open) => self.await_gate(open.fd),
+            Step::AwaitCaller => self.await_caller(),
+            Step::ForkSibling => self.fork_sibling(),
             Step::LockFile(path) => self.lock_file(path),
             Step::ProcOfHost { target } => self.proc_of_host(target),
             Step::Proc { target } => self.mount_proc(target),
@@ -417,6 +438,9 @@ impl Child<'_> {
             | Step::SetLimit { .. }
             | Step::EnterGroup { .. }
             | Step::Release
+            | Step::CheckProgram
+            | Step::Hook(_)
+            | Step::Connect(_)
             | Step::Exec(_) => Ok(()),
         }
     }
@@ -526,6 +550,18 @@ impl Child<'_> {
             Some(ended) => init::linger(program, self.with.report, ended),
             None => init::run(program, self.with.report, events),
         }
+    }
+
+    /// Returns in a new child of the caller, in the pid namespace that this process has
+    /// entered and is not in; tells its number, as the caller counts, and ends.
+    fn fork_sibling(&self) -> Result<()> {
+        // SAFETY: both sides keep the rules of this file.
+        let sibling = unsafe { warren_sys::fork_sibling() }?;
+        if sibling == 0 {
+            return Ok(());
+        }
+        self.with.report.replace_by(sibling);
+        exit_now(0)
     }
 
     /// Returns in the first process of a new pid namespace; the caller waits for it.

@@ -7,12 +7,16 @@ mod group;
 mod join;
 mod listener;
 mod maps;
+mod network;
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::ExitStatus;
 use std::sync::atomic::Ordering;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, PidfdFlags};
 use rustix::thread::futex;
 use warren_mounts::Attributes;
 use warren_namespaces::accounts::Accounts;
@@ -25,7 +29,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::Reservation;
 use crate::process::Child;
 use crate::reasons;
-use crate::report::Report;
+use crate::report::{Detail, Report};
 use crate::spec::Tree;
 use crate::step::{Changes, MapLines, Step};
 use crate::{Plan, Side};
@@ -42,6 +46,9 @@ pub struct Streams(pub [Option<OwnedFd>; 3]);
 /// Who watches the program from its first instruction on.
 pub type Observer<'a> = &'a mut dyn FnMut(&Held<'_>) -> Result<(), Errno>;
 
+/// What the caller does while the process is being made, of which it gets the number.
+pub type Callback<'a> = &'a mut dyn FnMut(u32) -> Result<(), Error>;
+
 /// What the parent's steps have opened.
 #[derive(Debug, Default)]
 struct Opened {
@@ -54,7 +61,8 @@ struct Opened {
 }
 
 impl Plan {
-    /// Carries the plan out. Returns when the program has been executed.
+    /// Carries the plan out. Returns when the program has been executed; one that is
+    /// launched [to its end](Plan::to_its_end), when it has ended.
     ///
     /// # Errors
     /// The step that failed; nothing of the process is left then.
@@ -75,6 +83,19 @@ impl Plan {
         self.launch_with(Streams::default(), announce)
     }
 
+    /// The same, and calls `before_root` when the process waits before it enters its root,
+    /// where its Spec says that it does.
+    ///
+    /// # Errors
+    /// As [`launch`](Self::launch), and what the callbacks return.
+    pub fn launch_in_stages(
+        self,
+        announce: Callback<'_>,
+        before_root: Callback<'_>,
+    ) -> Result<Child, Error> {
+        self.carry_out(Streams::default(), announce, before_root, None)
+    }
+
     /// The same for a plan that is [observed](Plan::observed). When the process that will
     /// execute the program is there, `observer` is called: it begins to watch it,
     /// [releases](Held::release) it, and returns when the program was executed or the
@@ -88,7 +109,12 @@ impl Plan {
         announce: &mut dyn FnMut(u32) -> Result<(), Error>,
         observer: Observer<'_>,
     ) -> Result<Child, Error> {
-        self.carry_out(Streams::default(), announce, Some(observer))
+        self.carry_out(
+            Streams::default(),
+            announce,
+            &mut |_| Ok(()),
+            Some(observer),
+        )
     }
 
     pub(crate) fn launch_with(
@@ -96,13 +122,14 @@ impl Plan {
         streams: Streams,
         announce: &mut dyn FnMut(u32) -> Result<(), Error>,
     ) -> Result<Child, Error> {
-        self.carry_out(streams, announce, None)
+        self.carry_out(streams, announce, &mut |_| Ok(()), None)
     }
 
     fn carry_out(
         self,
         streams: Streams,
-        announce: &mut dyn FnMut(u32) -> Result<(), Error>,
+        announce: Callback<'_>,
+        before_root: Callback<'_>,
         observer: Option<Observer<'_>>,
     ) -> Result<Child, Error> {
         if self.is_observed() != observer.is_some() {
@@ -127,6 +154,7 @@ impl Plan {
             observer: observer.is_some(),
             layers: self.hands_layers(),
             ended: self.lingers,
+            turn: self.gives_turn(),
         })?;
         let mut launch = Launch {
             plan: &self,
@@ -137,7 +165,9 @@ impl Plan {
         let started = launch.clone_child(clone, channels, &streams)?;
         // The child has its own copies of what is closed here.
         drop(streams);
-        let sent = launch.after_clone(clone, &started, announce, observer)?;
+        let sent =
+            launch.after_clone(clone, &started, announce, before_root, observer)?;
+        let started = launch.replaced(started)?;
         let Opened {
             reservation, group, ..
         } = launch.opened;
@@ -296,6 +326,8 @@ impl Launch<'_> {
                     observer: observer.as_ref().map(AsFd::as_fd),
                     layers: channels.layers.as_ref().map(|(_, child)| child.as_fd()),
                     ended: channels.ended.as_ref().map(|(_, child)| child.as_fd()),
+                    turn: channels.turn.as_ref().map(|(_, child)| child.as_fd()),
+                    hooks_read: self.plan.hooks_read,
                     blocked,
                 })
             }
@@ -318,20 +350,22 @@ impl Launch<'_> {
         &mut self,
         clone: usize,
         started: &Started,
-        announce: &mut dyn FnMut(u32) -> Result<(), Error>,
+        announce: Callback<'_>,
+        before_root: Callback<'_>,
         observer: Option<Observer<'_>>,
     ) -> Result<Sent, Error> {
         let result = announce(started.pid as u32)
             .and_then(|()| self.parent_steps(clone, started))
+            .and_then(|()| started.take_turn(before_root))
             .and_then(|()| started.receive())
             .and_then(|sent| self.observe(started, observer).map(|()| sent))
-            .and_then(|sent| started.await_exec().map(|()| sent));
+            .and_then(|sent| self.await_child(started).map(|()| sent));
         let error = match (self.child_failure(), result) {
             (None, Ok(sent)) if self.reached_exec() => return Ok(sent),
             (None, Ok(_)) => None,
             (Some(error), _) | (None, Err(error)) => Some(error),
         };
-        let status = started.end();
+        let status = started.end(self.report.replacement());
         let error = error.unwrap_or_else(|| self.child_died(status));
         let starved = self
             .opened
@@ -392,24 +426,14 @@ impl Launch<'_> {
                         .map_err(failed)?;
                 }
                 Step::Release => release(self.report).map_err(failed)?,
+                Step::Connect(connection) => {
+                    network::connect(connection, started, self.proc, self.report)
+                        .map_err(|error| plan.at(step, error))?;
+                }
                 _ => {}
             }
         }
         Ok(())
-    }
-
-    fn move_interface(
-        &self,
-        outside: &str,
-        inside: &str,
-        started: &Started,
-    ) -> Result<(), Errno> {
-        let path = format!("{}/ns/net", started.pid);
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        // A magic link by design: the namespace of our own child.
-        let namespace =
-            rustix::fs::openat(self.proc, path.as_str(), flags, Mode::empty())?;
-        crate::interface::move_interface(outside, inside, namespace.as_fd())
     }
 
     fn enter_group(&self, started: &Started, delegate: bool) -> Result<(), Error> {
@@ -444,6 +468,28 @@ impl Launch<'_> {
         })
     }
 
+    fn await_child(&self, started: &Started) -> Result<(), Error> {
+        if self.plan.launched_to_its_end {
+            started.await_end()
+        } else {
+            started.await_exec()
+        }
+    }
+
+    fn move_interface(
+        &self,
+        outside: &str,
+        inside: &str,
+        started: &Started,
+    ) -> Result<(), Errno> {
+        let path = format!("{}/ns/net", started.pid);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        // A magic link by design: the namespace of our own child.
+        let namespace =
+            rustix::fs::openat(self.proc, path.as_str(), flags, Mode::empty())?;
+        crate::interface::move_interface(outside, inside, namespace.as_fd())
+    }
+
     /// Has the observer watch the program, up to its start.
     fn observe(
         &self,
@@ -470,21 +516,52 @@ impl Launch<'_> {
         let (errno, detail) = self.report.failure()?;
         let step = self.plan.steps.get(self.report.step())?;
         let hints = reasons::of(step, errno, Some(detail), self.plan);
-        let error = Error::step(step, errno)
-            .number_of(Some(self.report.step()))
-            .hints_of(hints);
+        let error = if detail == Detail::HookEnded {
+            let status = self.report.ended().unwrap_or_default();
+            let how = ExitStatus::from_raw(status);
+            Error::new(ErrorKind::Step, format!("{step}: {how}"))
+        } else {
+            Error::step(self.words(step), errno)
+        };
+        let error = error.number_of(Some(self.report.step())).hints_of(hints);
         Some(match (step, errno) {
             (Step::JoinCgroup(_), _) => error.kind_of(ErrorKind::Cgroup),
-            (Step::Exec(_), Errno::NOENT) => error.kind_of(ErrorKind::NotFound),
-            (Step::Exec(_), _) => error.kind_of(ErrorKind::NotExecutable),
+            (Step::Exec(_) | Step::CheckProgram, Errno::NOENT) => {
+                error.kind_of(ErrorKind::NotFound)
+            }
+            (Step::Exec(_) | Step::CheckProgram, _) => {
+                error.kind_of(ErrorKind::NotExecutable)
+            }
             _ => error,
         })
+    }
+
+    /// What a failed step says: of the look for the program, what its execution would have.
+    fn words<'s>(&'s self, step: &'s Step) -> &'s Step {
+        match step {
+            Step::CheckProgram => self.plan.steps.last().unwrap_or(step),
+            step => step,
+        }
+    }
+
+    /// The process that went on in the stead of the one that was made, which is waited for.
+    fn replaced(&self, started: Started) -> Result<Started, Error> {
+        let Some(pid) = self.report.replacement() else {
+            return Ok(started);
+        };
+        let _ = crate::process::reap(started.pid);
+        // It is this process's own child, so the number is its own.
+        let process = Pid::from_raw(pid).ok_or_else(|| Error::spec("no such process"))?;
+        let pidfd = rustix::process::pidfd_open(process, PidfdFlags::empty());
+        let pidfd =
+            pidfd.map_err(|errno| Error::step("open the program's process", errno))?;
+        Ok(started.replaced_by(pid, pidfd))
     }
 
     fn reached_exec(&self) -> bool {
         matches!(
             self.plan.steps.get(self.report.step()),
-            Some(Step::Exec(_) | Step::Hold | Step::Finish)
+            Some(Step::Exec(_) | Step::AwaitGate(_) | Step::Hold | Step::Finish)
         )
     }
 

@@ -177,6 +177,10 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         (Step::SetRlimit(_), Errno::PERM) => {
             vec!["a hard limit can be raised only with CAP_SYS_RESOURCE on the host".to_owned()]
         }
+        (Step::CheckProgram, errno) => match plan.steps().last() {
+            Some(step @ Step::Exec(_)) => of(step, errno, detail, plan),
+            _ => Vec::new(),
+        },
         (Step::Exec(program), errno) => {
             let script = program.name.display().to_string();
             not_executed(&script, errno, detail, plan)
@@ -209,7 +213,9 @@ fn missing_call(step: &Step) -> String {
         Step::Mask { .. } | Step::EnterRoot => ("move_mount", "5.2"),
         Step::Ruleset(_) | Step::RestrictSelf => ("landlock_create_ruleset", "5.13"),
         Step::LoadSeccomp(_) | Step::LoadProfile { .. } => ("seccomp", "3.17"),
-        Step::MountTree { .. } | Step::RootDetailed { .. } | Step::CloneDetailed { .. } => {
+        Step::MountTree { .. }
+        | Step::RootDetailed { .. }
+        | Step::CloneDetailed { .. } => {
             ("open_tree, mount_setattr and move_mount", "5.12")
         }
         Step::TimeNamespace { .. } => ("time namespaces", "5.6"),

@@ -13,6 +13,7 @@ use warren_confine::landlock::Landlock;
 use warren_confine::seccomp::Profile;
 use warren_confine::{CapabilitySet, Rlimit};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
+use warren_network::Connection;
 
 use crate::role::Role;
 pub use detailed::{
@@ -82,6 +83,10 @@ pub struct Spec {
     pub sysctl: Vec<(String, String)>,
     /// Brings `lo` up in a new network namespace.
     pub loopback: bool,
+    /// What a new network namespace is connected to. Whoever launches holds the
+    /// [`Reservation`](warren_network::Reservation) that says so, and releases it when the
+    /// process has ended.
+    pub connection: Option<Connection>,
     /// Forbids user namespaces below a new one (`user.max_user_namespaces` = 0).
     pub no_nested_user_namespaces: bool,
     /// Lets what is mounted on the host later be seen inside, where the host shares it.
@@ -190,6 +195,25 @@ pub struct Spec {
     pub await_maps: Option<Open>,
     /// The program is executed when a byte, or the end, of this can be read.
     pub await_before_exec: Option<Open>,
+    /// The process stays before its program until somebody opens this gate, a socket that
+    /// [`gate::make`](crate::gate::make) has made; the launch ends when it is there.
+    pub gate: Option<Open>,
+    /// Whether `parent_death_signal` ends with the launch: the program outlives the caller.
+    pub outlives_caller: bool,
+    /// In a joined pid namespace, whether the program's parent is the caller, and not a
+    /// process that waits for it in front of the namespace.
+    pub callers_child: bool,
+    /// Keeps whoever lives in the joined namespaces from looking into the process on its way.
+    pub hidden: bool,
+    /// Waits before the root is entered until the second callback of
+    /// [`launch_in_stages`](crate::Plan::launch_in_stages) has returned.
+    pub await_before_root: bool,
+    /// Run one after the other after that wait, in the namespaces and with the caller's root.
+    pub hooks_before_root: Vec<Hook>,
+    /// Run inside, after the gate was opened.
+    pub hooks_before_program: Vec<Hook>,
+    /// A file that `hooks_before_root` have as their standard input.
+    pub hooks_read: Option<Open>,
     /// Descriptors that are the caller's business alone: the new process closes them at once.
     pub callers_fds: Vec<RawFd>,
     /// Whether the caller's children are born in another pid namespace than its own, which
@@ -266,7 +290,7 @@ impl Spec {
             Namespace::Inherit => !self.no_init && self.init_holds(),
             Namespace::New => !self.no_init,
             // setns(2) moves only children into a pid namespace.
-            Namespace::Join(_) => true,
+            Namespace::Join(_) => !self.callers_child,
         }
     }
 }
@@ -276,6 +300,22 @@ impl Spec {
     pub(crate) fn init_holds(&self) -> bool {
         !self.init_keeps.is_empty() || !self.lock_files.is_empty()
     }
+}
+
+/// A program that is run, to its end, while the process is set up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Hook {
+    /// Of what kind it is, in the words of an error.
+    pub kind: String,
+    /// The program, by its path.
+    pub path: PathBuf,
+    /// Its arguments, the first being its name.
+    pub args: Vec<OsString>,
+    /// Its whole environment.
+    pub env: Vec<OsString>,
+    /// Seconds after which it is killed and has failed.
+    pub timeout: Option<u32>,
 }
 
 /// A user namespace of one id below another.

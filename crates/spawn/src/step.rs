@@ -13,6 +13,7 @@ use warren_confine::landlock::{Files, Handled, Tcp};
 use warren_confine::{CapabilitySet, Filter, Rlimit};
 use warren_mounts::{Attributes, Change, Node, Target};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
+use warren_network::Connection;
 use warren_sys::{CStringArray, Errno, SchedulerAttributes, SeccompFlags};
 
 use crate::spec::{
@@ -128,6 +129,8 @@ pub enum Step {
     Release,
     /// Hands the listener of the child's filter to who answers.
     SendListener(Listener),
+    /// Connects the child's network namespace, while it makes its mounts.
+    Connect(Box<Connection>),
     /// Shows the files of a cloned tree under the ids of a user namespace.
     ShiftIdsTo {
         /// Its number among the cloned trees.
@@ -593,6 +596,18 @@ pub enum Step {
     LoadFilter(Filter),
     /// Waits before the program is executed.
     AwaitExec(Open),
+    /// Makes sure that the program can be executed, while its caller still listens.
+    CheckProgram,
+    /// Stays when the caller ends.
+    OutliveCaller,
+    /// Waits before the program until the gate is opened.
+    AwaitGate(Open),
+    /// Waits before the root is entered, until the caller has done what it wants to.
+    AwaitCaller,
+    /// Runs a hook to its end.
+    Hook(HookProgram),
+    /// Goes on as a child of the caller, in the joined pid namespace.
+    ForkSibling,
     /// Hides the memory and descriptors of the init from the program.
     HideInit {
         /// Whether its user may examine it all the same.
@@ -643,6 +658,8 @@ pub enum Step {
         /// Which.
         keep: Vec<RawFd>,
     },
+    /// Waits until the network is there.
+    AwaitNetwork,
     /// Says that it is there, and waits until it is watched.
     AwaitObserver,
     /// Executes the program.
@@ -845,6 +862,23 @@ pub struct Program {
     pub environments: Vec<CStringArray>,
 }
 
+/// A hook, in the form of execve(2).
+#[derive(Debug)]
+pub struct HookProgram {
+    /// Its kind and path, for the reader.
+    pub name: String,
+    /// Which of the Spec's hooks of its kind it is.
+    pub number: u32,
+    /// Where it is.
+    pub path: CString,
+    /// Its arguments, the first being its name.
+    pub arguments: CStringArray,
+    /// Its environment.
+    pub environment: CStringArray,
+    /// Seconds until it is killed.
+    pub timeout: Option<u32>,
+}
+
 impl Step {
     /// Who does it.
     #[must_use]
@@ -865,13 +899,18 @@ impl Step {
             | Self::WriteMaps { .. }
             | Self::ShiftIds { .. }
             | Self::ShiftIdsTo { .. }
+            | Self::Connect(_)
             | Self::Release => Side::Parent,
             Self::DieWithInit
             | Self::ControlTerminal { .. }
             | Self::Descriptors { .. }
             | Self::LoadProfile { .. }
             | Self::LoadFilter(_)
+            | Self::AwaitNetwork
             | Self::AwaitExec(_)
+            | Self::CheckProgram
+            | Self::OutliveCaller
+            | Self::AwaitGate(_)
             | Self::AwaitObserver
             | Self::Exec(_) => Side::Payload,
             _ => Side::Child,

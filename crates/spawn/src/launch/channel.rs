@@ -26,6 +26,8 @@ pub struct Channels {
     pub layers: Option<(OwnedFd, OwnedFd)>,
     /// The parent's and the child's end of a pipe that the program's end closes.
     pub ended: Option<(OwnedFd, OwnedFd)>,
+    /// The parent's and the child's end, for a parent that has a turn of its own.
+    pub turn: Option<(OwnedFd, OwnedFd)>,
 }
 
 /// Which channels a launch needs.
@@ -39,6 +41,8 @@ pub struct Sockets {
     pub layers: bool,
     /// For the program's end to be told, where the init outlives it.
     pub ended: bool,
+    /// For the parent to be told that it has its turn.
+    pub turn: bool,
 }
 
 impl Channels {
@@ -54,6 +58,7 @@ impl Channels {
         let terminal = sockets.terminal.then(pair).transpose().map_err(failed)?;
         let observer = sockets.observer.then(pair).transpose().map_err(failed)?;
         let layers = sockets.layers.then(pair).transpose().map_err(failed)?;
+        let turn = sockets.turn.then(pair).transpose().map_err(failed)?;
         if let Some((parent, _)) = &observer {
             // Each message then comes with its sender's number.
             sockopt::set_socket_passcred(parent, true).map_err(failed)?;
@@ -67,6 +72,7 @@ impl Channels {
             observer,
             layers,
             ended,
+            turn,
         })
     }
 }
@@ -85,6 +91,7 @@ pub struct Started {
     terminal: Option<OwnedFd>,
     observer: Option<OwnedFd>,
     layers: Option<OwnedFd>,
+    turn: Option<OwnedFd>,
 }
 
 /// What the child has sent to its parent.
@@ -128,6 +135,7 @@ impl Started {
         let observer = channels.observer.map(|(parent, _)| parent);
         let layers = channels.layers.map(|(parent, _)| parent);
         let ended = channels.ended.map(|(parent, _)| parent);
+        let turn = channels.turn.map(|(parent, _)| parent);
         Self {
             pid,
             pidfd,
@@ -137,7 +145,35 @@ impl Started {
             terminal,
             observer,
             layers,
+            turn,
         }
+    }
+
+    /// The same channels, to another process.
+    pub fn replaced_by(mut self, pid: i32, pidfd: OwnedFd) -> Self {
+        self.pid = pid;
+        self.pidfd = pidfd;
+        self
+    }
+
+    /// Does what the caller wants done while the child waits; not where it has died before.
+    pub fn take_turn(
+        &self,
+        work: &mut dyn FnMut(u32) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Some(channel) = &self.turn else {
+            return Ok(());
+        };
+        let failed = |errno| Error::step("hear from the child", errno);
+        let read = || rustix::io::read(channel, &mut [0]);
+        if rustix::io::retry_on_intr(read).map_err(failed)? == 0 {
+            return Ok(());
+        }
+        work(self.pid as u32)?;
+        let flags = SendFlags::NOSIGNAL;
+        // A child that has been killed says so at the end.
+        let _ = rustix::net::send(channel, &[1], flags);
+        Ok(())
     }
 
     pub fn born_in_group(mut self, is_born: bool) -> Self {
@@ -156,14 +192,13 @@ impl Started {
     /// Waits until nobody holds the pipe's other end: the program was executed, or the
     /// child is gone.
     pub fn await_exec(&self) -> Result<(), Error> {
-        let mut byte = [0];
-        loop {
-            match rustix::io::read(&self.alive, &mut byte) {
-                Ok(_) => return Ok(()),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::step("hear from the child", errno)),
-            }
-        }
+        await_end(&self.alive)
+    }
+
+    /// Waits until the program has ended, or the child is gone; where only the end of the
+    /// init tells that, as [`Self::await_exec`].
+    pub fn await_end(&self) -> Result<(), Error> {
+        await_end(self.ended.as_ref().unwrap_or(&self.alive))
     }
 
     /// Takes what the child sends, in the order of its steps.
@@ -198,8 +233,14 @@ impl Started {
         Ok(Some(TerminalEnd { master, events }))
     }
 
-    /// Kills it and takes its wait status.
-    pub fn end(&self) -> Option<i32> {
+    /// Kills it, and who goes on in its stead, and takes its wait status.
+    pub fn end(&self, replacement: Option<i32>) -> Option<i32> {
+        if let Some(pid) = replacement {
+            // It is not reaped yet, so the number is still its own.
+            let _ = signal::kill(pid, signal::SIGKILL);
+            let _ = crate::process::reap(self.pid);
+            return crate::process::reap(pid).ok();
+        }
         let kill = rustix::process::Signal::KILL;
         // ESRCH: it has died by itself.
         if rustix::process::pidfd_send_signal(&self.pidfd, kill) == Err(Errno::NOSYS) {
@@ -208,6 +249,13 @@ impl Started {
         }
         crate::process::reap(self.pid).ok()
     }
+}
+
+/// Waits until nobody holds the other end of a pipe that carries nothing.
+fn await_end(pipe: &OwnedFd) -> Result<(), Error> {
+    rustix::io::retry_on_intr(|| rustix::io::read(pipe, &mut [0]))
+        .map(drop)
+        .map_err(|errno| Error::step("hear from the child", errno))
 }
 
 fn receive_descriptor(channel: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {
