@@ -127,7 +127,7 @@ impl Bundle {
     pub fn as_runc(&self, script: &str) -> Output {
         let theirs = self.runc(script);
         let ours = self.ours(script);
-        ours.says(theirs.succeeds().trim_end());
+        ours.expect(&theirs.to_string(), ours.stdout == theirs.succeeds());
         ours
     }
 
@@ -136,7 +136,7 @@ impl Bundle {
     pub fn as_crun(&self, script: &str) -> Output {
         let theirs = self.crun(script);
         let ours = self.ours(script);
-        ours.says(theirs.succeeds().trim_end());
+        ours.expect(&theirs.to_string(), ours.stdout == theirs.succeeds());
         ours
     }
 

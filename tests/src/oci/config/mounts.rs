@@ -36,7 +36,7 @@ pub const TESTS: &[Test] = tests! {
         a_working_folder_is_made;
 };
 
-const MOUNTS: &str = "awk '{print $5, $6}' /proc/self/mountinfo | grep -v ^/sys/fs/cgroup";
+const MOUNTS: &str = "mawk '{print $5, $6}' /proc/self/mountinfo | grep -v ^/sys/fs/cgroup";
 
 fn the_usual_mounts_are_those_of_runc() {
     Bundle::new(&[]).as_runc(MOUNTS);
@@ -51,7 +51,7 @@ fn a_root_is_read_only_when_all_is_in_it() {
 }
 
 /// Options of the mount at `/mnt`, as the kernel says them.
-const OPTIONS: &str = "awk '$5 ~ /^\\/mnt/ {print $6}' /proc/self/mountinfo";
+const OPTIONS: &str = "mawk '$5 ~ /^\\/mnt/ {print $6}' /proc/self/mountinfo";
 
 fn options_of_a_bind_are_of_the_mount() {
     for options in [
@@ -128,7 +128,7 @@ fn a_tmpfs_begins_with_what_it_covers() {
     let bundle = Bundle::with_mount(mount);
     let root = bundle.root().join("mnt");
     let script = "cd \"$1\" && mkdir -p deep/er && echo text >deep/er/file && chmod 641 deep/er/file \
-        && ln -s /etc/shadow link && mkfifo pipe && head -c 100000 /dev/zero >big && \
+        && ln -s /etc/shadow link && head -c 100000 /dev/zero >big && \
         chown 5:6 deep/er/file && chmod 4755 big";
     run(program("sh").args(["-c", script, "sh"]).arg(&root)).succeeds();
     let look = "cd /mnt && find . -printf '%p %y %m %U:%G %s %l\\n' | grep -v '^\\. ' | grep -v ' d ' \
@@ -197,7 +197,7 @@ fn an_overlay_has_more_layers_than_one_page_of_options() {
 /// Whether the mount at a place is shared, a slave or unbindable.
 fn spreads(place: &str) -> String {
     format!(
-        "awk '$5 == \"{place}\" {{for (i = 7; $i != \"-\"; i++) print $i}}' \
+        "mawk '$5 == \"{place}\" {{for (i = 7; $i != \"-\"; i++) print $i}}' \
          /proc/self/mountinfo | sed 's/:.*//'"
     )
 }
@@ -261,6 +261,7 @@ fn files_have_the_owners_of_the_containers_map() {
     let mut bundle = Bundle::with_mount(mount);
     bundle.mount(plain);
     mapped(&mut bundle, 100_000);
+    run(program("chown").args(["-R", "100000:100000"]).arg(bundle.root())).succeeds();
     let script = "touch /mnt/new; stat -c %u /mnt/new /etc/new";
     bundle.ours(script).says("0\n65534");
     let stat = run(program("stat").args(["-c", "%u"]).arg(folder.join("new")));
@@ -275,7 +276,7 @@ fn control_groups_are_shown_as_the_host_has_them() {
     bundle.set("linux/namespaces/-", json!({"type": "cgroup"}));
     bundle.as_runc(names);
     // What is shown is the group of the container alone.
-    let script = "awk -F: '{print $3}' /proc/self/cgroup | sort -u";
+    let script = "mawk -F: '{print $3}' /proc/self/cgroup | sort -u";
     bundle.ours(script).says("/");
 }
 
