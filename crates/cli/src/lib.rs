@@ -16,6 +16,7 @@ mod getopt;
 mod golden;
 mod json;
 mod keep;
+mod limits;
 mod ls;
 mod lsns;
 mod map;

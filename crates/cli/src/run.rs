@@ -6,6 +6,7 @@ mod files;
 mod from;
 mod isolation;
 mod landlock;
+mod limits;
 mod print;
 mod process;
 mod profile;
@@ -34,6 +35,7 @@ use from::FromOptions;
 use isolation::IsolationOptions;
 pub use isolation::id_map;
 use landlock::LandlockOptions;
+use limits::LimitOptions;
 use print::PrintOptions;
 use process::ProcessOptions;
 pub use process::variable;
@@ -71,6 +73,8 @@ struct Arguments {
     watch: WatchOptions,
     #[command(flatten)]
     landlock: LandlockOptions,
+    #[command(flatten)]
+    limits: LimitOptions,
     #[command(flatten)]
     results: ResultsOptions,
     #[command(flatten)]
@@ -198,10 +202,13 @@ fn execute(
         limits: arguments.results.time_limits(),
         watch: None,
     };
+    let refused = plan.refused().to_vec();
+    limits::tell_refused(&refused)?;
     let (ended, remains) = match arguments.watch.watching(&spec, host)? {
         Some(watching) => watching.run(plan, care)?,
         None => supervise::run_with(plan, care)?,
     };
+    limits::tell_end(&remains, &spec, &refused, ended.was_killed())?;
     Ok(Executed {
         ended,
         remains,
@@ -360,6 +367,7 @@ fn spec(
         spec.syscalls = Some(seccomp::profile(path, capabilities)?);
     }
     calls.apply(spec.syscalls.as_mut())?;
+    arguments.limits.apply(&mut spec)?;
     Ok(spec)
 }
 
@@ -417,6 +425,7 @@ mod tests {
             has_all_ids: false,
             ranges: warren_spawn::Ranges::None,
             landlock: None,
+            ground: None,
         };
         spec(&arguments, &matches, &host)
     }

@@ -114,9 +114,18 @@ pub struct Ended {
     pub wall: Duration,
     /// The limit that it had reached.
     pub over: Option<Over>,
+    /// How many processes of its control group, if it has one of its own, were killed for
+    /// want of memory.
+    pub oom_kills: Option<u64>,
 }
 
 impl Ended {
+    /// Whether somebody else than its limits on time killed it.
+    pub fn was_killed(&self) -> bool {
+        use std::os::unix::process::ExitStatusExt;
+        self.status.signal() == Some(SIGKILL) && self.over.is_none()
+    }
+
     /// The exit code of the whole run; of one that took too long, that of timeout(1).
     pub fn code(&self) -> u8 {
         const TIMED_OUT: u8 = 124;
@@ -155,6 +164,7 @@ fn attend_with(started: Started, care: Care<'_>) -> Result<(Ended, Remains), Fai
         usage: child.usage(),
         wall: vigil.deadlines.elapsed(),
         over: vigil.deadlines.over(),
+        oom_kills: child.cgroup_end().and_then(|end| end.stat.oom_kills),
     };
     Ok((ended, ManuallyDrop::new(child)))
 }

@@ -13,5 +13,5 @@ mod unsupported;
 pub use config::{Config, process};
 pub use error::Error;
 pub use to_config::{EMPTY_ROOT, WRITTEN_VERSION, to_config};
-pub use to_spec::{affinity, listener_message, to_spec};
+pub use to_spec::{affinity, limits, listener_message, to_spec};
 pub use unsupported::Unsupported;

@@ -8,6 +8,7 @@ mod linux;
 mod mounts;
 mod priority;
 mod process;
+mod resources;
 mod root;
 
 use std::ffi::OsStr;
@@ -47,6 +48,7 @@ pub fn to_config(spec: &Spec) -> (Config, Vec<Unsupported>) {
     writer.mounts();
     writer.linux();
     writer.priorities();
+    writer.resources();
     writer.rest();
     let Writer {
         mut config,

@@ -4,6 +4,7 @@
 //! is worth running. A property that contradicts the specification is an error.
 
 mod capabilities;
+mod home;
 mod linux;
 mod mounts;
 pub(crate) mod options;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub use linux::listener_message;
 pub use priority::affinity;
+pub use resources::limits;
 
 use warren_spawn::{Root, Spec};
 
@@ -45,6 +47,7 @@ pub fn to_spec(
     };
     reader.namespaces()?;
     reader.process()?;
+    reader.home();
     reader.root()?;
     reader.names()?;
     reader.mounts()?;

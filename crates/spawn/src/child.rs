@@ -167,6 +167,7 @@ impl Child<'_> {
             Step::DieWithParent { signal } => self.die_with_parent(*signal),
             Step::AwaitParent => self.await_parent(self.with.report.released()),
             Step::AwaitGroup => self.await_parent(self.with.report.in_group()),
+            Step::CoreSched => warren_sys::share_cores_with_none(),
             Step::CgroupNamespace => {
                 warren_sys::unshare(warren_namespaces::Kind::Cgroup.clone_flag())
             }
@@ -363,7 +364,11 @@ impl Child<'_> {
             } => self.mount_tree(source, target, *node, changes),
             Step::MountFilesystem { new, target } => self.mount_filesystem(new, target),
             Step::Device { device, target } => self.device(device, target),
-            Step::DeviceFiles { target, bind } => self.device_files(target, *bind),
+            Step::DeviceFiles {
+                target,
+                bind,
+                console,
+            } => self.device_files(target, *bind, *console),
             Step::Cgroups { tree, target } => self.cgroups(tree, target),
             Step::Console => self.console(),
             Step::RootPropagation(propagation) => self.root_propagation(*propagation),

@@ -135,7 +135,7 @@ impl Plan {
         if self.timed {
             report.take_times();
         }
-        if self.has_init || self.is_holder {
+        if self.has_init || self.is_holder || self.is_gated() {
             warren_sys::arguments::find();
         }
         if self.is_holder || self.has_examinable_init {
@@ -414,6 +414,20 @@ impl Launch<'_> {
         Ok(())
     }
 
+    fn move_interface(
+        &self,
+        outside: &str,
+        inside: &str,
+        started: &Started,
+    ) -> Result<(), Errno> {
+        let path = format!("{}/ns/net", started.pid);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        // A magic link by design: the namespace of our own child.
+        let namespace =
+            rustix::fs::openat(self.proc, path.as_str(), flags, Mode::empty())?;
+        crate::interface::move_interface(outside, inside, namespace.as_fd())
+    }
+
     fn enter_group(&self, started: &Started, delegate: bool) -> Result<(), Error> {
         let Some(group) = &self.opened.group else {
             return Ok(());
@@ -444,20 +458,6 @@ impl Launch<'_> {
             let uid = rustix::process::geteuid().as_raw();
             (uid, rustix::process::getegid().as_raw())
         })
-    }
-
-    fn move_interface(
-        &self,
-        outside: &str,
-        inside: &str,
-        started: &Started,
-    ) -> Result<(), Errno> {
-        let path = format!("{}/ns/net", started.pid);
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        // A magic link by design: the namespace of our own child.
-        let namespace =
-            rustix::fs::openat(self.proc, path.as_str(), flags, Mode::empty())?;
-        crate::interface::move_interface(outside, inside, namespace.as_fd())
     }
 
     /// Has the observer watch the program, up to its start.

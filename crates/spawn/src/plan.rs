@@ -19,7 +19,7 @@ use std::fmt;
 use std::os::fd::RawFd;
 
 use rustix::thread::Gid;
-use warren_cgroups::Blueprint;
+use warren_cgroups::{Blueprint, Refused};
 use warren_confine::CapabilitySet;
 use warren_confine::seccomp::{Action, Filter, Profile};
 use warren_namespaces::{IdMap, Kind};
@@ -48,6 +48,7 @@ pub struct Plan {
     pub(crate) has_examinable_init: bool,
     pub(crate) lingers: bool,
     pub(crate) has_terminal: bool,
+    pub(crate) refused: Vec<Refused>,
     pub(crate) timed: bool,
     pub(crate) hold_signals: bool,
     pub(crate) hooks_read: Option<RawFd>,
@@ -72,8 +73,9 @@ impl Plan {
             first_cover: None,
             group: None,
             awaits_group: false,
+            refused: Vec::new(),
         };
-        planner.group = planner.plan_group()?;
+        planner.plan_group()?;
         planner.plan()?;
         Ok(Self {
             steps: planner.steps,
@@ -82,6 +84,7 @@ impl Plan {
             has_examinable_init: spec.has_init() && spec.examinable_init,
             lingers: spec.has_init() && spec.lingering_init,
             has_terminal: spec.terminal != Terminal::Inherit,
+            refused: planner.refused,
             timed: false,
             hold_signals: false,
             hooks_read: spec.hooks_read.as_ref().map(|open| open.fd),
@@ -129,6 +132,11 @@ impl Plan {
             .any(|step| matches!(step, Step::AwaitObserver))
     }
 
+    pub(crate) fn is_gated(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| matches!(step, Step::AwaitGate(_)))
+    }
+
     pub(crate) fn gives_turn(&self) -> bool {
         let mut steps = self.steps.iter();
         steps.any(|step| matches!(step, Step::AwaitCaller))
@@ -167,6 +175,13 @@ impl Plan {
             }),
             _ => None,
         })
+    }
+
+    /// Limits that cannot be had, where the Spec goes on without. The kernel may refuse
+    /// more when they are set: [`Child::cgroup`](crate::Child::cgroup) knows them all.
+    #[must_use]
+    pub fn refused(&self) -> &[Refused] {
+        &self.refused
     }
 
     /// The steps, in their order.
@@ -365,6 +380,8 @@ struct Planner<'a> {
     group: Option<Blueprint>,
     /// Whether the child has waited for it.
     awaits_group: bool,
+    /// Limits that cannot be had, where that was accepted.
+    refused: Vec<Refused>,
 }
 
 impl Planner<'_> {
@@ -415,6 +432,9 @@ impl Planner<'_> {
         }
         if let Some(processors) = &self.spec.affinity.initial {
             self.push(Step::Affinity(processors.0.clone()));
+        }
+        if self.spec.core_sched && self.can_share_no_cores() {
+            self.push(Step::CoreSched);
         }
         if let Some(open) = &self.spec.await_maps {
             self.push(Step::AwaitMaps(open.clone()));
@@ -717,16 +737,16 @@ impl Planner<'_> {
         if self.is_born_twice() {
             namespaces = namespaces.without(Kind::Pid);
         }
-        if self.group.is_some() {
-            namespaces = namespaces.without(Kind::Cgroup);
-        }
-        self.make_group_before_clone();
         if !self.spec.time_offsets.is_empty() {
             namespaces = namespaces.without(Kind::Time);
         }
         if let Some(listener) = &self.spec.listener {
             self.push(Step::ConnectListener(listener.socket.clone()));
         }
+        if self.group.is_some() {
+            namespaces = namespaces.without(Kind::Cgroup);
+        }
+        self.make_group_before_clone();
         self.push(Step::Clone { namespaces });
         let maps = maps.filter(|maps| maps.writer != MapWriter::Child);
         let releases = maps.is_some();
@@ -738,10 +758,10 @@ impl Planner<'_> {
         if releases || self.spec.await_announcement || self.parent_adds() {
             self.push(Step::Release);
         }
+        self.fill_group();
         if let Some(listener) = &self.spec.listener {
             self.push(Step::SendListener(listener.clone()));
         }
-        self.fill_group();
         self.steps.extend(child);
     }
 }

@@ -118,11 +118,6 @@ impl Report {
         &self.released
     }
 
-    /// The futex of the child's wait for its control group.
-    pub fn in_group(&self) -> &AtomicU32 {
-        &self.in_group
-    }
-
     /// Tells the parent of the listener `fd`, and returns when that has it. Without a
     /// system call: the filter could stop each.
     ///
@@ -151,6 +146,11 @@ impl Report {
     /// Lets the child go on, which waits in [`hand_listener`](Self::hand_listener).
     pub fn listener_is_taken(&self) {
         self.listener_taken.store(1, Ordering::Release);
+    }
+
+    /// The futex of the child's wait for its control group.
+    pub fn in_group(&self) -> &AtomicU32 {
+        &self.in_group
     }
 
     /// Notes how the program ended: a status as wait(2) gives it.

@@ -47,6 +47,9 @@ pub struct Spec {
     /// A control group of its own, and where; as [`Placement::default`] has it if there are
     /// limits and this is `None`.
     pub cgroup: Option<Placement>,
+    /// Lets no process of another group of core scheduling share a core with it, by its
+    /// hyperthreads: prctl(2), `PR_SCHED_CORE`.
+    pub core_sched: bool,
     /// Which namespaces are new, joined or inherited.
     pub namespaces: Namespaces,
     /// The order in which the joined ones are entered; if empty, the user namespace first

@@ -149,6 +149,8 @@ pub enum Step {
     },
     /// Waits for the parent's part.
     AwaitParent,
+    /// Begins a group of core scheduling.
+    CoreSched,
     /// Moves itself into a control group.
     JoinCgroup(Open),
     /// Waits until the parent has put it into its control group.
@@ -325,6 +327,8 @@ pub enum Step {
         target: Target,
         /// Whether those of the host are bound, since none can be made.
         bind: bool,
+        /// Whether there is a place for a console.
+        console: bool,
     },
     /// Shows the terminal as the console.
     Console,

@@ -15,6 +15,7 @@ mod attempt;
 pub mod bpf;
 mod clone;
 mod entry;
+mod core_sched;
 mod exec;
 mod fd;
 mod inherited;
@@ -36,6 +37,7 @@ pub use attempt::{
     Attempt, Push, attempt, clone_user_namespace, clone3_user_namespace, in_child, push,
 };
 pub use clone::{CloneArgs, Forked, clone3, fork, fork_sibling, has_one_thread, setns, unshare};
+pub use core_sched::{has_core_scheduling, share_cores_with_none};
 pub use exec::{CStringArray, execve, execveat, exit_now};
 pub use fd::{
     close_range, close_range_on_exec, duplicate, is_alive, is_below_root, is_open,

@@ -82,6 +82,7 @@ impl Store {
         let mut record = record(wanted, &config);
         record.cgroup = group.as_ref().map(|planned| planned.group.clone());
         let mut host = Host::probe();
+        spec.cgroup = None;
         if let Some(planned) = group {
             planned.check()?;
             spec.cgroup = Some(planned.placement);
@@ -160,6 +161,7 @@ fn spec(
         hooks::check(hooks)?;
     }
     let (mut spec, notes) = crate::to_spec(config, &wanted.bundle)?;
+    refuse(&notes)?;
     check_terminal(wanted, spec.terminal)?;
     size(&mut spec.terminal, wanted.terminal_size);
     spec.keep_fds = keep;
@@ -170,6 +172,12 @@ fn spec(
     }
     live_as_a_container(&mut spec);
     Ok((spec, notes))
+}
+
+/// What is asked for and cannot be had must not be missed silently, where it isolates.
+fn refuse(notes: &[Unsupported]) -> Result<(), Error> {
+    let mut weaker = notes.iter().filter(|note| note.weakens);
+    weaker.next().map_or(Ok(()), |note| Err(Error::new(note)))
 }
 
 /// How it lives with its maker. Up to its program it dies with that, so that a maker that is

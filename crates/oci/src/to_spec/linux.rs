@@ -76,7 +76,7 @@ impl Reader<'_> {
         let settings = linux.sysctl.iter();
         let settings = settings.map(|(name, value)| (name.clone(), value.clone()));
         self.spec.sysctl = settings.collect();
-        self.resources(linux);
+        self.resources(linux)?;
         self.rest_of_linux(linux)
     }
 

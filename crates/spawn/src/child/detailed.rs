@@ -120,7 +120,12 @@ impl Child<'_> {
 
     /// The usual devices and links, in a folder that is opened once and is no symlink:
     /// else they would be made wherever that leads (CVE-2026-41579).
-    pub(super) fn device_files(&mut self, target: &Target, bind: bool) -> Result<()> {
+    pub(super) fn device_files(
+        &mut self,
+        target: &Target,
+        bind: bool,
+        console: bool,
+    ) -> Result<()> {
         let dev = ensure_exactly(self.root()?, target)?;
         for (host, name) in DEVICES {
             let made = match bind {
@@ -133,13 +138,19 @@ impl Child<'_> {
                 result => result?,
             }
         }
-        for (content, name) in LINKS {
-            match rustix::fs::symlinkat(content, &dev, name) {
+        let has_core = rustix::fs::statat(self.with.proc, c"kcore", AtFlags::empty());
+        let core = usize::from(has_core.is_err());
+        for (content, name) in &LINKS[..LINKS.len() - core] {
+            match rustix::fs::symlinkat(*content, &dev, *name) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
             }
         }
         multiplexer_link(dev.as_fd())?;
+        if console {
+            // Now, for later it may be read-only.
+            place(dev.as_fd(), c"console")?;
+        }
         self.fds.dev = Some(dev);
         Ok(())
     }
@@ -197,11 +208,11 @@ impl Child<'_> {
     pub(super) fn console(&self) -> Result<()> {
         let terminal = self.fds.terminal.as_ref().ok_or(Errno::BADF)?;
         let console = clone_tree(terminal.as_fd(), c"", false)?;
-        let dev = self.dev()?;
-        place_device(dev, c"console", console.as_fd())
+        attach_at(console.as_fd(), self.dev()?, c"console")
     }
 }
 
+/// The last one only where the kernel has the file.
 const LINKS: [(&CStr, &CStr); 5] = [
     (c"/proc/self/fd", c"fd"),
     (c"/proc/self/fd/0", c"stdin"),
@@ -252,12 +263,16 @@ fn place_device(
     name: &CStr,
     device: BorrowedFd<'_>,
 ) -> Result<()> {
+    place(folder, name)?;
+    attach_at(device, folder, name)
+}
+
+fn place(folder: BorrowedFd<'_>, name: &CStr) -> Result<()> {
     let mode = Mode::from_raw_mode(0o666);
     match rustix::fs::mknodat(folder, name, FileType::RegularFile, mode, 0) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(errno),
+        Err(Errno::EXIST) => Ok(()),
+        result => result,
     }
-    attach_at(device, folder, name)
 }
 
 /// Places of a procfs that may be covered by what is none: what tells of the machine.

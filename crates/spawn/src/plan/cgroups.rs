@@ -50,6 +50,7 @@ impl Planner<'_> {
             attributes: mount.flags.set,
         };
         let tree = Box::new(tree);
+        self.await_group();
         self.push(Step::Cgroups { tree, target });
         Ok(())
     }

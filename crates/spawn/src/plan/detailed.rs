@@ -182,8 +182,12 @@ impl Planner<'_> {
     }
 
     pub(super) fn device_files(&mut self, target: Target) {
-        let bind = self.is_new(Kind::User);
-        self.push(Step::DeviceFiles { target, bind });
+        let step = Step::DeviceFiles {
+            target,
+            bind: self.is_new(Kind::User),
+            console: self.has_console(),
+        };
+        self.push(step);
     }
 
     pub(super) fn device(&mut self, device: &Device, target: Target) {

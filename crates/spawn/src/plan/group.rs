@@ -6,7 +6,7 @@
 //! that makes its mounts. Only then the child makes its cgroup namespace, whose root is the
 //! group in which it is made: clone3(2) would take the parent's.
 
-use warren_cgroups::Blueprint;
+use warren_cgroups::{Refused, Why};
 use warren_namespaces::Kind;
 
 use super::Planner;
@@ -16,10 +16,11 @@ use crate::step::Step;
 
 impl Planner<'_> {
     /// Settles what will be made, if anything is limited.
-    pub(super) fn plan_group(&self) -> Result<Option<Blueprint>, Error> {
+    pub(super) fn plan_group(&mut self) -> Result<(), Error> {
         let spec = self.spec;
+        self.check_core_sched()?;
         if spec.cgroup.is_none() && spec.limits.is_empty() {
-            return Ok(None);
+            return Ok(());
         }
         let placement = spec.cgroup.clone().unwrap_or_default();
         let ground = self.host.ground(&placement.place);
@@ -27,7 +28,30 @@ impl Planner<'_> {
         let refused = |error: warren_cgroups::Error| {
             Error::spec(error.to_string()).hints_of(reasons::no_limits(&error, self.host))
         };
-        planned.map(Some).map_err(refused)
+        let blueprint = planned.map_err(refused)?;
+        self.refused.extend_from_slice(blueprint.refused());
+        self.group = (!blueprint.is_empty()).then_some(blueprint);
+        Ok(())
+    }
+
+    fn check_core_sched(&mut self) -> Result<(), Error> {
+        const WHY: &str = "this kernel has no core scheduling (CONFIG_SCHED_CORE)";
+        if !self.spec.core_sched || self.can_share_no_cores() {
+            return Ok(());
+        }
+        if !self.spec.cgroup.as_ref().is_some_and(|it| it.best_effort) {
+            return Err(Error::spec(format!("limit core_sched: {WHY}"))
+                .hint("--limits best-effort goes on without it"));
+        }
+        self.refused.push(Refused {
+            limit: "core_sched".to_owned(),
+            why: Why::Other(WHY.to_owned()),
+        });
+        Ok(())
+    }
+
+    pub(super) fn can_share_no_cores(&self) -> bool {
+        warren_sys::has_core_scheduling()
     }
 
     pub(super) fn make_group_before_clone(&mut self) {

@@ -60,6 +60,7 @@ impl fmt::Display for Step {
                 let handed = if *delegate { " and hand it over" } else { "" };
                 write!(f, "put the process into the control group{handed}")
             }
+            Self::CoreSched => f.write_str("begin a group of core scheduling"),
             Self::AwaitGroup => f.write_str("wait until it is in the control group"),
             Self::CgroupNamespace => {
                 f.write_str("make a cgroup namespace with that group as its root")

@@ -1,0 +1,3 @@
+//! `warren limits`.
+
+pub mod words;
