@@ -19,6 +19,7 @@ mod lsns;
 mod map;
 mod mount;
 mod nsenter;
+mod oci;
 mod posture;
 mod profile;
 mod readme;
@@ -36,12 +37,28 @@ use warren_testkit::harness::{Needed, Suite};
 /// What the tests call besides a Debian system's essential packages.
 const NEEDED: &[Needed] = &[
     Needed {
+        program: "busybox",
+        package: "busybox-static",
+    },
+    Needed {
         program: "bwrap",
         package: "bubblewrap",
     },
     Needed {
+        program: "conmon",
+        package: "conmon",
+    },
+    Needed {
+        program: "containerd",
+        package: "containerd",
+    },
+    Needed {
         program: "crun",
         package: "crun",
+    },
+    Needed {
+        program: "dockerd",
+        package: "docker.io",
     },
     Needed {
         program: "ip",
@@ -50,6 +67,10 @@ const NEEDED: &[Needed] = &[
     Needed {
         program: "nsenter",
         package: "util-linux",
+    },
+    Needed {
+        program: "podman",
+        package: "podman",
     },
     Needed {
         program: "ps",
@@ -92,6 +113,7 @@ fn main() -> ExitCode {
     tests.extend(keep::TESTS);
     tests.extend(profile::TESTS);
     tests.extend(lsns::TESTS);
+    tests.extend(oci::TESTS);
     tests.extend([mount::TESTS, nsenter::TESTS, unshare::TESTS, ls::TESTS]);
     tests.extend([
         discovery::TESTS,

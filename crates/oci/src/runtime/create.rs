@@ -1,5 +1,6 @@
 //! From a bundle to a container that waits for its start, or runs.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -83,7 +84,9 @@ impl Store {
         record.cgroup = group.as_ref().map(|planned| planned.group.clone());
         let mut host = Host::probe();
         spec.cgroup = None;
+        let hierarchies = OnceCell::new();
         if let Some(planned) = group {
+            let _ = hierarchies.set(planned.hierarchies());
             planned.check()?;
             spec.cgroup = Some(planned.placement);
             host.ground = Some(planned.ground);
@@ -93,6 +96,7 @@ impl Store {
             folder: self.make(&wanted.id)?,
             proc: open_proc()?,
             record,
+            hierarchies,
         };
         let made = make(&container, spec, &host, wanted, &config)
             .and_then(|mut child| self.finish(wanted, &mut container, &mut child).map(|()| child));
