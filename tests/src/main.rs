@@ -14,6 +14,7 @@ mod gates;
 mod keep;
 mod learn;
 mod library;
+mod limits;
 mod ls;
 mod lsns;
 mod map;
@@ -112,6 +113,7 @@ fn main() -> ExitCode {
     tests.extend(bwrap::TESTS);
     tests.extend(keep::TESTS);
     tests.extend(profile::TESTS);
+    tests.extend(limits::TESTS);
     tests.extend(lsns::TESTS);
     tests.extend(oci::TESTS);
     tests.extend([mount::TESTS, nsenter::TESTS, unshare::TESTS, ls::TESTS]);

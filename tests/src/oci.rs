@@ -5,6 +5,7 @@
 
 mod attacks;
 mod concurrency;
+mod config;
 mod containerd;
 mod docker;
 mod exec;
@@ -22,7 +23,12 @@ use serde_json::{Value, json};
 use warren_testkit::{Output, Test, program, run, scratch, warren};
 
 /// Those of all files.
-pub const TESTS: [&[Test]; 9] = [
+pub const TESTS: [&[Test]; 14] = [
+    config::attacks::TESTS,
+    config::limits::TESTS,
+    config::mounts::TESTS,
+    config::namespaces::TESTS,
+    config::process::TESTS,
     lifecycle::TESTS,
     exec::TESTS,
     hooks::TESTS,

@@ -136,6 +136,14 @@ impl Ground {
         if placement.delegate {
             tiers.extend(v2().filter(is_open));
         }
+        // Whoever is in v1's freezer can be frozen, and killed while it forks no more.
+        if tiers
+            .iter()
+            .any(|tier| !self.parents[*tier].hierarchy.is_v2())
+        {
+            let freezer = self.parents.iter().position(|it| it.has("freezer"));
+            tiers.extend(freezer.filter(is_open));
+        }
         if tiers.is_empty() && !limited {
             // A group without limits: for what can be done with it.
             let any = v2().filter(is_open).or_else(|| all.clone().find(is_open));

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use rustix::fs::{Access, AtFlags, OFlags};
 use rustix::io::Errno;
 
 use crate::delegation::open_inside;
@@ -29,6 +29,11 @@ pub fn write(folder: impl AsFd, name: &str, value: &str) -> Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
     let fd = open_inside(folder, Path::new(name), flags)?;
     rustix::io::retry_on_intr(|| rustix::io::write(&fd, value.as_bytes())).map(drop)
+}
+
+/// Whether an open group has a file, and so is still there.
+pub fn exists(folder: impl AsFd, name: &str) -> bool {
+    rustix::fs::accessat(folder, name, Access::EXISTS, AtFlags::empty()).is_ok()
 }
 
 /// A file that has one number, or `max`.

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
+use warren_namespaces::ProcRoot;
 
+use crate::delegation::own_memberships;
 use crate::group::Tier;
 use crate::{Cgroup, Error};
 
@@ -61,6 +63,20 @@ impl Cgroup {
     #[must_use]
     pub fn frozen(&self) -> Frozen {
         self.freezer().map_or(Frozen::No, Tier::frozen)
+    }
+
+    /// Whether the caller itself would be stopped: it is in the group, or below it.
+    ///
+    /// # Errors
+    /// Where the caller's own groups cannot be read.
+    pub fn shares_freezer(&self) -> Result<bool, Error> {
+        let Ok(tier) = self.freezer() else {
+            return Ok(false);
+        };
+        let own = own_memberships(&ProcRoot::open()?)?;
+        let own = own.iter().find(|own| tier.hierarchy.matches(own));
+        let below = own.and_then(|own| tier.hierarchy.below(&own.path));
+        Ok(below.is_some_and(|own| own.starts_with(&tier.below)))
     }
 
     fn freezer(&self) -> Result<&Tier, Error> {

@@ -134,7 +134,8 @@ fn parent_of(path: &Path) -> PathBuf {
 fn look_at(hierarchy: Hierarchy, below: Option<PathBuf>, may_miss: bool) -> Parent {
     let mut parent = Parent {
         below: below.clone().unwrap_or_default(),
-        controllers: Vec::new(),
+        // Of v2 the group itself must be asked.
+        controllers: hierarchy.controllers.clone(),
         handed_down: Vec::new(),
         closed: None,
         occupied: false,
@@ -169,7 +170,6 @@ fn look_into(parent: &mut Parent, folder: &OwnedFd) {
         parent.closed = Some(Closed::Denied);
     }
     if !parent.hierarchy.is_v2() {
-        parent.controllers.clone_from(&parent.hierarchy.controllers);
         return;
     }
     parent.controllers = v2_controllers(folder).unwrap_or_default();

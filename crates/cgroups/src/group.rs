@@ -2,6 +2,7 @@
 //! removed.
 
 pub(crate) mod make;
+mod read;
 pub(crate) mod remove;
 mod set;
 
@@ -187,14 +188,18 @@ impl Cgroup {
     pub fn delegate(&self, uid: u32, gid: u32) -> Result<(), Error> {
         let Some(tier) = self.v2() else { return Ok(()) };
         let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-        for name in [".", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
+        for name in [
+            ".",
+            "cgroup.procs",
+            "cgroup.subtree_control",
+            "cgroup.threads",
+        ] {
             let flags = AtFlags::SYMLINK_NOFOLLOW;
-            rustix::fs::chownat(&tier.folder, name, Some(uid), Some(gid), flags).map_err(
-                |errno| {
+            rustix::fs::chownat(&tier.folder, name, Some(uid), Some(gid), flags)
+                .map_err(|errno| {
                     let path = tier.path().join(name);
                     Error::new("hand over", path.to_string_lossy(), errno)
-                },
-            )?;
+                })?;
         }
         Ok(())
     }

@@ -124,6 +124,12 @@ const COMMANDS: &[Command] = &[
         personality: false,
     },
     Command {
+        name: "limits",
+        about: "show and change what a group of processes may use",
+        run: limits::run,
+        personality: false,
+    },
+    Command {
         name: "profile",
         about: "list, show and check profiles: what a command may have",
         run: profile::run,

@@ -1,6 +1,7 @@
 //! A Spec in the languages of others.
 
 mod bwrap;
+mod limits;
 mod script;
 mod systemd;
 mod unshare;
@@ -59,6 +60,10 @@ pub fn print(
     };
     if language == Language::Oci {
         printed.notes.append(&mut notes);
+    }
+    let has_limits = matches!(language, Language::Systemd | Language::Oci);
+    if !has_limits && !spec.limits.is_empty() {
+        printed.notes.push("less isolated: no limits".to_owned());
     }
     failure::print(&printed.text)?;
     let notes = printed.notes.iter();

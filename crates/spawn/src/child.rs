@@ -296,7 +296,11 @@ impl Child<'_> {
             Step::LockFile(path) => self.lock_file(path),
             Step::ProcOfHost { target } => self.proc_of_host(target),
             Step::Proc { target } => self.mount_proc(target),
-            Step::ProcMasks { cover, all } => self.mask_proc(*cover, *all),
+            Step::ProcMasks {
+                cover,
+                all,
+                readable,
+            } => self.mask_proc(*cover, *all, *readable),
             Step::DevFolder { target } => self.dev_folder(target),
             Step::Devices => self.devices(),
             Step::DevLinks => self.dev_links(),
@@ -369,10 +373,18 @@ impl Child<'_> {
                 bind,
                 console,
             } => self.device_files(target, *bind, *console),
+            Step::ProcPaths {
+                target,
+                masked,
+                read_only,
+            } => self.proc_paths(target, masked, read_only),
             Step::Cgroups { tree, target } => self.cgroups(tree, target),
             Step::Console => self.console(),
             Step::RootPropagation(propagation) => self.root_propagation(*propagation),
             Step::PrivateRoot => warren_mounts::make_root_private(),
+            Step::IpcNamespace => {
+                warren_sys::unshare(warren_namespaces::Kind::Ipc.clone_flag())
+            }
             Step::TimeNamespace { offsets } => self.time_namespace(offsets),
             Step::Scheduler(attributes) => warren_sys::sched_setattr(*attributes),
             Step::IoPriority(one) => {

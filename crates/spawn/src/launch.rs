@@ -358,7 +358,17 @@ impl Launch<'_> {
             (Some(error), _) | (None, Err(error)) => Some(error),
         };
         let status = started.end(self.report.replacement());
-        Err(error.unwrap_or_else(|| self.child_died(status)))
+        let error = error.unwrap_or_else(|| self.child_died(status));
+        let starved = self
+            .opened
+            .group
+            .as_ref()
+            .is_some_and(MadeGroup::is_starved);
+        Err(if starved {
+            error.hint("its limit on memory is too low to set it up")
+        } else {
+            error
+        })
     }
 
     fn parent_steps(&mut self, clone: usize, started: &Started) -> Result<(), Error> {

@@ -488,6 +488,9 @@ impl Planner<'_> {
         if self.spec.new_session {
             self.push(Step::NewSession);
         }
+        if self.owns_queues() {
+            self.push(Step::IpcNamespace);
+        }
         self.time_offsets();
         if let Some(name) = &self.spec.hostname {
             self.push(Step::Hostname(uts_name(name, "host")?));
@@ -739,6 +742,9 @@ impl Planner<'_> {
         }
         if !self.spec.time_offsets.is_empty() {
             namespaces = namespaces.without(Kind::Time);
+        }
+        if self.owns_queues() {
+            namespaces = namespaces.without(Kind::Ipc);
         }
         if let Some(listener) = &self.spec.listener {
             self.push(Step::ConnectListener(listener.socket.clone()));

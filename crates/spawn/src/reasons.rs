@@ -11,10 +11,10 @@ use warren_namespaces::{
 };
 use warren_sys::Errno;
 
-use crate::{Host, Plan};
 use crate::report::Detail;
 use crate::spec::Tree;
 use crate::step::{MapWriter, Source, Step};
+use crate::{Host, Plan};
 
 /// Why limits cannot be had, and the way out.
 pub fn no_limits(error: &warren_cgroups::Error, host: &Host) -> Vec<String> {

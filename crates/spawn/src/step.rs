@@ -307,6 +307,15 @@ pub enum Step {
         /// Where.
         target: Target,
     },
+    /// Covers and seals what lies directly in a procfs that was just mounted.
+    ProcPaths {
+        /// Where that is.
+        target: Target,
+        /// What is covered, and reads as empty.
+        masked: Vec<CString>,
+        /// What cannot be written.
+        read_only: Vec<CString>,
+    },
     /// Mounts the control groups.
     Cgroups {
         /// What.
@@ -336,6 +345,9 @@ pub enum Step {
     RootPropagation(Propagation),
     /// Keeps mounts on the root itself from spreading; all others stay shared.
     PrivateRoot,
+    /// Makes an ipc namespace as who the container is set up as: the creator owns its
+    /// message queues.
+    IpcNamespace,
     /// Makes a time namespace with offsets and enters it.
     TimeNamespace {
         /// The lines of timens_offsets.
@@ -469,6 +481,8 @@ pub enum Step {
         cover: bool,
         /// Whether also what a user namespace of the container's own keeps from it.
         all: bool,
+        /// Whether a covered file reads as empty, instead of not at all.
+        readable: bool,
     },
     /// Mounts a tmpfs for the device files.
     DevFolder {

@@ -15,9 +15,8 @@ const PROCESS: usize = 1;
 pub fn has_core_scheduling() -> bool {
     let mut cookie = 0u64;
     // SAFETY: `cookie` has room for the one number that the call writes, and outlives it.
-    let result = unsafe {
-        libc::prctl(PR_SCHED_CORE, GET, 0usize, THREAD, &raw mut cookie)
-    };
+    let result =
+        unsafe { libc::prctl(PR_SCHED_CORE, GET, 0usize, THREAD, &raw mut cookie) };
     matches!(check(result.into()), Ok(_) | Err(Errno::NODEV))
 }
 

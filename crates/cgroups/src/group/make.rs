@@ -14,6 +14,10 @@ use crate::group::{Cgroup, Tier, controllers, hold};
 use crate::systemd::Scope;
 use crate::{Error, Hierarchy, file};
 
+/// How often another name is tried where [`left_over`](crate::left_over) took a group away
+/// between its making and its being held.
+const ATTEMPTS: usize = 8;
+
 /// What the name of a group that is nobody else's begins with.
 pub(crate) const PREFIX: &str = "warren-";
 
@@ -52,7 +56,7 @@ impl Blueprint {
             Name::Scope { slice, name } => {
                 self.make_scope(&mut group, slice.as_deref(), name.as_deref(), pid)
             }
-            Name::Own => self.make_folders(&mut group, Path::new(&own_name()?)),
+            Name::Own => self.make_own_folders(&mut group),
             Name::Path(path) => self.make_folders(&mut group, path),
         };
         match made {
@@ -77,6 +81,22 @@ impl Blueprint {
         let refused = group.apply(std::iter::once((tier, setting)), self.best_effort)?;
         group.refused.extend(refused);
         Ok(())
+    }
+
+    fn make_own_folders(&self, group: &mut Cgroup) -> Result<(), Error> {
+        for _ in 0..ATTEMPTS {
+            match self.make_folders(group, Path::new(&own_name()?)) {
+                Err(error) if error.errno() == Errno::AGAIN => {
+                    group.remove()?;
+                    group.tiers.clear();
+                }
+                result => return result,
+            }
+        }
+        Err(Error::told(
+            "make a control group: somebody removes them",
+            Errno::AGAIN,
+        ))
     }
 
     fn make_folders(&self, group: &mut Cgroup, path: &Path) -> Result<(), Error> {
@@ -169,8 +189,16 @@ fn make_tier(
             made_above = if made { made_above + 1 } else { 0 };
             continue;
         }
-        let folder = open(hierarchy, &at)?;
-        hold(&folder).map_err(|errno| wrap("lock", hierarchy, &at, errno))?;
+        let folder = open(hierarchy, &at).map_err(|error| match error.errno() {
+            Errno::NOENT => wrap("open", hierarchy, &at, Errno::AGAIN),
+            _ => error,
+        })?;
+        let held = hold(&folder).map_err(|errno| wrap("lock", hierarchy, &at, errno))?;
+        let is_there = file::exists(&folder, "cgroup.procs");
+        // Who looks for what is left over may have found it before it was held.
+        if made && !(held && is_there) {
+            return Err(wrap("lock", hierarchy, &at, Errno::AGAIN));
+        }
         group.tiers.push(Tier {
             controllers: controllers(hierarchy, &folder),
             hierarchy: hierarchy.clone(),

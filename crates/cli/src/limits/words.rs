@@ -103,7 +103,13 @@ fn throttle_of(limits: &mut Limits, device: DeviceNumber) -> &mut Throttle {
 
 /// A rule about device files: `all`, `/dev/fuse:rw`, `c:10:229:rw`, `b:8:*`.
 pub fn device_rule(option: &str, allow: bool, text: &str) -> Result<DeviceRule, Failure> {
-    let malformed = || no(option, text, "rule, such as all, /dev/fuse:rw or c:10:229:rw");
+    let malformed = || {
+        no(
+            option,
+            text,
+            "rule, such as all, /dev/fuse:rw or c:10:229:rw",
+        )
+    };
     if text == "all" {
         return Ok(DeviceRule::everything(allow));
     }
@@ -176,7 +182,10 @@ fn device_file(path: &str) -> Option<(DeviceKind, DeviceNumber)> {
 }
 
 /// `NAME=VALUE`.
-pub fn assignment<'a>(option: &str, text: &'a str) -> Result<(&'a str, &'a str), Failure> {
+pub fn assignment<'a>(
+    option: &str,
+    text: &'a str,
+) -> Result<(&'a str, &'a str), Failure> {
     text.split_once('=')
         .filter(|(name, value)| !name.is_empty() && !value.is_empty())
         .ok_or_else(|| no(option, text, "limit, such as memory.max=1G"))
@@ -198,7 +207,11 @@ fn cpu_max(limits: &mut Limits, option: &str, text: &str) -> Result<(), Failure>
     // The kernel takes no quota below a millisecond.
     let thousandths = decimal(text, 3).filter(|share| *share >= 10);
     let Some(thousandths) = thousandths else {
-        return Err(no(option, text, "number of CPUs, such as 0.5; 0.01 is the least"));
+        return Err(no(
+            option,
+            text,
+            "number of CPUs, such as 0.5; 0.01 is the least",
+        ));
     };
     cpu.quota_us = Some(Most::Of(thousandths * PERIOD / 1000));
     cpu.period_us = Some(PERIOD);
@@ -212,8 +225,9 @@ fn realtime(limits: &mut Limits, option: &str, text: &str) -> Result<(), Failure
         None => (text, None),
     };
     limits.cpu.realtime_runtime_us = Some(microseconds(option, runtime)? as i64);
-    limits.cpu.realtime_period_us =
-        period.map(|period| microseconds(option, period)).transpose()?;
+    limits.cpu.realtime_period_us = period
+        .map(|period| microseconds(option, period))
+        .transpose()?;
     Ok(())
 }
 
@@ -245,7 +259,8 @@ fn io_max(limits: &mut Limits, option: &str, text: &str) -> Result<(), Failure> 
 
 fn huge_pages(option: &str, text: &str) -> Result<HugePages, Failure> {
     let (size, most) = split(option, text, "SIZE:BYTES, such as 2MB:64M")?;
-    let is_size = size.ends_with('B') && size.starts_with(|first: char| first.is_ascii_digit());
+    let is_size =
+        size.ends_with('B') && size.starts_with(|first: char| first.is_ascii_digit());
     if !is_size {
         return Err(no(option, text, "SIZE:BYTES, such as 2MB:64M"));
     }
@@ -280,7 +295,8 @@ fn split<'a>(
     form: &str,
 ) -> Result<(&'a str, &'a str), Failure> {
     let parts = text.split_once(':');
-    parts.filter(|(left, right)| !left.is_empty() && !right.is_empty())
+    parts
+        .filter(|(left, right)| !left.is_empty() && !right.is_empty())
         .ok_or_else(|| no(option, text, form))
 }
 
@@ -388,14 +404,20 @@ mod tests {
         assert_eq!(quota("0.125"), Some(Some(Most::Of(12_500))));
         assert_eq!(quota("max"), Some(Some(Most::Max)));
         assert_eq!(quota("7000 20000"), Some(Some(Most::Of(7000))));
-        for wrong in ["", "0", "0.001", "-1", "1.", ".5", "1e3", "0.1234", "+1", "1 x"] {
+        for wrong in [
+            "", "0", "0.001", "-1", "1.", ".5", "1e3", "0.1234", "+1", "1 x",
+        ] {
             assert_eq!(quota(wrong), None, "{wrong:?}");
         }
     }
 
     #[test]
     fn sizes_have_letters_and_max_is_none() {
-        let max = |text| set_all(&[("memory.max", text)]).map(|it| it.memory.max).ok();
+        let max = |text| {
+            set_all(&[("memory.max", text)])
+                .map(|it| it.memory.max)
+                .ok()
+        };
         assert_eq!(max("64M"), Some(Some(Most::Of(64 << 20))));
         assert_eq!(max("0"), Some(Some(Most::Of(0))));
         assert_eq!(max("max"), Some(Some(Most::Max)));
@@ -407,12 +429,19 @@ mod tests {
     #[test]
     fn what_is_not_known_is_a_file_of_v2() {
         let limits = set_all(&[("memory.reclaim", "1M")]).expect("taken as it is");
-        assert_eq!(limits.unified, [("memory.reclaim".to_owned(), "1M".to_owned())]);
+        assert_eq!(
+            limits.unified,
+            [("memory.reclaim".to_owned(), "1M".to_owned())]
+        );
     }
 
     #[test]
     fn times_have_units_and_a_bare_number_is_the_kernels() {
-        let burst = |text| set_all(&[("cpu.max.burst", text)]).map(|it| it.cpu.burst_us).ok();
+        let burst = |text| {
+            set_all(&[("cpu.max.burst", text)])
+                .map(|it| it.cpu.burst_us)
+                .ok()
+        };
         assert_eq!(burst("20ms"), Some(Some(20_000)));
         assert_eq!(burst("500us"), Some(Some(500)));
         assert_eq!(burst("7"), Some(Some(7)));
@@ -432,11 +461,26 @@ mod tests {
     fn rules_about_devices_are_files_or_numbers() {
         let rule = |text| device_rule("--device-allow", true, text).ok();
         let null = rule("/dev/null:rw").expect("there on every machine");
-        assert_eq!((null.major, null.minor, null.mknod), (Some(1), Some(3), false));
+        assert_eq!(
+            (null.major, null.minor, null.mknod),
+            (Some(1), Some(3), false)
+        );
         let all = rule("c:136:*").expect("well formed");
-        assert_eq!((all.kind, all.minor, all.read), (DeviceKind::Char, None, true));
+        assert_eq!(
+            (all.kind, all.minor, all.read),
+            (DeviceKind::Char, None, true)
+        );
         assert_eq!(rule("all"), Some(DeviceRule::everything(true)));
-        for wrong in ["", "x:1:3", "c:1", "c:1:3:x", "c:1:3:rw:", "/etc/passwd", "/no", "c:a:b"] {
+        for wrong in [
+            "",
+            "x:1:3",
+            "c:1",
+            "c:1:3:x",
+            "c:1:3:rw:",
+            "/etc/passwd",
+            "/no",
+            "c:a:b",
+        ] {
             assert_eq!(rule(wrong), None, "{wrong:?}");
         }
     }

@@ -12,7 +12,7 @@ use warren_spawn::{
     Upper,
 };
 
-use super::{Printed, names_ports};
+use super::{Printed, limits, names_ports};
 
 /// The unit for `spec`.
 pub fn render(spec: &Spec) -> Printed {
@@ -97,8 +97,19 @@ impl Unit<'_> {
             let (soft, hard) = (value(limit.soft), value(limit.hard));
             self.set(&format!("Limit{name}"), format!("{soft}:{hard}"));
         }
+        self.limits();
         if spec.terminal != Terminal::Inherit {
             self.note("no terminal of its own: `systemd-run --pty` makes one");
+        }
+    }
+
+    fn limits(&mut self) {
+        let (lines, missing) = limits::of_systemd(&self.spec.limits);
+        for (key, value) in lines {
+            self.set(key, value);
+        }
+        for name in missing {
+            self.weaker(&format!("no limit {name}"));
         }
     }
 

@@ -203,10 +203,14 @@ impl LimitOptions {
             }
         }
         for text in &self.device_deny {
-            limits.devices.push(words::device_rule("--device-deny", false, text)?);
+            limits
+                .devices
+                .push(words::device_rule("--device-deny", false, text)?);
         }
         for text in &self.device_allow {
-            limits.devices.push(words::device_rule("--device-allow", true, text)?);
+            limits
+                .devices
+                .push(words::device_rule("--device-allow", true, text)?);
         }
         for text in &self.limit {
             let (name, value) = words::assignment("--limit", text)?;
@@ -248,7 +252,9 @@ pub fn tell_end(
         failure::print_error(&text)?;
     }
     if let Some(error) = &end.left {
-        failure::print_error(&format!("warren: {error}\nhint: `warren gc` clears it away\n"))?;
+        failure::print_error(&format!(
+            "warren: {error}\nhint: `warren gc` clears it away\n"
+        ))?;
     }
     Ok(())
 }
@@ -260,7 +266,9 @@ fn out_of_memory(end: &GroupEnd, limits: &Limits, killed: bool) -> String {
     match end.stat.oom_kills {
         _ if killed => format!("warren: killed: out of memory{limit}\n"),
         Some(1) | None => format!("warren: a process was killed: out of memory{limit}\n"),
-        Some(kills) => format!("warren: {kills} processes were killed: out of memory{limit}\n"),
+        Some(kills) => {
+            format!("warren: {kills} processes were killed: out of memory{limit}\n")
+        }
     }
 }
 

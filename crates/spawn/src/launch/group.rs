@@ -41,7 +41,9 @@ impl MadeGroup {
     /// In which the process can be born.
     pub fn cradle(&self) -> Option<BorrowedFd<'_>> {
         let group = self.group.as_ref()?;
-        group.v2_folder().filter(|_| self.blueprint.can_be_born_in())
+        group
+            .v2_folder()
+            .filter(|_| self.blueprint.can_be_born_in())
     }
 
     /// Moves the process in, as far as it was not born there.
@@ -64,6 +66,12 @@ impl MadeGroup {
             return Ok(());
         };
         group.delegate(uid, gid).map_err(|error| failed(&error))
+    }
+
+    /// Whether the kernel killed one of its processes for want of memory.
+    pub fn is_starved(&self) -> bool {
+        let kills = self.group.as_ref().and_then(Cgroup::oom_kills);
+        kills.is_some_and(|kills| kills > 0)
     }
 
     /// The group, for whoever owns the process from now on, and whether it stays.

@@ -51,7 +51,11 @@ impl fmt::Display for Step {
             }
             Self::Release => f.write_str("let the child go on"),
             Self::MakeGroup(blueprint) => {
-                write!(f, "make the control group {}", blueprint.places().join(", "))
+                write!(
+                    f,
+                    "make the control group {}",
+                    blueprint.places().join(", ")
+                )
             }
             Self::SetLimit { setting, .. } => {
                 write!(f, "limit {}: {setting}", setting.limit)
