@@ -15,6 +15,8 @@ mod shown;
 mod systemd;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
 use warren_testkit::{Test, warren};
@@ -44,6 +46,12 @@ fn ways() -> &'static [&'static [&'static str]] {
     } else {
         &[&[]]
     }
+}
+
+/// Lets the ids of a run, which are nobody's on the host, write it.
+fn open_to_all(path: &Path) {
+    let mode = fs::Permissions::from_mode(0o777);
+    fs::set_permissions(path, mode).expect("one's own");
 }
 
 /// `warren run` with the options of a way and of the test, up to the command.

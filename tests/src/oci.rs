@@ -137,11 +137,14 @@ fn make_root(root: &Path) {
     }
     let busybox = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new);
     let busybox = busybox.into_iter().find(|path| path.exists());
-    fs::copy(busybox.expect("busybox-static is installed"), root.join("bin/busybox"))
-        .expect("copy busybox");
+    fs::copy(
+        busybox.expect("busybox-static is installed"),
+        root.join("bin/busybox"),
+    )
+    .expect("copy busybox");
     for name in [
-        "sh", "true", "false", "sleep", "cat", "ls", "id", "ps", "echo", "grep", "kill", "tty",
-        "stat", "sync", "dd", "mkdir", "readlink", "env", "head",
+        "sh", "true", "false", "sleep", "cat", "ls", "id", "ps", "echo", "grep", "kill",
+        "tty", "stat", "sync", "dd", "mkdir", "readlink", "env", "head",
     ] {
         symlink("busybox", root.join("bin").join(name)).expect("make a link");
     }
@@ -169,7 +172,9 @@ fn config() -> Value {
 fn remove_groups(names: &[&str]) {
     let root = Path::new("/sys/fs/cgroup");
     let hierarchies = fs::read_dir(root).expect("it is mounted").flatten();
-    let roots = hierarchies.map(|entry| entry.path()).chain([root.to_owned()]);
+    let roots = hierarchies
+        .map(|entry| entry.path())
+        .chain([root.to_owned()]);
     for root in roots {
         for name in names {
             let _ = fs::remove_dir(root.join(name));

@@ -7,6 +7,7 @@ mod translate;
 mod words;
 
 use std::ffi::{OsStr, OsString};
+use std::mem::ManuallyDrop;
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::process::{DumpableBehavior, Signal};
@@ -124,7 +125,7 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
             failure::print(VERSION)?;
             return Ok(0);
         }
-        Request::Run(options) => *options,
+        Request::Run(options) => ManuallyDrop::new(options),
     };
     let result = checked(&options, called, descriptors);
     if !options.level_prefix {
@@ -252,29 +253,37 @@ fn start(options: &Options, mut descriptors: Descriptors) -> Result<u8, Failure>
     translate::enter_namespaces(options, &mut descriptors)?;
     let host = Host::probe();
     let spec = translate::spec(options, &host, real, &status, &mut descriptors)?;
+    // Not dropped: the process ends when the command has ended, and its memory with it.
+    let spec = ManuallyDrop::new(spec);
     let failed = |error: Error| words::of_failure(&error, &spec, &host);
     let plan = Plan::new(&spec, &host).map_err(failed)?;
     let new = spec.namespaces.created();
+    let mut descriptors = Some(descriptors);
     let child = plan
-        .launch_announced(&mut |pid| status.announce(pid, new))
+        .to_its_end()
+        .launch_announced(&mut |pid| {
+            status.announce(pid, new)?;
+            // The child has its own. Whoever reads what the command writes there must see
+            // its end.
+            if let Some(descriptors) = descriptors.take() {
+                descriptors.close_all(&spec.keep_fds);
+            }
+            if options.userns.is_some() {
+                // Who lives in that user namespace may have the right to trace us.
+                let hidden = DumpableBehavior::NotDumpable;
+                let _ = rustix::process::set_dumpable_behavior(hidden);
+            }
+            Ok(())
+        })
         .map_err(failed)?;
-    // Whoever reads what the command writes there must see its end.
-    descriptors.close_all(&spec.keep_fds);
-    if options.userns.is_some() {
-        // Who lives in that user namespace may have the right to trace us.
-        let hidden = DumpableBehavior::NotDumpable;
-        let _ = rustix::process::set_dumpable_behavior(hidden);
-    }
-    attend(child, &mut status)
+    attend(ManuallyDrop::new(child), &mut status)
 }
 
-fn attend(mut child: Child, status: &mut Status) -> Result<u8, Failure> {
+fn attend(mut child: ManuallyDrop<Child>, status: &mut Status) -> Result<u8, Failure> {
     let ended = child
         .wait()
         .map_err(|error| Failure::new(format!("wait for the command: {error}")))?;
     let code = supervise::code(ended);
     status.ended(code);
-    // The process ends now, and its descriptors and memory with it.
-    std::mem::forget(child);
     Ok(code)
 }

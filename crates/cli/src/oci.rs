@@ -102,10 +102,11 @@ fn shield() {
     use std::os::unix::ffi::OsStrExt;
     let string = |bytes: &[u8]| CString::new(bytes).unwrap_or_default();
     // All of them, the first being the name under which this program was called.
-    let all = std::env::args_os().map(|word| string(word.as_bytes())).collect();
-    let environment = std::env::vars_os().map(|(key, value)| {
-        string(&[key.as_bytes(), b"=", value.as_bytes()].concat())
-    });
+    let all = std::env::args_os()
+        .map(|word| string(word.as_bytes()))
+        .collect();
+    let environment = std::env::vars_os()
+        .map(|(key, value)| string(&[key.as_bytes(), b"=", value.as_bytes()].concat()));
     runtime::shield(all, environment.collect());
 }
 
@@ -169,12 +170,15 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
         Some(name) => name,
     };
     let Some((_, command)) = COMMANDS.iter().find(|(own, _)| *own == name) else {
-        return Err(Failure::usage(format!("no command '{name}'")).hint(HELP).code(1));
+        return Err(Failure::usage(format!("no command '{name}'"))
+            .hint(HELP)
+            .code(1));
     };
     if SHIELDED.contains(&name) {
         shield();
     }
-    let context = context(&options, called).map_err(|stop| Failure::new(stop.message).code(1))?;
+    let context =
+        context(&options, called).map_err(|stop| Failure::new(stop.message).code(1))?;
     match command(&context, &options.operands) {
         Ok(code) => Ok(code),
         Err(stop) => Ok(context.log.fail(&stop)),

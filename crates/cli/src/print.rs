@@ -14,8 +14,8 @@ use clap::ValueEnum;
 use warren_namespaces::IdMap;
 use warren_namespaces::accounts::Accounts;
 use warren_spawn::{
-    Access, DetailedMount, FlagChange, Host, IdMapping, Mount, Mounted, Plan, ProcMasks, Root,
-    Spec, Step, Tree,
+    Access, DetailedMount, FlagChange, Host, IdMapping, Mount, Mounted, Plan, ProcMasks,
+    Root, Spec, Step, Tree,
 };
 
 use crate::failure::{self, Failure};

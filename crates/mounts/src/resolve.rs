@@ -35,6 +35,10 @@ const LONGEST: usize = 4096;
 /// The same without openat2(2): each component is opened by itself and never followed,
 /// and `..` goes back to the descriptor that the walk came from, so that no rename can
 /// lead it above the root.
+///
+/// Not inlined: its buffers would be part of every caller's stack, whose pages are taken
+/// one by one.
+#[inline(never)]
 fn walk(root: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd> {
     let mut trail = Trail::new();
     let mut rest = Rest::new(path.to_bytes())?;

@@ -6,6 +6,9 @@
 //! unwinding, no destructor but that of a descriptor. A step that fails is noted in the
 //! [`Report`] as a number and an errno, and the process is gone; the parent has the
 //! words.
+//!
+//! A function with a buffer of some thousand bytes is not inlined: the walk would have all
+//! of them on its stack, and each page of that which a child touches is one to be made.
 
 mod cgroups;
 mod copy;
@@ -166,6 +169,7 @@ impl Child<'_> {
         match step {
             Step::DieWithParent { signal } => self.die_with_parent(*signal),
             Step::AwaitParent => self.await_parent(self.with.report.released()),
+            Step::AwaitNetwork => self.await_parent(self.with.report.connected()),
             Step::AwaitGroup => self.await_parent(self.with.report.in_group()),
             Step::CoreSched => warren_sys::share_cores_with_none(),
             Step::CgroupNamespace => {
@@ -431,6 +435,7 @@ impl Child<'_> {
             | Step::Release
             | Step::CheckProgram
             | Step::Hook(_)
+            | Step::Connect(_)
             | Step::Exec(_) => Ok(()),
         }
     }

@@ -310,13 +310,20 @@ mod tests {
         let address = Address {
             family: 2,
             prefix: 24,
-            attributes: vec![(IFA_ADDRESS, vec![10, 0, 0, 1]), (IFA_LOCAL, vec![10, 0, 0, 1])],
+            attributes: vec![
+                (IFA_ADDRESS, vec![10, 0, 0, 1]),
+                (IFA_LOCAL, vec![10, 0, 0, 1]),
+            ],
         };
         let bytes = address.message(7).finish();
         let all = messages(&bytes);
         assert_eq!(all.len(), 1);
         assert_eq!(Address::read(all[0].1, 7), Some(address));
-        assert_eq!(Address::read(all[0].1, 8), None, "it is another interface's");
+        assert_eq!(
+            Address::read(all[0].1, 8),
+            None,
+            "it is another interface's"
+        );
     }
 
     #[test]

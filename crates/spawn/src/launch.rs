@@ -7,6 +7,7 @@ mod group;
 mod join;
 mod listener;
 mod maps;
+mod network;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
@@ -60,7 +61,8 @@ struct Opened {
 }
 
 impl Plan {
-    /// Carries the plan out. Returns when the program has been executed.
+    /// Carries the plan out. Returns when the program has been executed; one that is
+    /// launched [to its end](Plan::to_its_end), when it has ended.
     ///
     /// # Errors
     /// The step that failed; nothing of the process is left then.
@@ -107,7 +109,12 @@ impl Plan {
         announce: &mut dyn FnMut(u32) -> Result<(), Error>,
         observer: Observer<'_>,
     ) -> Result<Child, Error> {
-        self.carry_out(Streams::default(), announce, &mut |_| Ok(()), Some(observer))
+        self.carry_out(
+            Streams::default(),
+            announce,
+            &mut |_| Ok(()),
+            Some(observer),
+        )
     }
 
     pub(crate) fn launch_with(
@@ -158,7 +165,8 @@ impl Plan {
         let started = launch.clone_child(clone, channels, &streams)?;
         // The child has its own copies of what is closed here.
         drop(streams);
-        let sent = launch.after_clone(clone, &started, announce, before_root, observer)?;
+        let sent =
+            launch.after_clone(clone, &started, announce, before_root, observer)?;
         let started = launch.replaced(started)?;
         let Opened {
             reservation, group, ..
@@ -351,7 +359,7 @@ impl Launch<'_> {
             .and_then(|()| started.take_turn(before_root))
             .and_then(|()| started.receive())
             .and_then(|sent| self.observe(started, observer).map(|()| sent))
-            .and_then(|sent| started.await_exec().map(|()| sent));
+            .and_then(|sent| self.await_child(started).map(|()| sent));
         let error = match (self.child_failure(), result) {
             (None, Ok(sent)) if self.reached_exec() => return Ok(sent),
             (None, Ok(_)) => None,
@@ -418,24 +426,14 @@ impl Launch<'_> {
                         .map_err(failed)?;
                 }
                 Step::Release => release(self.report).map_err(failed)?,
+                Step::Connect(connection) => {
+                    network::connect(connection, started, self.proc, self.report)
+                        .map_err(|error| plan.at(step, error))?;
+                }
                 _ => {}
             }
         }
         Ok(())
-    }
-
-    fn move_interface(
-        &self,
-        outside: &str,
-        inside: &str,
-        started: &Started,
-    ) -> Result<(), Errno> {
-        let path = format!("{}/ns/net", started.pid);
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        // A magic link by design: the namespace of our own child.
-        let namespace =
-            rustix::fs::openat(self.proc, path.as_str(), flags, Mode::empty())?;
-        crate::interface::move_interface(outside, inside, namespace.as_fd())
     }
 
     fn enter_group(&self, started: &Started, delegate: bool) -> Result<(), Error> {
@@ -468,6 +466,28 @@ impl Launch<'_> {
             let uid = rustix::process::geteuid().as_raw();
             (uid, rustix::process::getegid().as_raw())
         })
+    }
+
+    fn await_child(&self, started: &Started) -> Result<(), Error> {
+        if self.plan.launched_to_its_end {
+            started.await_end()
+        } else {
+            started.await_exec()
+        }
+    }
+
+    fn move_interface(
+        &self,
+        outside: &str,
+        inside: &str,
+        started: &Started,
+    ) -> Result<(), Errno> {
+        let path = format!("{}/ns/net", started.pid);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        // A magic link by design: the namespace of our own child.
+        let namespace =
+            rustix::fs::openat(self.proc, path.as_str(), flags, Mode::empty())?;
+        crate::interface::move_interface(outside, inside, namespace.as_fd())
     }
 
     /// Has the observer watch the program, up to its start.
@@ -503,9 +523,7 @@ impl Launch<'_> {
         } else {
             Error::step(self.words(step), errno)
         };
-        let error = error
-            .number_of(Some(self.report.step()))
-            .hints_of(hints);
+        let error = error.number_of(Some(self.report.step())).hints_of(hints);
         Some(match (step, errno) {
             (Step::JoinCgroup(_), _) => error.kind_of(ErrorKind::Cgroup),
             (Step::Exec(_) | Step::CheckProgram, Errno::NOENT) => {

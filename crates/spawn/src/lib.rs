@@ -32,8 +32,8 @@ pub mod transition;
 
 pub use command::{Command, Stdio};
 pub use error::{Error, ErrorKind};
-pub use interface::{move_interface, take_interface_back};
 pub use host::{Host, Ranges};
+pub use interface::{move_interface, take_interface_back};
 pub use launch::{Callback, Held, Observer};
 pub use plan::{Layer, Plan};
 pub use process::{Child, Event, GroupEnd, Output, TerminalEnd};
@@ -43,10 +43,10 @@ pub use shown::{Reach, Shown};
 pub use spec::{
     Access, Affinity, CacheClass, CapabilitySets, Content, DetailedMount, Device,
     DeviceKind, FlagChange, Folder, Forbidden, Hook, Hop, IdMapping, InnerUserNamespace,
-    Interface, IoClass, IoPriority, Join, Labels, Listener, MemoryPolicy, Mount, MountIds,
-    Mounted, Namespace, Namespaces, Open, Policy, ProcMasks, Processors, Propagation,
-    PropagationKind, RawFilter, Root, Scheduler, Seccomp, Spec, Terminal, TimeOffsets,
-    Tree, Upper, User,
+    Interface, IoClass, IoPriority, Join, Labels, Listener, MemoryPolicy, Mount,
+    MountIds, Mounted, Namespace, Namespaces, Open, Policy, ProcMasks, Processors,
+    Propagation, PropagationKind, RawFilter, Root, Scheduler, Seccomp, Spec, Terminal,
+    TimeOffsets, Tree, Upper, User,
 };
 pub use step::{HookProgram, Place, Side, Step};
 pub use warren_cgroups as cgroups;

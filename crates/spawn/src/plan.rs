@@ -51,6 +51,7 @@ pub struct Plan {
     pub(crate) refused: Vec<Refused>,
     pub(crate) timed: bool,
     pub(crate) hold_signals: bool,
+    pub(crate) launched_to_its_end: bool,
     pub(crate) hooks_read: Option<RawFd>,
 }
 
@@ -87,6 +88,7 @@ impl Plan {
             refused: planner.refused,
             timed: false,
             hold_signals: false,
+            launched_to_its_end: false,
             hooks_read: spec.hooks_read.as_ref().map(|open| open.fd),
         })
     }
@@ -105,6 +107,16 @@ impl Plan {
     #[must_use]
     pub fn holding_signals(mut self) -> Self {
         self.hold_signals = true;
+        self
+    }
+
+    /// The same plan for a launcher that has nothing to do while the program runs: a launch
+    /// returns when it has ended, where its init [lingers](Spec::lingering_init). So the
+    /// launcher wakes up once, and not at the program's first instruction as well, when
+    /// the program could have the processor.
+    #[must_use]
+    pub fn to_its_end(mut self) -> Self {
+        self.launched_to_its_end = true;
         self
     }
 
@@ -218,6 +230,11 @@ fn check(spec: &Spec) -> Result<(), Error> {
             matches!(spec.role, Role::Grafter(_))
                 && !matches!(spec.namespaces.get(Kind::Mnt), Namespace::Join(_)),
             "a mount into a namespace needs that namespace",
+        ),
+        (
+            spec.connection.is_some()
+                && (!is_new(Kind::Net) || spec.role != Role::Program),
+            "a connection needs a program in a new net namespace",
         ),
         (
             spec.role != Role::Program && spec.terminal != Terminal::Inherit,
@@ -341,7 +358,8 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "an init that outlives its program cannot hold its terminal",
         ),
         (
-            spec.callers_child && !matches!(spec.namespaces.get(Kind::Pid), Namespace::Join(_)),
+            spec.callers_child
+                && !matches!(spec.namespaces.get(Kind::Pid), Namespace::Join(_)),
             "who has joined no pid namespace is the caller's child already",
         ),
         (
@@ -365,6 +383,9 @@ fn notifies(profile: &Profile) -> bool {
         .chain([profile.default])
         .any(|action| action == Action::Notify)
 }
+
+/// How many steps most plans have at most: a list that grows leaves its smaller ones behind.
+const USUAL: usize = 64;
 
 struct Planner<'a> {
     spec: &'a Spec,
@@ -394,7 +415,7 @@ impl Planner<'_> {
         self.open_namespaces();
         // The parent's steps on trees go before the clone, those that use them after
         // it; both are found while the mounts are planned.
-        let before = std::mem::take(&mut self.steps);
+        let before = std::mem::replace(&mut self.steps, Vec::with_capacity(USUAL));
         self.begin_child(maps.as_ref(), setup.as_ref());
         self.join()?;
         self.plain_namespaces()?;
@@ -430,11 +451,11 @@ impl Planner<'_> {
         if let Some(score) = self.spec.oom_score_adj {
             self.push(Step::OomScoreAdj(own_text(&score.to_string())));
         }
-        if let Some(processors) = &self.spec.affinity.initial {
-            self.push(Step::Affinity(processors.0.clone()));
-        }
         if self.spec.core_sched && self.can_share_no_cores() {
             self.push(Step::CoreSched);
+        }
+        if let Some(processors) = &self.spec.affinity.initial {
+            self.push(Step::Affinity(processors.0.clone()));
         }
         if let Some(open) = &self.spec.await_maps {
             self.push(Step::AwaitMaps(open.clone()));
@@ -694,6 +715,9 @@ impl Planner<'_> {
         self.push(Step::Descriptors {
             keep: spec.keep_fds.clone(),
         });
+        if spec.connection.is_some() {
+            self.push(Step::AwaitNetwork);
+        }
         // The parent takes the listener, and may be gone when the word is given.
         let listens = spec.listener.is_some();
         if spec.no_new_privs && listens {
@@ -719,17 +743,17 @@ impl Planner<'_> {
 
     /// Puts the steps of each side in their order: the parent's on trees before the
     /// clone or right after it, and the child's after that.
-    fn order(&mut self, before: Vec<Step>, maps: Option<Maps>, after: Vec<Step>) {
-        let (trees, after): (Vec<_>, Vec<_>) = after
-            .into_iter()
-            .partition(|step| {
-                matches!(step, Step::CloneTree { .. } | Step::CloneDetailed { .. })
-            });
-        let (shifts, child): (Vec<_>, Vec<_>) = after
-            .into_iter()
-            .partition(|step| matches!(step, Step::ShiftIds { .. }));
+    ///
+    /// In place: a step is some hundred bytes, and each copy of the list would be pages
+    /// that were never touched before.
+    fn order(&mut self, before: Vec<Step>, maps: Option<Maps>, mut child: Vec<Step>) {
         self.steps = before;
-        self.steps.extend(trees);
+        let trees = |step: &mut Step| {
+            matches!(step, Step::CloneTree { .. } | Step::CloneDetailed { .. })
+        };
+        self.steps.extend(child.extract_if(.., trees));
+        let shifts = |step: &mut Step| matches!(step, Step::ShiftIds { .. });
+        let shifts: Vec<Step> = child.extract_if(.., shifts).collect();
         if maps
             .as_ref()
             .is_some_and(|maps| maps.lines == MapLines::FreeBlock)
@@ -740,6 +764,10 @@ impl Planner<'_> {
         if self.is_born_twice() {
             namespaces = namespaces.without(Kind::Pid);
         }
+        if self.group.is_some() {
+            namespaces = namespaces.without(Kind::Cgroup);
+        }
+        self.make_group_before_clone();
         if !self.spec.time_offsets.is_empty() {
             namespaces = namespaces.without(Kind::Time);
         }
@@ -749,10 +777,6 @@ impl Planner<'_> {
         if let Some(listener) = &self.spec.listener {
             self.push(Step::ConnectListener(listener.socket.clone()));
         }
-        if self.group.is_some() {
-            namespaces = namespaces.without(Kind::Cgroup);
-        }
-        self.make_group_before_clone();
         self.push(Step::Clone { namespaces });
         let maps = maps.filter(|maps| maps.writer != MapWriter::Child);
         let releases = maps.is_some();
@@ -764,11 +788,16 @@ impl Planner<'_> {
         if releases || self.spec.await_announcement || self.parent_adds() {
             self.push(Step::Release);
         }
+        // Before the wait for a child that waits for its group.
         self.fill_group();
+        if let Some(connection) = &self.spec.connection {
+            self.push(Step::Connect(Box::new(connection.clone())));
+        }
         if let Some(listener) = &self.spec.listener {
             self.push(Step::SendListener(listener.clone()));
         }
-        self.steps.extend(child);
+        child.splice(0..0, self.steps.drain(..));
+        self.steps = child;
     }
 }
 

@@ -213,7 +213,9 @@ fn missing_call(step: &Step) -> String {
         Step::Mask { .. } | Step::EnterRoot => ("move_mount", "5.2"),
         Step::Ruleset(_) | Step::RestrictSelf => ("landlock_create_ruleset", "5.13"),
         Step::LoadSeccomp(_) | Step::LoadProfile { .. } => ("seccomp", "3.17"),
-        Step::MountTree { .. } | Step::RootDetailed { .. } | Step::CloneDetailed { .. } => {
+        Step::MountTree { .. }
+        | Step::RootDetailed { .. }
+        | Step::CloneDetailed { .. } => {
             ("open_tree, mount_setattr and move_mount", "5.12")
         }
         Step::TimeNamespace { .. } => ("time namespaces", "5.6"),

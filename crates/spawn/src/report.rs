@@ -27,6 +27,8 @@ pub struct Report {
     released: AtomicU32,
     /// The futex of a second wait: 1 when it is in its control group.
     in_group: AtomicU32,
+    /// The futex of the program's wait: 1 when its network is there.
+    connected: AtomicU32,
     /// 1 when `status` is valid.
     ended: AtomicU32,
     /// The wait status of the program.
@@ -118,6 +120,16 @@ impl Report {
         &self.released
     }
 
+    /// The futex of the program's wait for its network.
+    pub fn connected(&self) -> &AtomicU32 {
+        &self.connected
+    }
+
+    /// The futex of the child's wait for its control group.
+    pub fn in_group(&self) -> &AtomicU32 {
+        &self.in_group
+    }
+
     /// Tells the parent of the listener `fd`, and returns when that has it. Without a
     /// system call: the filter could stop each.
     ///
@@ -146,11 +158,6 @@ impl Report {
     /// Lets the child go on, which waits in [`hand_listener`](Self::hand_listener).
     pub fn listener_is_taken(&self) {
         self.listener_taken.store(1, Ordering::Release);
-    }
-
-    /// The futex of the child's wait for its control group.
-    pub fn in_group(&self) -> &AtomicU32 {
-        &self.in_group
     }
 
     /// Notes how the program ended: a status as wait(2) gives it.

@@ -13,6 +13,7 @@ use warren_confine::landlock::{Files, Handled, Tcp};
 use warren_confine::{CapabilitySet, Filter, Rlimit};
 use warren_mounts::{Attributes, Change, Node, Target};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
+use warren_network::Connection;
 use warren_sys::{CStringArray, Errno, SchedulerAttributes, SeccompFlags};
 
 use crate::spec::{
@@ -128,6 +129,8 @@ pub enum Step {
     Release,
     /// Hands the listener of the child's filter to who answers.
     SendListener(Listener),
+    /// Connects the child's network namespace, while it makes its mounts.
+    Connect(Box<Connection>),
     /// Shows the files of a cloned tree under the ids of a user namespace.
     ShiftIdsTo {
         /// Its number among the cloned trees.
@@ -655,6 +658,8 @@ pub enum Step {
         /// Which.
         keep: Vec<RawFd>,
     },
+    /// Waits until the network is there.
+    AwaitNetwork,
     /// Says that it is there, and waits until it is watched.
     AwaitObserver,
     /// Executes the program.
@@ -894,12 +899,14 @@ impl Step {
             | Self::WriteMaps { .. }
             | Self::ShiftIds { .. }
             | Self::ShiftIdsTo { .. }
+            | Self::Connect(_)
             | Self::Release => Side::Parent,
             Self::DieWithInit
             | Self::ControlTerminal { .. }
             | Self::Descriptors { .. }
             | Self::LoadProfile { .. }
             | Self::LoadFilter(_)
+            | Self::AwaitNetwork
             | Self::AwaitExec(_)
             | Self::CheckProgram
             | Self::OutliveCaller

@@ -792,7 +792,6 @@ fn a_second_wall_of_an_older_kernel_has_less() {
 fn without_landlock_best_effort_is_the_same_plan() {
     let plain = Spec {
         landlock: None,
-        ground: None,
         ..walled(Landlock::default())
     };
     let plan =

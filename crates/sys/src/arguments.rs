@@ -14,21 +14,48 @@ static ENVIRONMENT: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
 /// How many bytes it takes.
 static ENVIRONMENT_LENGTH: AtomicUsize = AtomicUsize::new(0);
 
-/// Notes where the argument strings lie: the kernel puts them behind each other.
+/// Notes where the strings of the arguments and of the environment lie: the kernel puts
+/// them behind each other.
 ///
 /// # Safety
-/// Both must be what the C library passed to `main`.
-pub unsafe fn remember(count: i32, arguments: *const *const c_char) {
-    let Some(last) = usize::try_from(count)
-        .ok()
-        .and_then(|count| count.checked_sub(1))
-    else {
-        return;
-    };
-    // SAFETY: `main` gets `count` pointers, and there is at least one.
-    let first = unsafe { *arguments };
-    // SAFETY: as above.
-    let last = unsafe { arguments.add(last) };
+/// All must be what the C library passed to `main`.
+pub unsafe fn remember(
+    count: i32,
+    arguments: *const *const c_char,
+    environment: *const *const c_char,
+) {
+    let count = usize::try_from(count).unwrap_or(0);
+    // SAFETY: `main` gets `count` pointers.
+    if let Some((start, length)) = unsafe { span(arguments, count) } {
+        START.store(start, Ordering::Relaxed);
+        LENGTH.store(length, Ordering::Relaxed);
+    }
+    let mut count = 0;
+    let mut next = environment;
+    // SAFETY: a null pointer ends the environment, and none before it was null.
+    while !unsafe { *next }.is_null() {
+        count += 1;
+        // SAFETY: as above.
+        next = unsafe { next.add(1) };
+    }
+    // SAFETY: that many were counted.
+    if let Some((start, length)) = unsafe { span(environment, count) } {
+        ENVIRONMENT.store(start, Ordering::Relaxed);
+        ENVIRONMENT_LENGTH.store(length, Ordering::Relaxed);
+    }
+}
+
+/// Where the first of some strings begins that lie behind each other, and how many bytes
+/// they take; `None` where there are none.
+///
+/// # Safety
+/// At `strings` there are `count` pointers to C strings that live as long as the process.
+unsafe fn span(strings: *const *const c_char, count: usize) -> Option<(*mut u8, usize)> {
+    let last = count.checked_sub(1)?;
+    // SAFETY: there is at least one.
+    let first = unsafe { *strings };
+    // SAFETY: it is the last of them.
+    let last = unsafe { strings.add(last) };
     // SAFETY: as above.
     let last = unsafe { *last };
     // SAFETY: each points to a C string that lives as long as the process.
@@ -36,8 +63,7 @@ pub unsafe fn remember(count: i32, arguments: *const *const c_char) {
     let whole = (last as usize)
         .wrapping_sub(first as usize)
         .wrapping_add(length);
-    START.store(first.cast_mut().cast(), Ordering::Relaxed);
-    LENGTH.store(whole, Ordering::Relaxed);
+    Some((first.cast_mut().cast(), whole))
 }
 
 /// The path by which this program was executed, as execve(2) was given it: `AT_EXECFN`,
@@ -74,8 +100,11 @@ pub fn find() {
     );
 }
 
-/// Looks in /proc/self/stat for where the environment lies.
+/// Looks in /proc/self/stat for where the environment lies, likewise.
 pub fn find_environment() {
+    if !ENVIRONMENT.load(Ordering::Relaxed).is_null() {
+        return;
+    }
     let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else {
         return;
     };

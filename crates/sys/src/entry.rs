@@ -9,6 +9,9 @@
 /// messages, and leaves the rest: `SIGPIPE` ends the program as it ends others, and an
 /// overflow ends it by `SIGSEGV`.
 ///
+/// Nor is there an end of the C library's own: what it would flush nobody has written to,
+/// and each thing that it looks at is a page that was shared with a child and is copied.
+///
 /// It relies on the C library for [`std::env::args_os`], as the standard library does
 /// with glibc.
 #[macro_export]
@@ -17,11 +20,16 @@ macro_rules! entry_point {
         /// The C library calls this.
         // SAFETY: no other `main` is linked into a `#![no_main]` program.
         #[unsafe(no_mangle)]
-        extern "C" fn main(count: i32, arguments: *const *const std::ffi::c_char) -> i32 {
+        extern "C" fn main(
+            count: i32,
+            arguments: *const *const std::ffi::c_char,
+            environment: *const *const std::ffi::c_char,
+        ) -> i32 {
             // SAFETY: what the C library has passed.
-            unsafe { $crate::arguments::remember(count, arguments) };
+            unsafe { $crate::arguments::remember(count, arguments, environment) };
             $crate::open_standard_streams();
-            i32::from($main())
+            let code = i32::from($main());
+            $crate::exit_now(code)
         }
     };
 }

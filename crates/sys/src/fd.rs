@@ -55,6 +55,8 @@ fn highest_possible() -> u32 {
 ///
 /// # Errors
 /// `ENOENT` where the folder was removed.
+// Its buffer is a page of stack that most callers can do without.
+#[inline(never)]
 pub fn is_below_root() -> Result<bool> {
     let mut path = [0_u8; 4096];
     // SAFETY: the buffer is live and as long as is said.

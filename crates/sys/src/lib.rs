@@ -28,15 +28,19 @@ mod scheduling;
 mod seccomp;
 mod shared;
 pub mod signal;
+pub mod socket;
 mod statmount;
 mod wait;
+mod worker;
 
 #[cfg(target_arch = "x86_64")]
 pub use attempt::i386_getpid;
 pub use attempt::{
     Attempt, Push, attempt, clone_user_namespace, clone3_user_namespace, in_child, push,
 };
-pub use clone::{CloneArgs, Forked, clone3, fork, fork_sibling, has_one_thread, setns, unshare};
+pub use clone::{
+    CloneArgs, Forked, clone3, fork, fork_sibling, has_one_thread, setns, unshare,
+};
 pub use core_sched::{has_core_scheduling, share_cores_with_none};
 pub use exec::{CStringArray, execve, execveat, exit_now};
 pub use fd::{
@@ -72,6 +76,7 @@ pub use seccomp::{
 pub use shared::{SharedPage, Zeroed};
 pub use statmount::{MountWords, describe_mount, list_mounts};
 pub use wait::{Usage, wait4};
+pub use worker::{die_with_maker, worker};
 
 /// The result of a system call.
 pub type Result<T> = std::result::Result<T, Errno>;

@@ -54,8 +54,7 @@ pub fn set_io_priority(class: u32, priority: u32) -> Result<()> {
     const CLASS_SHIFT: u32 = 13;
     let value = class << CLASS_SHIFT | priority;
     // SAFETY: three numbers.
-    let result =
-        unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, value) };
+    let result = unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, value) };
     check(result).map(drop)
 }
 
@@ -70,9 +69,8 @@ pub fn set_memory_policy(mode: u32, nodes: &[u64]) -> Result<()> {
     // The kernel reads one bit less than it is told of.
     let most = if nodes.is_empty() { 0 } else { most + 1 };
     // SAFETY: `nodes` is live and has as many bits as the kernel reads.
-    let result = unsafe {
-        libc::syscall(libc::SYS_set_mempolicy, mode, nodes.as_ptr(), most)
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, nodes.as_ptr(), most) };
     check(result).map(drop)
 }
 

@@ -83,13 +83,10 @@ fn as_user(words: &[&str]) -> Command {
 fn a_users_own_manager_makes_a_scope() {
     let manager = Manager::start();
     let limits = ["run", "--memory", "64M", "--pids", "20", "--"];
-    let words = |words: &[&str]| [limits.as_slice(), words].concat();
-    let script = words(&["python3", "-c", "bytearray(200 << 20)"]);
-    run(&mut as_user(&script))
+    run(as_user(&limits).args(["python3", "-c", "bytearray(200 << 20)"]))
         .exits(137)
         .complains("warren: killed: out of memory (memory.max 64M)");
-    let script = words(&["cat", "/proc/self/cgroup"]);
-    run(&mut as_user(&script)).says("0::/");
+    run(as_user(&limits).args(["cat", "/proc/self/cgroup"])).says("0::/");
     drop(manager);
 }
 

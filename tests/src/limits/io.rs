@@ -2,7 +2,7 @@
 
 use warren_testkit::{Output, Test, run, scratch, tests};
 
-use super::{limited, ways};
+use super::{limited, open_to_all, ways};
 
 pub const TESTS: &[Test] = tests! {
     Root:
@@ -35,6 +35,8 @@ print(round(1000 * count / (time.monotonic() - begin)))
 fn folder() -> String {
     let folder = scratch();
     std::fs::write(folder.join("file"), vec![b'y'; 16 << 20]).expect("a file");
+    open_to_all(&folder);
+    open_to_all(&folder.join("file"));
     run(warren_testkit::program("sync").arg(folder.join("file"))).exits(0);
     folder.to_str().expect("text").to_owned()
 }

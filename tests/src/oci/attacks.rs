@@ -44,8 +44,12 @@ fn the_binary_cannot_be_written_by_an_image_that_executes_it() {
 fn everything_allowed(bundle: &mut Bundle) {
     bundle.set(|config| {
         let all = json!([
-            "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_SYS_PTRACE",
-            "CAP_SYS_ADMIN", "CAP_KILL"
+            "CAP_DAC_OVERRIDE",
+            "CAP_DAC_READ_SEARCH",
+            "CAP_FOWNER",
+            "CAP_SYS_PTRACE",
+            "CAP_SYS_ADMIN",
+            "CAP_KILL"
         ]);
         for set in ["bounding", "effective", "permitted"] {
             config["process"]["capabilities"][set] = all.clone();
@@ -58,13 +62,18 @@ fn everything_allowed(bundle: &mut Bundle) {
 /// by whoever may see it, cannot be written.
 fn hold_and_write(bundle: &mut Bundle) {
     bundle.set(|config| config["process"]["args"] = json!(["sleep", "100"]));
-    WARREN.run(&["create", "-b", bundle.path(), "web"]).succeeds();
+    WARREN
+        .run(&["create", "-b", bundle.path(), "web"])
+        .succeeds();
     let pid = WARREN.state_of("web")["pid"].clone();
     let exe = format!("/proc/{pid}/exe");
     let held = fs::File::open(&exe).expect("root may look");
     WARREN.run(&["delete", "-f", "web"]).succeeds();
     let again = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&held));
-    let error = OpenOptions::new().write(true).open(again).expect_err("it is read-only");
+    let error = OpenOptions::new()
+        .write(true)
+        .open(again)
+        .expect_err("it is read-only");
     assert_eq!(error.kind(), ErrorKind::ReadOnlyFilesystem, "{error}");
     let whole = fs::metadata(staged("warren")).expect("it is there");
     assert_eq!(whole.len(), held.metadata().expect("it is open").len());
@@ -90,7 +99,10 @@ fn the_binary_cannot_be_written_by_who_meets_an_exec() {
         assert_ne!(line, "written");
     }
     watch.ends();
-    assert_eq!(fs::read(staged("warren")).expect("it is there").len(), before);
+    assert_eq!(
+        fs::read(staged("warren")).expect("it is there").len(),
+        before
+    );
     assert!(WARREN.is_empty());
 }
 
@@ -131,7 +143,9 @@ fn nothing_is_made_through_a_dev_that_is_a_link() {
         bundle.set(|config| {
             let mounts = config["mounts"].as_array_mut().expect("a list");
             let is_dev = |path: &str| path.starts_with("/dev");
-            mounts.retain(|one| has_mount || !one["destination"].as_str().is_some_and(is_dev));
+            mounts.retain(|one| {
+                has_mount || !one["destination"].as_str().is_some_and(is_dev)
+            });
         });
         let _ = WARREN.run_bundle(&bundle, "web");
         let entries = fs::read_dir(&outside).expect("it is there").count();
@@ -152,12 +166,17 @@ fn proc_and_sys_are_what_they_are_called() {
     }
     let mut bundle = Bundle::new(&["true"]);
     bundle.set(|config| config["mounts"][0]["type"] = json!("tmpfs"));
-    WARREN.run_bundle(&bundle, "web").exits(1).complains("/proc");
+    WARREN
+        .run_bundle(&bundle, "web")
+        .exits(1)
+        .complains("/proc");
 }
 
 fn state_is_its_owners_alone() {
     let bundle = Bundle::new(&["sleep", "100"]);
-    WARREN.run(&["create", "-b", bundle.path(), "web"]).succeeds();
+    WARREN
+        .run(&["create", "-b", bundle.path(), "web"])
+        .succeeds();
     let mode = |path: &std::path::Path| {
         let metadata = fs::metadata(path).expect("it is there");
         metadata.permissions().mode() & 0o777

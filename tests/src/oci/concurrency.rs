@@ -41,13 +41,20 @@ fn two_hundred_containers_by_sixteen_processes() {
     let mut shells: Vec<_> = (0..16).map(start).collect();
     // Meanwhile every list is one, and every state in it is one that there is.
     let known: BTreeSet<&str> = ["creating", "created", "running", "stopped"].into();
-    while shells.iter_mut().any(|shell| shell.try_wait().is_ok_and(|end| end.is_none())) {
+    while shells
+        .iter_mut()
+        .any(|shell| shell.try_wait().is_ok_and(|end| end.is_none()))
+    {
         let output = WARREN.run(&["list", "-f", "json"]);
         let list: Vec<Value> = serde_json::from_str(output.succeeds()).expect("a list");
         for one in &list {
             let status = one["status"].as_str().unwrap_or_default();
             assert!(known.contains(status), "{one}");
-            assert_eq!(one["pid"] == 0, matches!(status, "stopped") || one["pid"] == 0, "{one}");
+            assert_eq!(
+                one["pid"] == 0,
+                matches!(status, "stopped") || one["pid"] == 0,
+                "{one}"
+            );
         }
     }
     for mut shell in shells {
@@ -64,7 +71,10 @@ fn a_create_that_is_killed_leaves_nothing_that_delete_does_not_find() {
     });
     let create = || {
         let mut command = WARREN.command(&["create", "-b", bundle.path(), "web"]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         command.spawn().expect("start it")
     };
     // How long one takes, to kill the others on their way.
@@ -89,23 +99,31 @@ fn a_create_that_is_killed_leaves_nothing_that_delete_does_not_find() {
 fn two_commands_on_one_container_do_not_meet() {
     let bundle = Bundle::new(&["sleep", "100"]);
     for _ in 0..10 {
-        WARREN.run(&["create", "-b", bundle.path(), "web"]).succeeds();
+        WARREN
+            .run(&["create", "-b", bundle.path(), "web"])
+            .succeeds();
         let start = |words: &[&str]| {
             let mut command = WARREN.command(words);
             command.stdin(Stdio::null()).stderr(Stdio::null());
             command.spawn().expect("start it")
         };
         let mut starts: Vec<_> = (0..4).map(|_| start(&["start", "web"])).collect();
-        let ended = starts.iter_mut().map(|one| one.wait().expect("wait for it"));
+        let ended = starts
+            .iter_mut()
+            .map(|one| one.wait().expect("wait for it"));
         assert_eq!(ended.filter(|status| status.success()).count(), 1);
-        let mut deletes: Vec<_> = (0..4).map(|_| start(&["delete", "-f", "web"])).collect();
+        let mut deletes: Vec<_> =
+            (0..4).map(|_| start(&["delete", "-f", "web"])).collect();
         for one in &mut deletes {
             assert!(one.wait().expect("wait for it").success());
         }
         assert!(WARREN.is_empty());
-        let mut creates: Vec<_> =
-            (0..4).map(|_| start(&["create", "-b", bundle.path(), "web"])).collect();
-        let ended = creates.iter_mut().map(|one| one.wait().expect("wait for it"));
+        let mut creates: Vec<_> = (0..4)
+            .map(|_| start(&["create", "-b", bundle.path(), "web"]))
+            .collect();
+        let ended = creates
+            .iter_mut()
+            .map(|one| one.wait().expect("wait for it"));
         assert_eq!(ended.filter(|status| status.success()).count(), 1);
         assert_eq!(WARREN.status("web"), "created");
         run(&mut WARREN.command(&["delete", "-f", "web"])).succeeds();

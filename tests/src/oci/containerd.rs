@@ -5,7 +5,9 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use rustix::process::Signal;
-use warren_testkit::{Output, Running, Test, eventually, program, run, scratch, staged, tests};
+use warren_testkit::{
+    Output, Running, Test, eventually, program, run, scratch, staged, tests,
+};
 
 use super::{make_root, remove_groups};
 
@@ -73,20 +75,38 @@ fn containerd_runs_and_looks_after_containers() {
     let tree = tree.to_str().expect("it is text");
     let containerd = Containerd::start();
 
-    runs(&["--rm", tree, "one", "sh", "-c", "echo well; exit 6"]).exits(6).says("well");
+    runs(&["--rm", tree, "one", "sh", "-c", "echo well; exit 6"])
+        .exits(6)
+        .says("well");
     runs(&["--rm", "--memory-limit", "33554432", tree, "two", "true"]).succeeds();
     let output = runs(&["--rm", tree, "three", "nowhere"]);
-    output.exits(1).complains("executable file not found in $PATH");
+    output
+        .exits(1)
+        .complains("executable file not found in $PATH");
     ctr(&["container", "rm", "three"]);
 
     runs(&["-d", tree, "four", "sleep", "100"]).succeeds();
     let status = || {
         let output = ctr(&["task", "ls"]);
-        let line = output.succeeds().lines().find(|line| line.starts_with("four"));
-        line.and_then(|line| line.split_whitespace().nth(2)).unwrap_or_default().to_owned()
+        let line = output
+            .succeeds()
+            .lines()
+            .find(|line| line.starts_with("four"));
+        line.and_then(|line| line.split_whitespace().nth(2))
+            .unwrap_or_default()
+            .to_owned()
     };
     assert_eq!(status(), "RUNNING");
-    let words = ["task", "exec", "--exec-id", "e", "four", "sh", "-c", "echo in; exit 3"];
+    let words = [
+        "task",
+        "exec",
+        "--exec-id",
+        "e",
+        "four",
+        "sh",
+        "-c",
+        "echo in; exit 3",
+    ];
     ctr(&words).exits(3).says("in");
     ctr(&["task", "pause", "four"]).succeeds();
     assert_eq!(status(), "PAUSED");

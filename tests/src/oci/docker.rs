@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use rustix::process::Signal;
-use warren_testkit::{Output, Running, Test, eventually, program, run, scratch, staged, tests};
+use warren_testkit::{
+    Output, Running, Test, eventually, program, run, scratch, staged, tests,
+};
 
 use super::containerd::Containerd;
 use super::{make_root, remove_groups};
@@ -28,7 +30,9 @@ fn dockerd() -> Running {
         command.arg(option).arg(folder(name));
     }
     command.arg("--containerd").arg(Containerd::socket());
-    command.arg("-H").arg(format!("unix://{}", folder("docker.sock").display()));
+    command
+        .arg("-H")
+        .arg(format!("unix://{}", folder("docker.sock").display()));
     let runtime = format!("warren={}", folder("runc").display());
     command.args(["--add-runtime", &runtime, "--default-runtime", "warren"]);
     let running = Running::start(&mut command);
@@ -59,16 +63,34 @@ fn docker_runs_and_looks_after_containers() {
     let daemon = dockerd();
     docker(&["import", "image.tar", "box"]).succeeds();
 
-    runs(&["--rm", "box", "sh", "-c", "echo well; exit 4"]).exits(4).says("well");
+    runs(&["--rm", "box", "sh", "-c", "echo well; exit 4"])
+        .exits(4)
+        .says("well");
     runs(&["--rm", "box", "nowhere"]).exits(127);
-    runs(&["--rm", "-t", "box", "tty"]).exits(0).has("/dev/pts/0");
+    runs(&["--rm", "-t", "box", "tty"])
+        .exits(0)
+        .has("/dev/pts/0");
     runs(&["--rm", "--init", "box", "ps"]).has("docker-init");
 
-    runs(&["-d", "--name", "one", "box", "sh", "-c", "echo out; sleep 100"]).succeeds();
-    docker(&["exec", "one", "sh", "-c", "echo in; exit 9"]).exits(9).says("in");
+    runs(&[
+        "-d",
+        "--name",
+        "one",
+        "box",
+        "sh",
+        "-c",
+        "echo out; sleep 100",
+    ])
+    .succeeds();
+    docker(&["exec", "one", "sh", "-c", "echo in; exit 9"])
+        .exits(9)
+        .says("in");
     let inspect = |what: &str| {
         let format = format!("{{{{{what}}}}}");
-        docker(&["inspect", "-f", &format, "one"]).succeeds().trim().to_owned()
+        docker(&["inspect", "-f", &format, "one"])
+            .succeeds()
+            .trim()
+            .to_owned()
     };
     assert_eq!(inspect(".HostConfig.Runtime"), "warren");
     docker(&["pause", "one"]).succeeds();

@@ -26,7 +26,9 @@ pub const TESTS: &[Test] = tests! {
 fn running(runtime: Runtime, change: impl FnOnce(&mut Value)) -> Bundle {
     let mut bundle = Bundle::new(&["sleep", "100"]);
     bundle.set(change);
-    runtime.run(&["run", "-d", "-b", bundle.path(), "web"]).succeeds();
+    runtime
+        .run(&["run", "-d", "-b", bundle.path(), "web"])
+        .succeeds();
     bundle
 }
 
@@ -46,7 +48,15 @@ fn a_program_has_its_own_exit_code() {
 
 /// The lines of /proc/PID/status that say what a process may do.
 fn confinement(text: &str) -> Vec<String> {
-    let keys = ["Uid", "Gid", "Groups", "Cap", "NoNewPrivs", "Seccomp", "Umask"];
+    let keys = [
+        "Uid",
+        "Gid",
+        "Groups",
+        "Cap",
+        "NoNewPrivs",
+        "Seccomp",
+        "Umask",
+    ];
     let is_meant = |line: &&str| keys.iter().any(|key| line.starts_with(key));
     text.lines().filter(is_meant).map(str::to_owned).collect()
 }
@@ -54,7 +64,8 @@ fn confinement(text: &str) -> Vec<String> {
 fn it_is_confined_as_the_first_is() {
     for runtime in BOTH {
         running(runtime, |config| {
-            config["process"]["user"] = json!({"uid": 5, "gid": 6, "additionalGids": [7, 8]});
+            config["process"]["user"] =
+                json!({"uid": 5, "gid": 6, "additionalGids": [7, 8]});
             config["process"]["rlimits"] =
                 json!([{"type": "RLIMIT_NOFILE", "soft": 77, "hard": 88}]);
             config["linux"]["seccomp"] = json!({
@@ -63,7 +74,8 @@ fn it_is_confined_as_the_first_is() {
             });
         });
         let show = |pid: &str| {
-            let output = runtime.run(&["exec", "web", "cat", &format!("/proc/{pid}/status")]);
+            let output =
+                runtime.run(&["exec", "web", "cat", &format!("/proc/{pid}/status")]);
             confinement(output.succeeds())
         };
         let (first, own) = (show("1"), show("self"));
@@ -115,7 +127,9 @@ fn a_missing_program_is_255_and_said() {
     for runtime in BOTH {
         running(runtime, |_| {});
         let output = runtime.run(&["exec", "web", "nowhere"]);
-        output.exits(255).complains("executable file not found in $PATH");
+        output
+            .exits(255)
+            .complains("executable file not found in $PATH");
         let output = runtime.run(&["exec", "web", "/nowhere"]);
         output.exits(255).complains("no such file or directory");
         end(runtime);
@@ -125,8 +139,13 @@ fn a_missing_program_is_255_and_said() {
 fn it_runs_in_a_container_that_waits_for_its_start() {
     let runtime = Runtime::Warren;
     let bundle = Bundle::new(&["sleep", "100"]);
-    runtime.run(&["create", "-b", bundle.path(), "web"]).succeeds();
-    assert_eq!(runtime.run(&["exec", "web", "echo", "in"]).succeeds(), "in\n");
+    runtime
+        .run(&["create", "-b", bundle.path(), "web"])
+        .succeeds();
+    assert_eq!(
+        runtime.run(&["exec", "web", "echo", "in"]).succeeds(),
+        "in\n"
+    );
     // Nothing of who made it can be read from what waits there.
     let output = runtime.run(&["exec", "web", "cat", "/proc/1/cmdline", "/proc/1/comm"]);
     output.exits(0).lacks(bundle.path()).has("warren-init");
@@ -150,7 +169,10 @@ fn a_process_file_says_all_of_it() {
         });
         fs::write("process.json", process.to_string()).expect("write the file");
         let output = runtime.run(&["exec", "--process", "process.json", "web"]);
-        assert_eq!(output.succeeds(), "burrow\n3\n/tmp\nCapEff:\t0000000000000000\n");
+        assert_eq!(
+            output.succeeds(),
+            "burrow\n3\n/tmp\nCapEff:\t0000000000000000\n"
+        );
         end(runtime);
     }
 }
@@ -167,7 +189,16 @@ print(os.waitpid(pid, 0)[1] >> 8)
 ";
     for runtime in BOTH {
         running(runtime, |_| {});
-        let words = ["exec", "-d", "--pid-file", "pid", "web", "sh", "-c", "sleep 0.3; exit 6"];
+        let words = [
+            "exec",
+            "-d",
+            "--pid-file",
+            "pid",
+            "web",
+            "sh",
+            "-c",
+            "sleep 0.3; exit 6",
+        ];
         let command = runtime.command(&words);
         let mut python = warren_testkit::program("python3");
         python.args(["-c", script]).arg(command.get_program());
@@ -181,14 +212,30 @@ print(os.waitpid(pid, 0)[1] >> 8)
 fn a_user_is_a_number_and_nothing_else() {
     let runtime = Runtime::Warren;
     let bundle = running(runtime, |_| {});
-    fs::write(bundle.root().join("etc/passwd"), "1000:x:0:0::/:/bin/sh\nroot:x:0:0::/:\n")
-        .expect("write passwd");
+    fs::write(
+        bundle.root().join("etc/passwd"),
+        "1000:x:0:0::/:/bin/sh\nroot:x:0:0::/:\n",
+    )
+    .expect("write passwd");
     let words = ["exec", "--user", "1000:100", "web", "id"];
     runtime.run(&words).has("uid=1000").has("gid=100");
-    for user in ["root", "1000:", "+1", "1 ", " 1", "-1", "4294967295", "4294967296", ":1", "1:2:3"]
-    {
+    for user in [
+        "root",
+        "1000:",
+        "+1",
+        "1 ",
+        " 1",
+        "-1",
+        "4294967295",
+        "4294967296",
+        ":1",
+        "1:2:3",
+    ] {
         let words = ["exec", "--user", user, "web", "id"];
-        runtime.run(&words).exits(255).complains("expected a numeric id");
+        runtime
+            .run(&words)
+            .exits(255)
+            .complains("expected a numeric id");
     }
     end(runtime);
 }
@@ -196,9 +243,19 @@ fn a_user_is_a_number_and_nothing_else() {
 fn a_capability_that_is_added_is_not_inheritable() {
     for runtime in BOTH {
         running(runtime, |_| {});
-        let words = ["exec", "--cap", "CAP_SYS_ADMIN", "web", "grep", "Cap", "/proc/self/status"];
+        let words = [
+            "exec",
+            "--cap",
+            "CAP_SYS_ADMIN",
+            "web",
+            "grep",
+            "Cap",
+            "/proc/self/status",
+        ];
         let output = runtime.run(&words);
-        output.has("CapInh:\t0000000000000000").has("CapEff:\t0000000020200420");
+        output
+            .has("CapInh:\t0000000000000000")
+            .has("CapEff:\t0000000020200420");
         end(runtime);
     }
 }
@@ -208,8 +265,8 @@ fn options_change_what_the_container_says() {
         running(runtime, |_| {});
         let script = "echo $A $B; pwd; id -G";
         let words = [
-            "exec", "-e", "A=1", "--env", "B=2", "--cwd", "/tmp", "-g", "9", "web", "sh", "-c",
-            script,
+            "exec", "-e", "A=1", "--env", "B=2", "--cwd", "/tmp", "-g", "9", "web", "sh",
+            "-c", script,
         ];
         assert_eq!(runtime.run(&words).succeeds(), "1 2\n/tmp\n0 9\n");
         end(runtime);

@@ -19,13 +19,21 @@ pub const TESTS: &[Test] = tests! {
 };
 
 const KINDS: [&str; 6] = [
-    "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop",
+    "prestart",
+    "createRuntime",
+    "createContainer",
+    "startContainer",
+    "poststart",
+    "poststop",
 ];
 
 /// A script on the host that notes what it is given.
 fn script(text: &str) -> String {
     let path = (0..).map(|number| scratch().join(format!("hook{number}")));
-    let path = path.into_iter().find(|path| !path.exists()).expect("a free name");
+    let path = path
+        .into_iter()
+        .find(|path| !path.exists())
+        .expect("a free name");
     fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("write a script");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("chmod");
     path.to_str().expect("it is text").to_owned()
@@ -69,19 +77,33 @@ fn each_runs_at_its_moment_and_reads_the_state() {
         let word = line.split("\"status\":\"").nth(1).unwrap_or_default();
         let status = word.split('"').next().unwrap_or_default().to_owned();
         let has_pid = !line.contains("\"pid\":0") && line.contains("\"pid\":");
-        (line.split(' ').next().unwrap_or_default().to_owned(), status, has_pid)
+        (
+            line.split(' ').next().unwrap_or_default().to_owned(),
+            status,
+            has_pid,
+        )
     };
     for runtime in BOTH {
         let bundle = with_hooks(|kind| {
-            let path = if kind == "startContainer" { &inside } else { &outside };
+            let path = if kind == "startContainer" {
+                &inside
+            } else {
+                &outside
+            };
             json!({"path": path, "args": ["hook", kind], "env": ["PATH=/usr/bin:/bin"]})
         });
-        runtime.run(&["create", "-b", bundle.path(), "web"]).succeeds();
+        runtime
+            .run(&["create", "-b", bundle.path(), "web"])
+            .succeeds();
         let text = log();
         let lines: Vec<_> = text.lines().map(status).collect();
         let names: Vec<&str> = lines.iter().map(|line| line.0.as_str()).collect();
         assert_eq!(names, KINDS[..3], "{runtime:?}: {text}");
-        assert!(lines.iter().all(|line| line.1 == "creating" || runtime == Runtime::Runc));
+        assert!(
+            lines
+                .iter()
+                .all(|line| line.1 == "creating" || runtime == Runtime::Runc)
+        );
         assert!(lines[0].2 && lines[1].2, "{text}");
         runtime.run(&["start", "web"]).succeeds();
         let text = log();
@@ -96,7 +118,10 @@ fn each_runs_at_its_moment_and_reads_the_state() {
         let text = log();
         let lines: Vec<_> = text.lines().map(status).collect();
         assert_eq!(lines.len(), 1);
-        assert_eq!((lines[0].0.as_str(), lines[0].1.as_str()), ("poststop", "stopped"));
+        assert_eq!(
+            (lines[0].0.as_str(), lines[0].1.as_str()),
+            ("poststop", "stopped")
+        );
     }
 }
 
@@ -108,10 +133,12 @@ fn each_is_where_it_belongs() {
     );
     let path = script(&text);
     for runtime in BOTH {
-        let bundle = with_hooks(|kind| {
-            json!({"path": path, "args": ["hook", kind], "env": ["PATH=/usr/bin:/bin"]})
-        });
-        runtime.run(&["run", "-d", "-b", bundle.path(), "web"]).succeeds();
+        let bundle = with_hooks(
+            |kind| json!({"path": path, "args": ["hook", kind], "env": ["PATH=/usr/bin:/bin"]}),
+        );
+        runtime
+            .run(&["run", "-d", "-b", bundle.path(), "web"])
+            .succeeds();
         let pid = runtime.state_of("web")["pid"].clone();
         let inside = fs::read_link(format!("/proc/{pid}/ns/uts")).expect("its namespace");
         let own = fs::read_link("/proc/self/ns/uts").expect("own namespace");
@@ -132,7 +159,9 @@ fn each_is_where_it_belongs() {
 fn one_that_fails_ends_the_container() {
     let folder = scratch().display().to_string();
     let good = script(&format!("echo $1 >> {folder}/log"));
-    let bad = script(&format!("echo $1 >> {folder}/log; echo no luck >&2; exit 3"));
+    let bad = script(&format!(
+        "echo $1 >> {folder}/log; echo no luck >&2; exit 3"
+    ));
     let runtime = Runtime::Warren;
     for failing in &KINDS[..5] {
         let bundle = with_hooks(|kind| {
@@ -147,10 +176,16 @@ fn one_that_fails_ends_the_container() {
         } else {
             create
         };
-        failed.exits(1).complains(failing).complains("exit status: 3");
+        failed
+            .exits(1)
+            .complains(failing)
+            .complains("exit status: 3");
         let text = log();
         let names: Vec<&str> = text.lines().collect();
-        let count = KINDS.iter().position(|kind| kind == failing).unwrap_or_default();
+        let count = KINDS
+            .iter()
+            .position(|kind| kind == failing)
+            .unwrap_or_default();
         let mut expected = KINDS[..=count].to_vec();
         if at_start {
             eventually("its end", || runtime.status("web") == "stopped");
@@ -168,8 +203,13 @@ fn one_that_fails_ends_the_container() {
         "poststop" => json!({"path": bad, "args": ["hook", kind]}),
         _ => Value::Null,
     });
-    runtime.run(&["run", "-d", "-b", bundle.path(), "web"]).succeeds();
-    runtime.run(&["delete", "-f", "web"]).exits(0).complains("no luck");
+    runtime
+        .run(&["run", "-d", "-b", bundle.path(), "web"])
+        .succeeds();
+    runtime
+        .run(&["delete", "-f", "web"])
+        .exits(0)
+        .complains("no luck");
     assert!(runtime.is_empty());
 }
 
@@ -187,7 +227,10 @@ fn one_that_takes_too_long_is_ended() {
         assert!(runtime.is_empty(), "{kind}");
     }
     let bundle = with_hooks(|_| json!({"path": slow, "timeout": 0}));
-    runtime.run_bundle(&bundle, "web").exits(1).complains("timeout");
+    runtime
+        .run_bundle(&bundle, "web")
+        .exits(1)
+        .complains("timeout");
 }
 
 fn none_has_the_environment_of_the_container() {
@@ -198,8 +241,12 @@ fn none_has_the_environment_of_the_container() {
         "createRuntime" | "createContainer" => json!({"path": path, "env": ["OWN=1"]}),
         _ => Value::Null,
     });
-    bundle.set(|config| config["process"]["env"] = json!(["PATH=/bin", "LD_PRELOAD=/evil.so"]));
-    runtime.run(&["run", "-d", "-b", bundle.path(), "web"]).succeeds();
+    bundle.set(|config| {
+        config["process"]["env"] = json!(["PATH=/bin", "LD_PRELOAD=/evil.so"])
+    });
+    runtime
+        .run(&["run", "-d", "-b", bundle.path(), "web"])
+        .succeeds();
     runtime.run(&["delete", "-f", "web"]).succeeds();
     let text = log();
     assert_eq!(text.matches("OWN=1").count(), 2, "{text}");
@@ -219,7 +266,9 @@ fn those_after_the_end_see_that_all_is_gone() {
         "poststop" => json!({"path": path}),
         _ => Value::Null,
     });
-    runtime.run(&["run", "-d", "-b", bundle.path(), "web"]).succeeds();
+    runtime
+        .run(&["run", "-d", "-b", bundle.path(), "web"])
+        .succeeds();
     runtime.run(&["delete", "-f", "web"]).succeeds();
     assert_eq!(log(), "gone\n");
 }

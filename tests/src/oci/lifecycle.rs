@@ -35,7 +35,9 @@ pub const TESTS: &[Test] = tests! {
 fn a_container_is_created_started_and_deleted() {
     for runtime in BOTH {
         let bundle = Bundle::new(&["sleep", "100"]);
-        runtime.run(&["create", "--bundle", bundle.path(), "web"]).succeeds();
+        runtime
+            .run(&["create", "--bundle", bundle.path(), "web"])
+            .succeeds();
         assert_eq!(runtime.status("web"), "created");
         runtime.run(&["start", "web"]).succeeds();
         assert_eq!(runtime.status("web"), "running");
@@ -46,7 +48,10 @@ fn a_container_is_created_started_and_deleted() {
         eventually("its end", || runtime.status("web") == "stopped");
         assert_eq!(runtime.state_of("web")["pid"], 0);
         runtime.run(&["delete", "web"]).succeeds();
-        runtime.run(&["state", "web"]).exits(1).complains("does not exist");
+        runtime
+            .run(&["state", "web"])
+            .exits(1)
+            .complains("does not exist");
         assert!(runtime.is_empty());
     }
 }
@@ -80,7 +85,10 @@ fn a_program_that_is_missing_fails_at_create() {
                 .exits(1)
                 .complains(program)
                 .complains(words);
-            assert!(runtime.is_empty(), "{runtime:?} left something of {program}");
+            assert!(
+                runtime.is_empty(),
+                "{runtime:?} left something of {program}"
+            );
         }
     }
 }
@@ -89,20 +97,37 @@ fn what_cannot_be_done_is_said_in_words_that_engines_know() {
     for runtime in BOTH {
         let bundle = Bundle::new(&["sleep", "100"]);
         for command in ["state", "start", "kill", "delete"] {
-            runtime.run(&[command, "web"]).exits(1).complains("does not exist");
+            runtime
+                .run(&[command, "web"])
+                .exits(1)
+                .complains("does not exist");
         }
         runtime.run(&["delete", "--force", "web"]).succeeds();
-        runtime.run(&["run", "-d", "--bundle", bundle.path(), "web"]).succeeds();
+        runtime
+            .run(&["run", "-d", "--bundle", bundle.path(), "web"])
+            .succeeds();
         runtime
             .run(&["start", "web"])
             .exits(1)
             .complains("cannot start an already running container");
-        runtime.run(&["delete", "web"]).exits(1).complains("that is not stopped");
-        runtime.run(&["resume", "web"]).exits(1).complains("not paused");
+        runtime
+            .run(&["delete", "web"])
+            .exits(1)
+            .complains("that is not stopped");
+        runtime
+            .run(&["resume", "web"])
+            .exits(1)
+            .complains("not paused");
         runtime.run(&["kill", "web", "KILL"]).succeeds();
         eventually("its end", || runtime.status("web") == "stopped");
-        runtime.run(&["kill", "web"]).exits(1).complains("container not running");
-        runtime.run(&["exec", "web", "true"]).exits(255).complains("stopped container");
+        runtime
+            .run(&["kill", "web"])
+            .exits(1)
+            .complains("container not running");
+        runtime
+            .run(&["exec", "web", "true"])
+            .exits(255)
+            .complains("stopped container");
         runtime
             .run(&["start", "web"])
             .exits(1)
@@ -129,13 +154,26 @@ fn the_last_line_of_the_log_has_the_message() {
         let log = scratch().join(format!("{runtime:?}.log"));
         let log = log.to_str().expect("it is text");
         let bundle = Bundle::new(&["/nowhere"]);
-        let words = ["--log", log, "--log-format", "json", "create", "--bundle", bundle.path(), "x"];
+        let words = [
+            "--log",
+            log,
+            "--log-format",
+            "json",
+            "create",
+            "--bundle",
+            bundle.path(),
+            "x",
+        ];
         runtime.run(&words).exits(1);
         let text = fs::read_to_string(log).expect("there is a log");
         let last = text.lines().last().expect("it has a line");
         let line: Value = serde_json::from_str(last).expect("it is JSON");
         assert_eq!(line["level"], "error");
-        assert!(line["msg"].as_str().is_some_and(|words| words.contains("/nowhere")));
+        assert!(
+            line["msg"]
+                .as_str()
+                .is_some_and(|words| words.contains("/nowhere"))
+        );
         assert!(line["time"].as_str().is_some_and(|time| time.contains('T')));
     }
 }
@@ -145,7 +183,14 @@ fn a_pid_file_has_the_number_alone() {
         let file = scratch().join("pid");
         let bundle = Bundle::new(&["sleep", "100"]);
         let path = file.to_str().expect("it is text");
-        let words = ["create", "--pid-file", path, "--bundle", bundle.path(), "web"];
+        let words = [
+            "create",
+            "--pid-file",
+            path,
+            "--bundle",
+            bundle.path(),
+            "web",
+        ];
         runtime.run(&words).succeeds();
         let text = fs::read_to_string(&file).expect("it was written");
         assert_eq!(text, runtime.state_of("web")["pid"].to_string());
@@ -170,7 +215,12 @@ fn a_signal_has_a_name_or_a_number() {
     let script = "trap 'exit 3' TERM; trap 'exit 4' HUP; trap 'exit 5' USR1; \
         echo ready; while :; do sleep 0.02; done";
     for runtime in BOTH {
-        for (signal, code) in [(None, 3), (Some("1"), 4), (Some("SIGUSR1"), 5), (Some("usr1"), 5)] {
+        for (signal, code) in [
+            (None, 3),
+            (Some("1"), 4),
+            (Some("SIGUSR1"), 5),
+            (Some("usr1"), 5),
+        ] {
             let bundle = Bundle::new(&["sh", "-c", script]);
             let words = ["run", "--bundle", bundle.path(), "web"];
             let mut running = Running::start(&mut runtime.command(&words));
@@ -182,7 +232,9 @@ fn a_signal_has_a_name_or_a_number() {
         }
     }
     let bundle = Bundle::new(&["sleep", "100"]);
-    Runtime::Warren.run(&["create", "-b", bundle.path(), "web"]).succeeds();
+    Runtime::Warren
+        .run(&["create", "-b", bundle.path(), "web"])
+        .succeeds();
     for word in ["FOO", "99", "-1"] {
         Runtime::Warren.run(&["kill", "web", word]).exits(1);
     }
@@ -212,9 +264,17 @@ fn a_list_has_every_container() {
         assert_eq!(facts(&list[0]), expected("one", "created"));
         assert_eq!(facts(&list[1]), expected("two", "running"));
         let output = runtime.run(&["list"]);
-        let titles = output.succeeds().lines().next().unwrap_or_default().to_owned();
+        let titles = output
+            .succeeds()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         let titles: Vec<&str> = titles.split_whitespace().collect();
-        assert_eq!(titles, ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]);
+        assert_eq!(
+            titles,
+            ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]
+        );
         for id in ["one", "two"] {
             runtime.run(&["delete", "-f", id]).succeeds();
         }
@@ -289,15 +349,21 @@ fn a_paused_container_stands_still() {
     for runtime in BOTH {
         let script = "n=0; while :; do n=$((n+1)); echo $n > /tmp/n; sleep 0.01; done";
         let bundle = Bundle::new(&["sh", "-c", script]);
-        let count = || fs::read_to_string(bundle.root().join("tmp/n")).unwrap_or_default();
-        runtime.run(&["run", "-d", "-b", bundle.path(), "web"]).succeeds();
+        let count =
+            || fs::read_to_string(bundle.root().join("tmp/n")).unwrap_or_default();
+        runtime
+            .run(&["run", "-d", "-b", bundle.path(), "web"])
+            .succeeds();
         eventually("its work", || !count().is_empty());
         runtime.run(&["pause", "web"]).succeeds();
         assert_eq!(runtime.status("web"), "paused");
         let before = count();
         std::thread::sleep(Duration::from_millis(100));
         assert_eq!(count(), before, "{runtime:?}");
-        runtime.run(&["exec", "web", "true"]).exits(255).complains("paused");
+        runtime
+            .run(&["exec", "web", "true"])
+            .exits(255)
+            .complains("paused");
         runtime.run(&["resume", "web"]).succeeds();
         assert_eq!(runtime.status("web"), "running");
         eventually("more work", || count() != before);
@@ -311,19 +377,26 @@ fn a_paused_container_stands_still() {
 fn events_have_what_is_used() {
     for runtime in BOTH {
         let bundle = Bundle::new(&["sleep", "100"]);
-        runtime.run(&["run", "-d", "-b", bundle.path(), "web"]).succeeds();
+        runtime
+            .run(&["run", "-d", "-b", bundle.path(), "web"])
+            .succeeds();
         let output = runtime.run(&["events", "--stats", "web"]);
         let event: Value = serde_json::from_str(output.succeeds()).expect("it is JSON");
         assert_eq!(event["type"], "stats");
         assert_eq!(event["id"], "web");
         assert_eq!(event["data"]["pids"]["current"], 1, "{event}");
         assert!(event["data"]["cpu"]["usage"]["total"].is_u64());
-        assert!(event["data"]["memory"]["usage"]["usage"].is_u64(), "{event}");
+        assert!(
+            event["data"]["memory"]["usage"]["usage"].is_u64(),
+            "{event}"
+        );
         runtime.run(&["delete", "-f", "web"]).succeeds();
     }
     // A stream ends with the container.
     let bundle = Bundle::new(&["sleep", "100"]);
-    Runtime::Warren.run(&["run", "-d", "-b", bundle.path(), "web"]).succeeds();
+    Runtime::Warren
+        .run(&["run", "-d", "-b", bundle.path(), "web"])
+        .succeeds();
     let words = ["events", "--interval", "50ms", "web"];
     let mut events = Running::start(&mut Runtime::Warren.command(&words));
     assert!(events.line().contains("\"stats\""));
@@ -337,10 +410,13 @@ fn events_have_what_is_used() {
 fn processes_are_listed_as_ps_does() {
     for runtime in BOTH {
         let bundle = Bundle::new(&["sh", "-c", "sleep 100 & sleep 200"]);
-        runtime.run(&["run", "-d", "-b", bundle.path(), "web"]).succeeds();
+        runtime
+            .run(&["run", "-d", "-b", bundle.path(), "web"])
+            .succeeds();
         let list = || {
             let output = runtime.run(&["ps", "-f", "json", "web"]);
-            let list: Vec<u64> = serde_json::from_str(output.succeeds()).expect("numbers");
+            let list: Vec<u64> =
+                serde_json::from_str(output.succeeds()).expect("numbers");
             list
         };
         eventually("its processes", || list().len() == 3);
@@ -349,7 +425,12 @@ fn processes_are_listed_as_ps_does() {
         let output = runtime.run(&["ps", "web"]);
         let table = output.succeeds();
         assert_eq!(table.lines().count(), 4, "{table}");
-        assert!(table.lines().next().is_some_and(|line| line.contains("PID")));
+        assert!(
+            table
+                .lines()
+                .next()
+                .is_some_and(|line| line.contains("PID"))
+        );
         let output = runtime.run(&["ps", "web", "-o", "pid,args"]);
         output.succeeds();
         runtime.run(&["delete", "-f", "web"]).succeeds();
@@ -388,8 +469,14 @@ fn a_bundle_that_is_wrong_is_refused_with_the_path_in_it() {
         &|config| config["linux"]["resources"] = json!({"memory": {"limit": "1G"}}),
         "linux.resources.memory.limit",
     );
-    refused(&|config| config["process"]["cwd"] = json!("x"), "process.cwd");
-    refused(&|config| config["ociVersion"] = json!("2.0.0"), "ociVersion");
+    refused(
+        &|config| config["process"]["cwd"] = json!("x"),
+        "process.cwd",
+    );
+    refused(
+        &|config| config["ociVersion"] = json!("2.0.0"),
+        "ociVersion",
+    );
     refused(
         &|config| config["hooks"] = json!({"poststop": [{"path": "x"}]}),
         "hooks.poststop[0].path",
@@ -425,7 +512,15 @@ print(shown.decode())
         });
         let stty = bundle.root().join("bin/stty");
         std::os::unix::fs::symlink("busybox", stty).expect("make a link");
-        let words = ["run", "-d", "--console-socket", "console", "-b", bundle.path(), "web"];
+        let words = [
+            "run",
+            "-d",
+            "--console-socket",
+            "console",
+            "-b",
+            bundle.path(),
+            "web",
+        ];
         let command = runtime.command(&words);
         let mut python = program("python3");
         python.args(["-c", script]).arg(command.get_program());

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io::Read;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
+use rustix::fs::{Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
 /// The descriptors that options have named.
@@ -63,11 +65,19 @@ impl Descriptors {
 
 /// Those above 2 that no option has named.
 pub fn inherited() -> Vec<RawFd> {
-    let Ok(folder) = std::fs::read_dir("/proc/self/fd") else {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(c"/proc/self/fd", flags, Mode::empty());
+    let Ok(folder) = folder else {
         return Vec::new();
     };
-    folder
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|number| *number > 2 && warren_sys::is_inherited(*number))
-        .collect()
+    // std's would take 32 KiB for what is mostly some ten names.
+    let mut buffer = [MaybeUninit::uninit(); 1024];
+    let mut entries = RawDir::new(folder, &mut buffer);
+    let mut all = Vec::new();
+    while let Some(Ok(entry)) = entries.next() {
+        let name = entry.file_name().to_str().ok();
+        all.extend(name.and_then(|name| name.parse::<RawFd>().ok()));
+    }
+    all.retain(|number| *number > 2 && warren_sys::is_inherited(*number));
+    all
 }

@@ -44,9 +44,14 @@ pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
         Some((id, command)) => (text(id, "the container's ID")?, command),
         None => return Err(Stop::usage("the ID of a container is missing")),
     };
-    let container = context.store.open(id).map_err(|error| failed(error.into()))?;
+    let container = context
+        .store
+        .open(id)
+        .map_err(|error| failed(error.into()))?;
     let wanted = wanted(&options, command, &container).map_err(failed)?;
-    let executed = container.exec(&wanted).map_err(|error| failed(error.into()))?;
+    let executed = container
+        .exec(&wanted)
+        .map_err(|error| failed(error.into()))?;
     if wanted.detached {
         return Ok(0);
     }
@@ -98,7 +103,9 @@ fn process(
         return Err(Stop::usage("the command is missing"));
     }
     let words = command.iter().map(|word| text(word, "an argument"));
-    process.args = words.map(|word| word.map(str::to_owned)).collect::<Result<_, _>>()?;
+    process.args = words
+        .map(|word| word.map(str::to_owned))
+        .collect::<Result<_, _>>()?;
     process.terminal = options.is("tty");
     change(&mut process, options)?;
     Ok(process)
@@ -158,7 +165,9 @@ fn id(word: &str) -> Result<u32, Stop> {
 /// Into all sets but the inheritable one, with which the program's file could gain it again
 /// (CVE-2022-29162).
 fn add_capability(process: &mut Process, name: &str) {
-    let sets = process.capabilities.get_or_insert_with(Capabilities::default);
+    let sets = process
+        .capabilities
+        .get_or_insert_with(Capabilities::default);
     for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
         if !set.iter().any(|own| own == name) {
             set.push(name.to_owned());
@@ -180,8 +189,19 @@ mod tests {
         assert_eq!(ids("1000"), Some((1000, 7)));
         assert_eq!(ids("1000:100"), Some((1000, 100)));
         for word in [
-            "", "root", "1000:", ":5", "+1", "1 ", " 1", "-1", "0x1", "1:2:3", "4294967295",
-            "4294967296", "99999999999999999999",
+            "",
+            "root",
+            "1000:",
+            ":5",
+            "+1",
+            "1 ",
+            " 1",
+            "-1",
+            "0x1",
+            "1:2:3",
+            "4294967295",
+            "4294967296",
+            "99999999999999999999",
         ] {
             assert_eq!(ids(word), None, "{word:?}");
         }

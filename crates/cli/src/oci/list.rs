@@ -27,7 +27,10 @@ struct Line<'a> {
 pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     let options = parse(OPTIONS, Order::Any, arguments).map_err(Stop::usage)?;
     if let Some(word) = options.operands.first() {
-        return Err(Stop::usage(format!("unexpected argument '{}'", word.display())));
+        return Err(Stop::usage(format!(
+            "unexpected argument '{}'",
+            word.display()
+        )));
     }
     let containers = context.store.list()?;
     // One that is removed meanwhile is in no list.
@@ -36,7 +39,9 @@ pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
         .filter_map(|container| container.summary().ok())
         .collect();
     let text = match options.text("format")? {
-        _ if options.is("quiet") => all.iter().map(|one| format!("{}\n", one.id)).collect(),
+        _ if options.is("quiet") => {
+            all.iter().map(|one| format!("{}\n", one.id)).collect()
+        }
         None | Some("table") => table(&all),
         Some("json") => json(&all),
         Some(word) => {

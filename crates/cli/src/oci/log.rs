@@ -3,8 +3,8 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 
-use super::options::Options;
 use super::Stop;
+use super::options::Options;
 use crate::failure;
 
 /// Where errors go, and in which form.
@@ -48,7 +48,11 @@ impl Log {
     /// Says why a command ends, in the log and on standard error; gives its exit code.
     pub fn fail(&self, stop: &Stop) -> u8 {
         self.write("error", &stop.message);
-        let program = if self.called == "oci" { "warren" } else { &self.called };
+        let program = if self.called == "oci" {
+            "warren"
+        } else {
+            &self.called
+        };
         let mut text = match self.file {
             None if self.called == "runc" => line(false, "error", &stop.message),
             _ => format!("{program}: {}\n", stop.message),
@@ -88,7 +92,9 @@ fn line(json: bool, level: &str, message: &str) -> String {
     let time = warren_oci::runtime::now();
     let quoted = serde_json::Value::from(message);
     if json {
-        return format!("{{\"level\":\"{level}\",\"msg\":{quoted},\"time\":\"{time}\"}}\n");
+        return format!(
+            "{{\"level\":\"{level}\",\"msg\":{quoted},\"time\":\"{time}\"}}\n"
+        );
     }
     format!("time=\"{time}\" level={level} msg={quoted}\n")
 }

@@ -15,7 +15,10 @@ use crate::getopt::{Known, Order};
 pub fn features(_: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     let options = parse(&[], Order::Any, arguments).map_err(Stop::usage)?;
     if let Some(word) = options.operands.first() {
-        return Err(Stop::usage(format!("unexpected argument '{}'", word.display())));
+        return Err(Stop::usage(format!(
+            "unexpected argument '{}'",
+            word.display()
+        )));
     }
     let features = warren_oci::runtime::features(env!("CARGO_PKG_VERSION"));
     print(&features)
@@ -82,7 +85,10 @@ fn table(processes: &[u32], options: &[OsString]) -> Result<u8, Stop> {
         options => command.args(options),
     };
     let output = command.output().map_err(|error| {
-        Stop::usage(format!("run ps: {}", warren_namespaces::io_error_text(&error)))
+        Stop::usage(format!(
+            "run ps: {}",
+            warren_namespaces::io_error_text(&error)
+        ))
     })?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
@@ -155,11 +161,13 @@ fn interval(options: &Options) -> Result<Duration, Stop> {
         return Ok(USUAL);
     };
     let word = text(word, "--interval")?;
-    let wrong = || Stop::usage(format!("--interval: expected a duration, found '{word}'"));
+    let wrong =
+        || Stop::usage(format!("--interval: expected a duration, found '{word}'"));
     let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
     let parsed = units.iter().find_map(|(unit, factor)| {
         let number: f64 = word.strip_suffix(unit)?.parse().ok()?;
-        (number > 0.0).then(|| Duration::from_secs_f64(number * f64::from(*factor) / 1000.0))
+        (number > 0.0)
+            .then(|| Duration::from_secs_f64(number * f64::from(*factor) / 1000.0))
     });
     parsed.ok_or_else(wrong)
 }
@@ -189,7 +197,10 @@ mod tests {
     fn lines_are_taken_by_the_column_of_numbers() {
         let table = "UID   PID  CMD\nroot    1  init\nroot   12  1 sleep\n";
         let text = select(table, &[12]).ok();
-        assert_eq!(text.as_deref(), Some("UID   PID  CMD\nroot   12  1 sleep\n"));
+        assert_eq!(
+            text.as_deref(),
+            Some("UID   PID  CMD\nroot   12  1 sleep\n")
+        );
         assert!(select("UID CMD\n", &[1]).is_err());
     }
 

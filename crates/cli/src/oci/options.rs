@@ -86,7 +86,8 @@ impl Options {
     /// The value as a number.
     pub fn number(&self, name: &str) -> Result<Option<u32>, Stop> {
         let number = |word: &str| {
-            let wrong = || Stop::usage(format!("--{name}: expected a number, found '{word}'"));
+            let wrong =
+                || Stop::usage(format!("--{name}: expected a number, found '{word}'"));
             word.parse().map_err(|_| wrong())
         };
         self.text(name)?.map(number).transpose()

@@ -97,9 +97,13 @@ fn of_options(options: &Options) -> Result<Resources, Stop> {
     })
 }
 
-fn number<T: std::str::FromStr>(options: &Options, name: &str) -> Result<Option<T>, Stop> {
+fn number<T: std::str::FromStr>(
+    options: &Options,
+    name: &str,
+) -> Result<Option<T>, Stop> {
     let read = |word: &str| {
-        let wrong = || Stop::usage(format!("invalid value for {name}: '{word}' is no number"));
+        let wrong =
+            || Stop::usage(format!("invalid value for {name}: '{word}' is no number"));
         word.trim().parse().map_err(|_| wrong())
     };
     options.text(name)?.map(read).transpose()
@@ -145,8 +149,11 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused() {
-        for line in ["update --memory x a", "update --cpu-share -1 a", "update --memory 9999999t a"]
-        {
+        for line in [
+            "update --memory x a",
+            "update --cpu-share -1 a",
+            "update --memory 9999999t a",
+        ] {
             assert!(read(line).is_err(), "{line}");
         }
     }

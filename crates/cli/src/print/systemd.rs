@@ -8,8 +8,8 @@ use warren_confine::seccomp::oci;
 use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::Kind;
 use warren_spawn::{
-    Access, DetailedMount, IdMapping, Mount, Namespace, ProcMasks, Root, Seccomp, Spec, Terminal, Tree,
-    Upper,
+    Access, DetailedMount, IdMapping, Mount, Namespace, ProcMasks, Root, Seccomp, Spec,
+    Terminal, Tree, Upper,
 };
 
 use super::{Printed, limits, names_ports};

@@ -20,8 +20,9 @@ pub(super) fn connect(path: &Path) -> Result<OwnedFd, Error> {
         rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
         Ok(socket)
     };
-    connected()
-        .map_err(|errno: Errno| Error::errno(format!("connect to {}", path.display()), errno))
+    connected().map_err(|errno: Errno| {
+        Error::errno(format!("connect to {}", path.display()), errno)
+    })
 }
 
 /// Sends a descriptor with a word beside it: `SCM_RIGHTS`, unix(7).
@@ -44,7 +45,11 @@ pub fn send_descriptor(
 }
 
 /// Hands the other end of a terminal, or a pidfd, over.
-pub(super) fn hand_over(socket: &OwnedFd, fd: BorrowedFd<'_>, word: &str) -> Result<(), Error> {
+pub(super) fn hand_over(
+    socket: &OwnedFd,
+    fd: BorrowedFd<'_>,
+    word: &str,
+) -> Result<(), Error> {
     send_descriptor(socket.as_fd(), fd, word.as_bytes())
         .map_err(|errno| Error::errno(format!("hand {word} over"), errno))
 }

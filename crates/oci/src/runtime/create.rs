@@ -98,8 +98,11 @@ impl Store {
             record,
             hierarchies,
         };
-        let made = make(&container, spec, &host, wanted, &config)
-            .and_then(|mut child| self.finish(wanted, &mut container, &mut child).map(|()| child));
+        let made =
+            make(&container, spec, &host, wanted, &config).and_then(|mut child| {
+                self.finish(wanted, &mut container, &mut child)
+                    .map(|()| child)
+            });
         match made {
             Ok(child) => {
                 container.folder.unlock();
@@ -146,9 +149,14 @@ fn kept_descriptors(wanted: &Create) -> Result<Vec<RawFd>, Error> {
 fn read(bundle: &Path) -> Result<(String, Config), Error> {
     let file = bundle.join("config.json");
     let doing = || format!("read {}", file.display());
-    let length = fs::metadata(&file).map_err(|error| Error::io(doing(), &error))?.len();
+    let length = fs::metadata(&file)
+        .map_err(|error| Error::io(doing(), &error))?
+        .len();
     if length > MOST {
-        return Err(Error::new(format!("{}: it is larger than {MOST} bytes", doing())));
+        return Err(Error::new(format!(
+            "{}: it is larger than {MOST} bytes",
+            doing()
+        )));
     }
     let text = fs::read_to_string(&file).map_err(|error| Error::io(doing(), &error))?;
     let config = Config::parse(&text)
@@ -195,8 +203,13 @@ pub(super) fn live_as_a_container(spec: &mut Spec) {
 
 /// A terminal has some size.
 pub(super) fn size(terminal: &mut Terminal, given: Option<(u16, u16)>) {
-    if let (Terminal::New { rows: 0, columns: 0 }, Some((rows, columns))) =
-        (&*terminal, given)
+    if let (
+        Terminal::New {
+            rows: 0,
+            columns: 0,
+        },
+        Some((rows, columns)),
+    ) = (&*terminal, given)
     {
         *terminal = Terminal::New { rows, columns };
     }
@@ -257,7 +270,9 @@ fn make(
             .map_err(|errno| Error::errno("make the gate of the container", errno))
     });
     let gate = gate.transpose()?;
-    spec.gate = gate.as_ref().map(|gate| open(gate, "the gate of the container"));
+    spec.gate = gate
+        .as_ref()
+        .map(|gate| open(gate, "the gate of the container"));
     let hooks = config.hooks.clone().unwrap_or_default();
     let read = take_hooks(&mut spec, &hooks)?;
     tell_listener(&mut spec, container, config);
@@ -297,7 +312,10 @@ fn make(
 
 /// Who answers system calls is told whose they are.
 pub(super) fn tell_listener(spec: &mut Spec, container: &Container, config: &Config) {
-    let seccomp = config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
+    let seccomp = config
+        .linux
+        .as_ref()
+        .and_then(|linux| linux.seccomp.as_ref());
     if let (Some(listener), Some(seccomp)) = (&mut spec.listener, seccomp) {
         let state = container.state_around_pid();
         listener.message = crate::listener_message(&seccomp.listener_metadata, state);
@@ -378,7 +396,8 @@ fn hand_over(wanted: &Create, child: &mut Child) -> Result<(), Error> {
 /// The number without a line feed, in a file that is there whole or not at all.
 pub(super) fn write_pid_file(path: Option<&Path>, pid: u32) -> Result<(), Error> {
     let Some(path) = path else { return Ok(()) };
-    let doing = |error: &std::io::Error| Error::io(format!("write {}", path.display()), error);
+    let doing =
+        |error: &std::io::Error| Error::io(format!("write {}", path.display()), error);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}"));
     fs::write(&temporary, pid.to_string())

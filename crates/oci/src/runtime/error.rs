@@ -40,7 +40,10 @@ impl Error {
     }
 
     pub(crate) fn io(doing: impl fmt::Display, error: &io::Error) -> Self {
-        Self::new(format!("{doing}: {}", io_error_text(error).to_ascii_lowercase()))
+        Self::new(format!(
+            "{doing}: {}",
+            io_error_text(error).to_ascii_lowercase()
+        ))
     }
 
     // Engines look for these words.

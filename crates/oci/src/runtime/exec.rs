@@ -3,12 +3,6 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use warren_cgroups::{Entrance, Hierarchies, Hierarchy, Limits};
-use warren_namespaces::{Kind, open_namespace};
-use warren_spawn::{
-    Child, Host, IdMapping, Join, Namespace, Namespaces, Open, Plan, Root, Spec,
-    TimeOffsets,
-};
 use super::console;
 use super::container::Container;
 use super::create::{live_as_a_container, size, tell_listener, write_pid_file};
@@ -19,6 +13,12 @@ use super::start::explain;
 use super::status::Status;
 use crate::config::{Config, Process};
 use crate::kinds;
+use warren_cgroups::{Entrance, Hierarchies, Hierarchy, Limits};
+use warren_namespaces::{Kind, open_namespace};
+use warren_spawn::{
+    Child, Host, IdMapping, Join, Namespace, Namespaces, Open, Plan, Root, Spec,
+    TimeOffsets,
+};
 
 /// What is wanted of a further program.
 #[derive(Clone, Debug, Default)]
@@ -77,9 +77,14 @@ impl Container {
         size(&mut spec.terminal, wanted.terminal_size);
         spec.keep_fds = keep;
         let plan = Plan::new(&spec, &Host::probe())?;
-        let plan = if wanted.detached { plan } else { plan.holding_signals() };
+        let plan = if wanted.detached {
+            plan
+        } else {
+            plan.holding_signals()
+        };
         let launched = plan.launch();
-        let mut child = launched.map_err(|error| explain(error, Some(&wanted.process)))?;
+        let mut child =
+            launched.map_err(|error| explain(error, Some(&wanted.process)))?;
         self.hand_over(wanted, &mut child).inspect_err(|_| {
             let _ = child.kill();
         })?;
@@ -92,7 +97,8 @@ impl Container {
                 return Err(Error::new("cannot exec in a stopped container"));
             }
             Status::Paused if !wanted.ignore_paused => {
-                let message = "cannot exec in a paused container (use --ignore-paused to override)";
+                let message =
+                    "cannot exec in a paused container (use --ignore-paused to override)";
                 return Err(Error::new(message));
             }
             _ => {}
@@ -108,7 +114,9 @@ impl Container {
         init: Init,
     ) -> Result<Vec<(Kind, OwnedFd)>, Error> {
         let linux = config.linux.as_ref();
-        let listed = linux.map(|linux| linux.namespaces.as_slice()).unwrap_or_default();
+        let listed = linux
+            .map(|linux| linux.namespaces.as_slice())
+            .unwrap_or_default();
         let kinds = listed.iter().filter_map(|one| kinds::kind(&one.r#type));
         let mut open = Vec::new();
         for kind in kinds {
@@ -157,7 +165,11 @@ impl Container {
             None => (None, wanted),
         };
         let below = Path::new(path.trim_start_matches('/'));
-        let group = self.record.cgroup.as_ref().map(|group| group.path.join(below));
+        let group = self
+            .record
+            .cgroup
+            .as_ref()
+            .map(|group| group.path.join(below));
         let group = group.unwrap_or_default();
         let is_upwards = |part| matches!(part, std::path::Component::ParentDir);
         if below.components().any(is_upwards) {
@@ -178,13 +190,16 @@ impl Container {
             let name = file.display().to_string();
             let root = hierarchy.path(Path::new("")).display().to_string();
             let opened = std::fs::OpenOptions::new().write(true).open(&file);
-            let opened = opened.map_err(|error| Error::io(format!("open {name}"), &error))?;
+            let opened =
+                opened.map_err(|error| Error::io(format!("open {name}"), &error))?;
             open.retain(|(path, _)| !Path::new(path).starts_with(&root));
             open.push((name, opened.into()));
         }
         match found {
             true => Ok(()),
-            false => Err(Error::new(format!("unknown controller in --cgroup {wanted}"))),
+            false => Err(Error::new(format!(
+                "unknown controller in --cgroup {wanted}"
+            ))),
         }
     }
 
@@ -235,7 +250,11 @@ fn enter(spec: &mut Spec, namespaces: &[(Kind, OwnedFd)]) {
 }
 
 fn check_terminal(wanted: &Exec) -> Result<(), Error> {
-    match (wanted.process.terminal, wanted.detached, &wanted.console_socket) {
+    match (
+        wanted.process.terminal,
+        wanted.detached,
+        &wanted.console_socket,
+    ) {
         (true, true, None) => Err(Error::new(
             "cannot allocate tty if runc will detach without setting console socket",
         )),

@@ -31,13 +31,17 @@ impl Planned {
     /// What `linux.cgroupsPath` asks for; `None` for somebody who can make no group, unless
     /// it names one or there are limits.
     pub fn new(config: &Config, id: &str, systemd: bool) -> Result<Option<Self>, Error> {
-        let path = config.linux.as_ref().map_or("", |linux| linux.cgroups_path.as_str());
+        let path = config
+            .linux
+            .as_ref()
+            .map_or("", |linux| linux.cgroups_path.as_str());
         let (place, group) = match systemd {
             true => scope(path, id)?,
             false => folder(path, id),
         };
         let ground = Ground::probe(&place).map_err(failed)?;
-        let is_closed = !systemd && ground.parents.iter().all(|parent| parent.closed.is_some());
+        let is_closed =
+            !systemd && ground.parents.iter().all(|parent| parent.closed.is_some());
         if is_closed && !rustix::process::geteuid().is_root() {
             return Ok(None);
         }
@@ -216,8 +220,13 @@ mod tests {
 
     #[test]
     fn a_scope_lies_in_its_slice() {
-        let group = scope("user-1000.slice:podman:web", "x").expect("three parts").1;
-        assert_eq!(group.path, Path::new("/user.slice/user-1000.slice/podman-web.scope"));
+        let group = scope("user-1000.slice:podman:web", "x")
+            .expect("three parts")
+            .1;
+        assert_eq!(
+            group.path,
+            Path::new("/user.slice/user-1000.slice/podman-web.scope")
+        );
         assert_eq!(group.scope.as_deref(), Some("podman-web.scope"));
         assert!(scope("/a/b", "x").is_err());
         assert_eq!(slice_path("-.slice"), Path::new("/"));

@@ -56,7 +56,10 @@ pub fn check(hooks: &Hooks) -> Result<(), crate::Error> {
     for (kind, hooks) in kinds {
         for (index, hook) in hooks.iter().enumerate() {
             let wrong = |key: &str, message: String| {
-                Err(crate::Error::new(format!("hooks.{kind}[{index}].{key}"), message))
+                Err(crate::Error::new(
+                    format!("hooks.{kind}[{index}].{key}"),
+                    message,
+                ))
             };
             if !hook.path.starts_with('/') {
                 let message = format!("expected an absolute path, found {:?}", hook.path);
@@ -83,7 +86,9 @@ fn run_one(hook: &Hook, state: &str, bundle: &Path) -> Result<(), String> {
     let words = |error: &std::io::Error| warren_namespaces::io_error_text(error);
     let mut input = memory("state").map_err(|error| words(&error))?;
     let output = memory("output").map_err(|error| words(&error))?;
-    input.write_all(state.as_bytes()).map_err(|error| words(&error))?;
+    input
+        .write_all(state.as_bytes())
+        .map_err(|error| words(&error))?;
     input.rewind().map_err(|error| words(&error))?;
     let clone = |file: &std::fs::File| file.try_clone().map_err(|error| words(&error));
     let mut command = Command::new(&hook.path);
@@ -99,7 +104,10 @@ fn run_one(hook: &Hook, state: &str, bundle: &Path) -> Result<(), String> {
     match status {
         Some(status) if status.success() => Ok(()),
         Some(status) => Err(format!("{status}{}", said(output))),
-        None => Err(format!("timeout after {} s", hook.timeout.unwrap_or_default())),
+        None => Err(format!(
+            "timeout after {} s",
+            hook.timeout.unwrap_or_default()
+        )),
     }
 }
 
@@ -111,7 +119,9 @@ fn memory(name: &str) -> std::io::Result<std::fs::File> {
 /// The end of what it wrote.
 fn said(mut output: std::fs::File) -> String {
     const MOST: usize = 400;
-    let read = output.rewind().and_then(|()| std::io::read_to_string(output));
+    let read = output
+        .rewind()
+        .and_then(|()| std::io::read_to_string(output));
     let text = read.unwrap_or_default();
     let text = text.trim_end();
     let from = text.len().saturating_sub(MOST);
@@ -148,4 +158,3 @@ pub fn state_file(state: &str) -> Result<std::fs::File, Error> {
     });
     written.map_err(|error| Error::io("write the state for hooks", &error))
 }
-

@@ -15,7 +15,8 @@ pub fn check(id: &str) -> Result<(), Error> {
     if is_name && id.len() <= LONGEST {
         return Ok(());
     }
-    let hint = "it has 1 to 240 letters, digits and _ + - . and does not begin with a dot";
+    let hint =
+        "it has 1 to 240 letters, digits and _ + - . and does not begin with a dot";
     Err(Error::new(format!("invalid container ID format: {id:?}")).hint(hint))
 }
 
@@ -29,7 +30,9 @@ mod tests {
             assert!(check(id).is_ok(), "{id}");
         }
         let long = "x".repeat(241);
-        for id in ["", ".", "..", "../x", "a/b", "a b", "a\0", ".new.a", "ä", &long] {
+        for id in [
+            "", ".", "..", "../x", "a/b", "a b", "a\0", ".new.a", "ä", &long,
+        ] {
             assert!(check(id).is_err(), "{id}");
         }
     }

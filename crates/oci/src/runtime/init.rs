@@ -37,7 +37,11 @@ impl Init {
         let pid = Pid::from_raw(self.pid as i32).ok_or(Errno::SRCH)?;
         let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
         // After it was opened: a number that is given out again now is another's.
-        if self.is_alive(proc) { Ok(pidfd) } else { Err(Errno::SRCH) }
+        if self.is_alive(proc) {
+            Ok(pidfd)
+        } else {
+            Err(Errno::SRCH)
+        }
     }
 
     /// Sends it a signal, which can reach nobody else.
@@ -86,7 +90,8 @@ mod tests {
 
     #[test]
     fn the_moment_of_its_begin_is_read_behind_any_name() {
-        let text = b"7 (a) S 9 (b) ) R 1 7 7 0 -1 4194304 1 0 0 0 2 3 0 0 20 0 1 0 987654 1 2";
+        let text =
+            b"7 (a) S 9 (b) ) R 1 7 7 0 -1 4194304 1 0 0 0 2 3 0 0 20 0 1 0 987654 1 2";
         assert_eq!(parse(text), Some((b'R', 987_654)));
         assert_eq!(parse(b"7 (a"), None);
         let init = Init { pid: 7, began: 9 };

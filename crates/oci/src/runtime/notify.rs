@@ -50,7 +50,9 @@ pub(super) fn prepare(folder: &Folder) -> Result<(), Error> {
 
 pub(super) fn remove(folder: &Folder) {
     // Mostly there is none.
-    if rustix::fs::unlinkat(&folder.fd, FOLDER, AtFlags::REMOVEDIR) == Err(Errno::NOTEMPTY) {
+    if rustix::fs::unlinkat(&folder.fd, FOLDER, AtFlags::REMOVEDIR)
+        == Err(Errno::NOTEMPTY)
+    {
         let _ = rustix::fs::unlinkat(&folder.fd, SOCKET, AtFlags::empty());
         let _ = rustix::fs::unlinkat(&folder.fd, FOLDER, AtFlags::REMOVEDIR);
     }
@@ -77,8 +79,9 @@ impl Container {
             rustix::fs::chmod(&path, Mode::from_raw_mode(0o777))?;
             Ok(socket)
         };
-        let socket = listen()
-            .map_err(|errno: Errno| Error::errno("make a socket for its notification", errno))?;
+        let socket = listen().map_err(|errno: Errno| {
+            Error::errno("make a socket for its notification", errno)
+        })?;
         Ok(Some(Notification(socket)))
     }
 

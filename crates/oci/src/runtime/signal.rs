@@ -38,7 +38,10 @@ impl Container {
             return Ok(true);
         }
         let config = self.config()?;
-        let namespaces = config.linux.map(|linux| linux.namespaces).unwrap_or_default();
+        let namespaces = config
+            .linux
+            .map(|linux| linux.namespaces)
+            .unwrap_or_default();
         let mut pid = namespaces.iter().filter(|one| one.r#type == "pid");
         Ok(pid.any(|one| one.path.is_empty()))
     }

@@ -61,7 +61,11 @@ impl Container {
         let hooks = config.hooks.clone().unwrap_or_default();
         self.open_gate(&config, &hooks, pid)?;
         // Nobody waits there any more, and the name would say nothing.
-        let _ = rustix::fs::unlinkat(CWD, self.folder.path.join(GATE), rustix::fs::AtFlags::empty());
+        let _ = rustix::fs::unlinkat(
+            CWD,
+            self.folder.path.join(GATE),
+            rustix::fs::AtFlags::empty(),
+        );
         self.after_start(&hooks, pid)
     }
 
@@ -81,11 +85,13 @@ impl Container {
     /// A hook that fails now ends the container.
     pub(super) fn after_start(&self, hooks: &Hooks, pid: u32) -> Result<(), Error> {
         let state = self.state_text(Status::Running, pid);
-        hooks::run("poststart", &hooks.poststart, &state, self.bundle()).inspect_err(|_| {
-            if let Some(init) = self.living_init() {
-                let _ = init.signal(&self.proc, SIGKILL);
-            }
-        })
+        hooks::run("poststart", &hooks.poststart, &state, self.bundle()).inspect_err(
+            |_| {
+                if let Some(init) = self.living_init() {
+                    let _ = init.signal(&self.proc, SIGKILL);
+                }
+            },
+        )
     }
 }
 
@@ -106,12 +112,19 @@ fn refused(refusal: &Refusal, config: &Config, hooks: &Hooks) -> Error {
             };
             Error::new(format!("error running startContainer hook {path}: {how}"))
         }
-        At::Step(number) => Error::new(format!("step {number} before the program: {said}")),
+        At::Step(number) => {
+            Error::new(format!("step {number} before the program: {said}"))
+        }
         At::Program {
             interpreter_missing,
         } => {
-            let args = config.process.as_ref().map(|process| process.args.as_slice());
-            let name = args.and_then(|args| args.first()).map_or("", String::as_str);
+            let args = config
+                .process
+                .as_ref()
+                .map(|process| process.args.as_slice());
+            let name = args
+                .and_then(|args| args.first())
+                .map_or("", String::as_str);
             not_executed(name, refusal.errno, interpreter_missing)
         }
     }
@@ -120,7 +133,9 @@ fn refused(refusal: &Refusal, config: &Config, hooks: &Hooks) -> Error {
 /// In words that engines look for.
 pub(super) fn not_executed(name: &str, errno: Errno, interpreter_missing: bool) -> Error {
     let words = match errno {
-        Errno::NOENT if !name.contains('/') => "executable file not found in $PATH".to_owned(),
+        Errno::NOENT if !name.contains('/') => {
+            "executable file not found in $PATH".to_owned()
+        }
         errno if name.contains('/') && errno == Errno::NOENT && !interpreter_missing => {
             format!("stat {name}: {}", words(errno))
         }
@@ -142,7 +157,9 @@ pub(super) fn explain(error: warren_spawn::Error, process: Option<&Process>) -> 
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotExecutable => {
             let args = process.map(|process| process.args.as_slice());
-            let name = args.and_then(|args| args.first()).map_or("", String::as_str);
+            let name = args
+                .and_then(|args| args.first())
+                .map_or("", String::as_str);
             let number = error.raw_os_error().unwrap_or_default();
             let explained = not_executed(name, Errno::from_raw_os_error(number), false);
             let hints = error.hints().iter();

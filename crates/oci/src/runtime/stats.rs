@@ -48,9 +48,8 @@ impl Container {
             tv_nsec: i64::from(longest.subsec_nanos()),
         };
         let mut ended = [PollFd::new(&pidfd, PollFlags::IN)];
-        let count = rustix::io::retry_on_intr(|| {
-            rustix::event::poll(&mut ended, Some(&time))
-        });
+        let count =
+            rustix::io::retry_on_intr(|| rustix::event::poll(&mut ended, Some(&time)));
         count
             .map(|count| count > 0)
             .map_err(|errno| Error::errno("wait for the container's end", errno))

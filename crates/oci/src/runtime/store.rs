@@ -148,8 +148,9 @@ impl Store {
             Err(Errno::EXIST) => return Err(exists(id)),
             // Some filesystems have no such rename; one onto a folder that has something in
             // it fails there too.
-            Err(Errno::INVAL | Errno::NOSYS) => rustix::fs::rename(&folder.path, &path)
-                .map_err(|_| exists(id))?,
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                rustix::fs::rename(&folder.path, &path).map_err(|_| exists(id))?
+            }
             renamed => renamed.map_err(|errno| {
                 Error::errno(format!("name the folder {}", path.display()), errno)
             })?,
@@ -210,7 +211,9 @@ impl Folder {
     pub fn short_path(&self, name: &str) -> PathBuf {
         use std::os::fd::AsRawFd;
         let number = self.fd.as_raw_fd();
-        Path::new("/proc/self/fd").join(number.to_string()).join(name)
+        Path::new("/proc/self/fd")
+            .join(number.to_string())
+            .join(name)
     }
 
     /// Waits until nobody else does anything with the container.
@@ -262,13 +265,15 @@ impl Folder {
         let mode = Mode::from_raw_mode(0o600);
         let file = rustix::fs::openat(&self.fd, name, flags, mode);
         let file = file.map_err(|errno| Error::errno(doing(), errno))?;
-        let written = std::io::Write::write_all(&mut fs::File::from(file), text.as_bytes());
+        let written =
+            std::io::Write::write_all(&mut fs::File::from(file), text.as_bytes());
         written.map_err(|error| Error::io(doing(), &error))
     }
 
     /// Removes it, the record last: what has no record is no container.
     pub fn remove(&self) -> Result<(), Error> {
-        let failed = |errno| Error::errno(format!("remove {}", self.path.display()), errno);
+        let failed =
+            |errno| Error::errno(format!("remove {}", self.path.display()), errno);
         notify::remove(self);
         for name in [INIT, GATE, RECORD] {
             match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {

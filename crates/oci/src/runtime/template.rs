@@ -11,16 +11,21 @@ pub const TEMPLATE: &str = include_str!("config.json");
 pub fn rootless_template(uid: u32, gid: u32) -> String {
     let mut config = Config::parse(TEMPLATE).unwrap_or_default();
     for mount in &mut config.mounts {
-        let needs_group = |word: &String| word.starts_with("gid=") || word.starts_with("uid=");
+        let needs_group =
+            |word: &String| word.starts_with("gid=") || word.starts_with("uid=");
         mount.options.retain(|word| !needs_group(word));
         if mount.destination == "/sys" {
             // Without a network namespace of its own it can only be shown.
             *mount = host_sysfs();
         }
     }
-    config.mounts.retain(|mount| mount.destination != "/sys/fs/cgroup");
+    config
+        .mounts
+        .retain(|mount| mount.destination != "/sys/fs/cgroup");
     let linux = config.linux.get_or_insert_with(Linux::default);
-    linux.namespaces.retain(|one| one.r#type != "network" && one.r#type != "cgroup");
+    linux
+        .namespaces
+        .retain(|one| one.r#type != "network" && one.r#type != "cgroup");
     linux.namespaces.push(Namespace {
         r#type: "user".to_owned(),
         ..Namespace::default()

@@ -45,8 +45,11 @@ impl Writer<'_> {
             } => {
                 made.r#type.clone_from(kind);
                 made.source = self.text("mounts", source);
-                let set = SUPER_FLAGS.iter().filter(|(_, bit, _)| super_flags & bit != 0);
-                made.options.extend(set.map(|(word, ..)| (*word).to_owned()));
+                let set = SUPER_FLAGS
+                    .iter()
+                    .filter(|(_, bit, _)| super_flags & bit != 0);
+                made.options
+                    .extend(set.map(|(word, ..)| (*word).to_owned()));
                 if *copy_up {
                     made.options.push("tmpcopyup".to_owned());
                 }

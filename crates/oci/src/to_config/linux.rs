@@ -36,9 +36,7 @@ impl Writer<'_> {
         let path = match self.spec.namespaces.get(kind) {
             Namespace::Inherit => return,
             // Of version 1.1; runtimes of before refuse it.
-            Namespace::New
-                if kind == Kind::Time && self.spec.time_offsets.is_empty() =>
-            {
+            Namespace::New if kind == Kind::Time && self.spec.time_offsets.is_empty() => {
                 return self.losses.note(
                     "linux.namespaces",
                     "a time namespace is left out: without offsets nothing tells it from \

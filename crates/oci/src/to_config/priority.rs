@@ -18,7 +18,9 @@ impl Writer<'_> {
             return;
         };
         if let Some(one) = spec.scheduler {
-            let flags = SCHEDULER_FLAGS.iter().filter(|(_, bit)| one.flags & bit != 0);
+            let flags = SCHEDULER_FLAGS
+                .iter()
+                .filter(|(_, bit)| one.flags & bit != 0);
             process.scheduler = Some(config::Scheduler {
                 policy: policy(one.policy).to_owned(),
                 nice: one.nice,
@@ -77,7 +79,9 @@ impl Writer<'_> {
             const FLAGS: u32 = 0xe000;
             let mode = MEMORY_MODES.iter();
             let mode = mode.clone().find(|(_, bits)| *bits == policy.mode & !FLAGS);
-            let flags = MEMORY_FLAGS.iter().filter(|(_, bit)| policy.mode & bit != 0);
+            let flags = MEMORY_FLAGS
+                .iter()
+                .filter(|(_, bit)| policy.mode & bit != 0);
             self.linux.memory_policy = Some(config::MemoryPolicy {
                 mode: mode.map_or("", |(word, _)| word).to_owned(),
                 nodes: list(&policy.nodes),

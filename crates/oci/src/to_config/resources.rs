@@ -171,7 +171,9 @@ fn rates(
     throttles: &[Throttle],
     field: impl Fn(&Throttle) -> Option<Most>,
 ) -> Vec<config::Throttle> {
-    let given = throttles.iter().filter_map(|one| Some((one.device, field(one)?)));
+    let given = throttles
+        .iter()
+        .filter_map(|one| Some((one.device, field(one)?)));
     given
         .map(|(device, most)| config::Throttle {
             major: device.major.into(),
@@ -216,7 +218,10 @@ fn unified(limits: &Limits) -> BTreeMap<String, String> {
     let switches = switches
         .into_iter()
         .filter_map(|(name, on)| Some((name.to_owned(), u8::from(on?).to_string())));
-    let misc = limits.misc.iter().map(|(name, most)| format!("{name} {most}"));
+    let misc = limits
+        .misc
+        .iter()
+        .map(|(name, most)| format!("{name} {most}"));
     let misc: Vec<String> = misc.collect();
     let misc = (!misc.is_empty()).then(|| ("misc.max".to_owned(), misc.join("\n")));
     files

@@ -51,7 +51,10 @@ impl Reader<'_> {
     /// Of what is bound, its source and the rest of the way to the file.
     fn bound(&self, mount: &config::Mount) -> Option<(PathBuf, PathBuf)> {
         let is_bind = mount.r#type == "bind"
-            || mount.options.iter().any(|word| word == "bind" || word == "rbind");
+            || mount
+                .options
+                .iter()
+                .any(|word| word == "bind" || word == "rbind");
         let target = Path::new("/").join(&mount.destination);
         let rest = Path::new(PASSWD).strip_prefix(target).ok()?;
         let source = self.of_bundle(&mount.source);
@@ -111,7 +114,8 @@ mod tests {
         let name = format!("warren-home-{}", std::process::id());
         let root = std::env::temp_dir().join(name);
         std::fs::create_dir_all(root.join("etc")).expect("a root");
-        std::os::unix::fs::symlink("/etc/hostname", root.join("etc/passwd")).expect("a link");
+        std::os::unix::fs::symlink("/etc/hostname", root.join("etc/passwd"))
+            .expect("a link");
         assert_eq!(read(&root, Path::new("etc/passwd")), None);
         std::fs::write(root.join("etc/hostname"), "own").expect("a file");
         assert_eq!(read(&root, Path::new("etc/passwd")).as_deref(), Some("own"));

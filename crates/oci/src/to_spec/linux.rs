@@ -290,7 +290,10 @@ pub fn listener_message(metadata: &str, state: Option<[String; 2]>) -> Vec<Strin
     ]
 }
 
-pub(super) fn id_maps(mappings: &[config::IdMapping], path: &str) -> Result<Vec<IdMap>, Error> {
+pub(super) fn id_maps(
+    mappings: &[config::IdMapping],
+    path: &str,
+) -> Result<Vec<IdMap>, Error> {
     let one = |(index, mapping): (usize, &config::IdMapping)| {
         IdMap::new(mapping.container_id, mapping.host_id, mapping.size)
             .map_err(|error| Error::new(format!("{path}[{index}]"), error))

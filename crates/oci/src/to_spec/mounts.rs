@@ -5,11 +5,11 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use warren_spawn::{
-    DetailedMount, Device, DeviceKind, FlagChange, Forbidden, Mount, MountIds,
-    Mounted, Namespace, ProcMasks, Root, Tree, system,
-};
 use warren_namespaces::Kind;
+use warren_spawn::{
+    DetailedMount, Device, DeviceKind, FlagChange, Forbidden, Mount, MountIds, Mounted,
+    Namespace, ProcMasks, Root, Tree, system,
+};
 
 use super::linux::id_maps;
 use super::options::{Options, Recursion};
@@ -256,7 +256,9 @@ impl Reader<'_> {
     fn devices(&mut self, linux: &Linux, has_dev: bool) -> Result<(), Error> {
         for (index, device) in linux.devices.iter().enumerate() {
             let device = self::device(index, device)?;
-            let is_usual = USUAL_DEVICES.iter().any(|path| device.target == Path::new(path));
+            let is_usual = USUAL_DEVICES
+                .iter()
+                .any(|path| device.target == Path::new(path));
             if !(has_dev && is_usual) {
                 self.spec.mounts.push(Mount::Device(device));
             }

@@ -100,7 +100,10 @@ impl<'a> Options<'a> {
         for (place, word) in mount.options.iter().enumerate() {
             if word.is_empty() || word.contains('\0') {
                 let path = format!("mounts[{index}].options[{place}]");
-                return Err(Error::new(path, format!("no mount has the option {word:?}")));
+                return Err(Error::new(
+                    path,
+                    format!("no mount has the option {word:?}"),
+                ));
             }
             options.take(place, word);
         }
@@ -177,7 +180,11 @@ pub fn propagation(word: &str) -> Option<Propagation> {
         all.find(|(name, _)| *name == word).map(|(_, kind)| *kind)
     };
     let alone = find(word).map(|kind| (kind, false));
-    let whole = || word.strip_prefix('r').and_then(find).map(|kind| (kind, true));
+    let whole = || {
+        word.strip_prefix('r')
+            .and_then(find)
+            .map(|kind| (kind, true))
+    };
     let (kind, recursive) = alone.or_else(whole)?;
     Some(Propagation { kind, recursive })
 }

@@ -56,8 +56,13 @@ fn is_followed_by_parts(rest: &[config::Mount]) -> bool {
     let is = |mount: &config::Mount, target: &str, kind: &str, options: &[&str]| {
         mount.destination == target && mount.r#type == kind && mount.options == *options
     };
-    const PTS: [&str; 5] =
-        ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"];
+    const PTS: [&str; 5] = [
+        "nosuid",
+        "noexec",
+        "newinstance",
+        "ptmxmode=0666",
+        "mode=0620",
+    ];
     const SHM: [&str; 3] = ["nosuid", "nodev", "mode=1777"];
     matches!(rest, [pts, shm, ..]
         if is(pts, "/dev/pts", "devpts", &PTS) && is(shm, "/dev/shm", "tmpfs", &SHM))

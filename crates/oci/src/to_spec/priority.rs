@@ -30,7 +30,8 @@ pub fn scheduler(wanted: &config::Scheduler) -> Result<Scheduler, Error> {
     }
     let is_real_time = matches!(policy, Policy::Fifo | Policy::RoundRobin);
     let priority = u32::try_from(wanted.priority).ok();
-    let priority = priority.filter(|number| *number <= 99 && (*number == 0 || is_real_time));
+    let priority =
+        priority.filter(|number| *number <= 99 && (*number == 0 || is_real_time));
     let priority = priority.ok_or_else(|| {
         let message = format!(
             "{} is none of the policy: SCHED_FIFO and SCHED_RR have 1 to 99",

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use warren_cgroups::limits::{
-    Cpu, CpuWeight, Cpuset, DeviceKind, DeviceNumber, DeviceRule, DeviceWeight, HugePages, Io,
-    IoWeight, Limits, Memory, Most, Network, Rdma, Throttle,
+    Cpu, CpuWeight, Cpuset, DeviceKind, DeviceNumber, DeviceRule, DeviceWeight,
+    HugePages, Io, IoWeight, Limits, Memory, Most, Network, Rdma, Throttle,
 };
 use warren_cgroups::{Place, Placement};
 
@@ -19,7 +19,11 @@ impl Reader<'_> {
     pub(super) fn resources(&mut self, linux: &Linux) -> Result<(), Error> {
         self.cgroup(&linux.cgroups_path)?;
         if let Some(resources) = &linux.resources {
-            if resources.memory.as_ref().is_some_and(|one| one.kernel.is_some()) {
+            if resources
+                .memory
+                .as_ref()
+                .is_some_and(|one| one.kernel.is_some())
+            {
                 let what = "memory of the kernel is no longer limited by itself";
                 self.losses.note("linux.resources.memory.kernel", what);
             }
@@ -48,7 +52,11 @@ impl Reader<'_> {
                 let dash = if prefix.is_empty() { "" } else { "-" };
                 let slice = (!slice.is_empty()).then(|| slice.to_owned());
                 // A slice is a unit of its own, and not made for the process.
-                let suffix = if name.ends_with(".slice") { "" } else { ".scope" };
+                let suffix = if name.ends_with(".slice") {
+                    ""
+                } else {
+                    ".scope"
+                };
                 let name = Some(format!("{prefix}{dash}{name}{suffix}"));
                 Place::Scope { slice, name }
             }
@@ -231,18 +239,26 @@ fn io(block_io: &config::BlockIo) -> Result<Io, Error> {
 fn throttles(block_io: &config::BlockIo) -> Result<Vec<Throttle>, Error> {
     type Field = fn(&mut Throttle) -> &mut Option<Most>;
     let lists: [(&str, _, Field); 4] = [
-        ("throttleReadBpsDevice", &block_io.throttle_read_bps_device, |it| {
-            &mut it.read_bps
-        }),
-        ("throttleWriteBpsDevice", &block_io.throttle_write_bps_device, |it| {
-            &mut it.write_bps
-        }),
-        ("throttleReadIOPSDevice", &block_io.throttle_read_iops_device, |it| {
-            &mut it.read_iops
-        }),
-        ("throttleWriteIOPSDevice", &block_io.throttle_write_iops_device, |it| {
-            &mut it.write_iops
-        }),
+        (
+            "throttleReadBpsDevice",
+            &block_io.throttle_read_bps_device,
+            |it| &mut it.read_bps,
+        ),
+        (
+            "throttleWriteBpsDevice",
+            &block_io.throttle_write_bps_device,
+            |it| &mut it.write_bps,
+        ),
+        (
+            "throttleReadIOPSDevice",
+            &block_io.throttle_read_iops_device,
+            |it| &mut it.read_iops,
+        ),
+        (
+            "throttleWriteIOPSDevice",
+            &block_io.throttle_write_iops_device,
+            |it| &mut it.write_iops,
+        ),
     ];
     let mut all: BTreeMap<DeviceNumber, Throttle> = BTreeMap::new();
     for (name, list, field) in lists {
@@ -275,9 +291,8 @@ fn devices(rules: &[config::DeviceRule]) -> Result<Vec<DeviceRule>, Error> {
 }
 
 fn device(index: usize, rule: &config::DeviceRule) -> Result<DeviceRule, Error> {
-    let wrong = |key: &str, message: String| {
-        wrong(&format!("devices[{index}].{key}"), message)
-    };
+    let wrong =
+        |key: &str, message: String| wrong(&format!("devices[{index}].{key}"), message);
     let kind = match rule.r#type.as_str() {
         "" | "a" => DeviceKind::All,
         "c" | "u" => DeviceKind::Char,

@@ -34,12 +34,7 @@ fn below(from: BorrowedFd<'_>, to: BorrowedFd<'_>, depth: u32) -> Result<()> {
     Ok(())
 }
 
-fn one(
-    from: BorrowedFd<'_>,
-    to: BorrowedFd<'_>,
-    name: &CStr,
-    depth: u32,
-) -> Result<()> {
+fn one(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: u32) -> Result<()> {
     let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
     let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
     match FileType::from_raw_mode(stat.st_mode) {

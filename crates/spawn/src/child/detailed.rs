@@ -341,11 +341,7 @@ fn unlike(node: Node, place: BorrowedFd<'_>) -> Errno {
 
 /// mount(2) on the working directory: three calls less than by descriptors, and no name
 /// that could have been replaced.
-fn mount_at(
-    new: &NewFilesystem,
-    place: BorrowedFd<'_>,
-    mode: Option<u32>,
-) -> Result<()> {
+fn mount_at(new: &NewFilesystem, place: BorrowedFd<'_>, mode: Option<u32>) -> Result<()> {
     rustix::process::fchdir(place)?;
     let flags = MountFlags::from_bits_retain(new.flags as u32);
     let mount = |data: &CStr| {

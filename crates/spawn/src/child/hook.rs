@@ -69,7 +69,11 @@ impl Child<'_> {
                 let _ = rustix::process::pidfd_send_signal(&pidfd, Signal::KILL);
             }
             let status = reap(process)?;
-            return if over { Err(Errno::TIMEDOUT) } else { Ok(status) };
+            return if over {
+                Err(Errno::TIMEDOUT)
+            } else {
+                Ok(status)
+            };
         }
         reap(process)
     }

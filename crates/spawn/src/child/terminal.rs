@@ -39,8 +39,7 @@ impl Child<'_> {
     /// `tty` says there is true; else takes the one that is held.
     pub(super) fn terminal_of_root(&mut self) -> Result<OwnedFd> {
         let held = self.fds.multiplexer.take();
-        self.devpts_multiplexer()
-            .or_else(|errno| held.ok_or(errno))
+        self.devpts_multiplexer().or_else(|errno| held.ok_or(errno))
     }
 
     /// Whatever else lies at that place is not opened: it could be anything.

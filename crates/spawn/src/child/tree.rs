@@ -49,6 +49,7 @@ impl Child<'_> {
     /// The same file or folder in this process's own mount namespace: a copy of the
     /// caller's, of which no tree can be cloned by a descriptor. It is found by its path
     /// and must be what the descriptor has open.
+    #[inline(never)]
     fn in_own_mounts(&self, open: BorrowedFd<'_>) -> Result<OwnedFd> {
         // One byte more than a path can have, which stays the NUL at its end.
         let mut buffer = [0; 4097];
@@ -68,7 +69,11 @@ impl Child<'_> {
     /// KERNEL(6.18): a copied mount namespace has no unbindable mounts. Before, one that
     /// another user namespace owns can be neither copied nor left out of a copy (`EPERM`),
     /// as the store of kept namespaces; as a private one it is copied.
-    pub(super) fn clone_own_tree(&self, dir: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
+    pub(super) fn clone_own_tree(
+        &self,
+        dir: BorrowedFd<'_>,
+        path: &CStr,
+    ) -> Result<OwnedFd> {
         let clone = || clone_tree(dir, path, true);
         match clone() {
             Err(Errno::PERM) if self.has_new_mounts() => {
@@ -439,6 +444,7 @@ pub(super) fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<()> {
 }
 
 /// Whether `name` is a symlink that says `content`.
+#[inline(never)]
 fn says(folder: BorrowedFd<'_>, name: &CStr, content: &CStr) -> Result<bool> {
     let mut text = [0; 4096];
     match rustix::fs::readlinkat_raw(folder, name, &mut text) {

@@ -89,6 +89,7 @@ impl Child<'_> {
 }
 
 /// Does something for each name in a folder.
+#[inline(never)]
 fn each_name(
     folder: BorrowedFd<'_>,
     mut act: impl FnMut(&CStr) -> Result<()>,
@@ -135,6 +136,7 @@ fn show(entered: BorrowedFd<'_>, name: &CStr, root: BorrowedFd<'_>) -> Result<()
     }
 }
 
+#[inline(never)]
 fn copy_link(link: &OwnedFd, name: &CStr, root: BorrowedFd<'_>) -> Result<()> {
     // One byte more than a link can have, which stays the NUL at its end.
     let mut buffer = [0; 4097];

@@ -192,14 +192,13 @@ impl Started {
     /// Waits until nobody holds the pipe's other end: the program was executed, or the
     /// child is gone.
     pub fn await_exec(&self) -> Result<(), Error> {
-        let mut byte = [0];
-        loop {
-            match rustix::io::read(&self.alive, &mut byte) {
-                Ok(_) => return Ok(()),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::step("hear from the child", errno)),
-            }
-        }
+        await_end(&self.alive)
+    }
+
+    /// Waits until the program has ended, or the child is gone; where only the end of the
+    /// init tells that, as [`Self::await_exec`].
+    pub fn await_end(&self) -> Result<(), Error> {
+        await_end(self.ended.as_ref().unwrap_or(&self.alive))
     }
 
     /// Takes what the child sends, in the order of its steps.
@@ -250,6 +249,13 @@ impl Started {
         }
         crate::process::reap(self.pid).ok()
     }
+}
+
+/// Waits until nobody holds the other end of a pipe that carries nothing.
+fn await_end(pipe: &OwnedFd) -> Result<(), Error> {
+    rustix::io::retry_on_intr(|| rustix::io::read(pipe, &mut [0]))
+        .map(drop)
+        .map_err(|errno| Error::step("hear from the child", errno))
 }
 
 fn receive_descriptor(channel: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {

@@ -70,7 +70,8 @@ fn send_with(
         return Err(Errno::NOBUFS);
     }
     let flags = SendFlags::NOSIGNAL;
-    let length = rustix::net::sendmsg(channel, &[IoSlice::new(text)], &mut control, flags)?;
+    let length =
+        rustix::net::sendmsg(channel, &[IoSlice::new(text)], &mut control, flags)?;
     text = &text[length..];
     while !text.is_empty() {
         let length = rustix::net::send(channel, text, flags)?;

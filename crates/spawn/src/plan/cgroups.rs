@@ -21,7 +21,10 @@ impl Planner<'_> {
         target: Target,
     ) -> Result<(), Error> {
         let failed = |error: &dyn std::fmt::Display| {
-            Error::new(ErrorKind::Step, format!("look at the control groups: {error}"))
+            Error::new(
+                ErrorKind::Step,
+                format!("look at the control groups: {error}"),
+            )
         };
         let proc = ProcRoot::open().map_err(|error| failed(&error))?;
         let all = Hierarchies::detect(&proc).map_err(|error| failed(&error))?;

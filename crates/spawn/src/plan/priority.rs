@@ -50,10 +50,7 @@ impl Planner<'_> {
         let labels = &self.spec.labels;
         if let Some(profile) = &labels.apparmor {
             let label = c_string(format!("exec {profile}").as_ref())?;
-            let files = [
-                "thread-self/attr/apparmor/exec",
-                "thread-self/attr/exec",
-            ];
+            let files = ["thread-self/attr/apparmor/exec", "thread-self/attr/exec"];
             let files = files.map(own_text);
             self.push(Step::Label { files, label });
         }

@@ -95,7 +95,9 @@ fn reason(step: &Step, errno: Errno) -> Option<&'static str> {
         (Step::ConnectListener(_), _) => {
             "somebody must listen there, who answers the system calls"
         }
-        (Step::MoveInterface { .. }, Errno::NODEV) => "there is no interface of this name",
+        (Step::MoveInterface { .. }, Errno::NODEV) => {
+            "there is no interface of this name"
+        }
         (Step::MoveInterface { .. }, Errno::EXIST) => "inside there is one of this name",
         (Step::MoveInterface { .. }, Errno::INVAL) => {
             "it is bound to its network namespace, as lo is"

@@ -118,6 +118,7 @@ pub fn oom_kills() -> Option<u64> {
 mod tests {
     use super::*;
     use std::process::ExitStatus;
+    use warren_sys::signal::SIGKILL;
 
     fn ended(status: i32, over: Option<Over>) -> Ended {
         Ended {

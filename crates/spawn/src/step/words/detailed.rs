@@ -67,7 +67,10 @@ impl Step {
             }
             Self::DeviceFiles { target, .. } => {
                 let names = crate::child::DEVICE_NAMES;
-                write!(f, "make the devices {names} and the usual links in {target}")
+                write!(
+                    f,
+                    "make the devices {names} and the usual links in {target}"
+                )
             }
             Self::Console => f.write_str("show the terminal as the console"),
             Self::IpcNamespace => f.write_str("make an ipc namespace"),
@@ -158,7 +161,11 @@ const FLAGS: [(u32, &str, &str); 6] = [
     (warren_sys::MOUNT_ATTR_NODEV, "nodev", "dev"),
     (warren_sys::MOUNT_ATTR_NOEXEC, "noexec", "exec"),
     (warren_sys::MOUNT_ATTR_NODIRATIME, "nodiratime", "diratime"),
-    (warren_sys::MOUNT_ATTR_NOSYMFOLLOW, "nosymfollow", "symfollow"),
+    (
+        warren_sys::MOUNT_ATTR_NOSYMFOLLOW,
+        "nosymfollow",
+        "symfollow",
+    ),
 ];
 
 fn flags(change: FlagChange, all: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -182,7 +189,11 @@ fn flags(change: FlagChange, all: &str, f: &mut fmt::Formatter<'_>) -> fmt::Resu
 
 impl fmt::Display for NewFilesystem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let article = if self.kind.as_c_str() == c"overlay" { "an" } else { "a" };
+        let article = if self.kind.as_c_str() == c"overlay" {
+            "an"
+        } else {
+            "a"
+        };
         write!(f, "{article} {}", text(&self.kind))?;
         if !self.data.is_empty() {
             write!(f, " ({})", text(&self.data))?;
