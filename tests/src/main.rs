@@ -39,12 +39,28 @@ use warren_testkit::harness::{Needed, Suite};
 /// What the tests call besides a Debian system's essential packages.
 const NEEDED: &[Needed] = &[
     Needed {
+        program: "busybox",
+        package: "busybox-static",
+    },
+    Needed {
         program: "bwrap",
         package: "bubblewrap",
     },
     Needed {
+        program: "conmon",
+        package: "conmon",
+    },
+    Needed {
+        program: "containerd",
+        package: "containerd",
+    },
+    Needed {
         program: "crun",
         package: "crun",
+    },
+    Needed {
+        program: "dockerd",
+        package: "docker.io",
     },
     Needed {
         program: "ip",
@@ -53,6 +69,10 @@ const NEEDED: &[Needed] = &[
     Needed {
         program: "nsenter",
         package: "util-linux",
+    },
+    Needed {
+        program: "podman",
+        package: "podman",
     },
     Needed {
         program: "ps",

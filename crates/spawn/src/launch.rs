@@ -142,7 +142,7 @@ impl Plan {
         if self.timed {
             report.take_times();
         }
-        if self.has_init || self.is_holder {
+        if self.has_init || self.is_holder || self.is_gated() {
             warren_sys::arguments::find();
         }
         if self.is_holder || self.has_examinable_init {
