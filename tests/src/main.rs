@@ -14,11 +14,13 @@ mod gates;
 mod keep;
 mod learn;
 mod library;
+mod limits;
 mod ls;
 mod lsns;
 mod map;
 mod mount;
 mod nsenter;
+mod oci;
 mod posture;
 mod profile;
 mod readme;
@@ -91,7 +93,9 @@ fn main() -> ExitCode {
     tests.extend(bwrap::TESTS);
     tests.extend(keep::TESTS);
     tests.extend(profile::TESTS);
+    tests.extend(limits::TESTS);
     tests.extend(lsns::TESTS);
+    tests.extend(oci::TESTS);
     tests.extend([mount::TESTS, nsenter::TESTS, unshare::TESTS, ls::TESTS]);
     tests.extend([
         discovery::TESTS,

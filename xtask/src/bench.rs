@@ -8,6 +8,7 @@
 //! process without changing its ids is the cheaper vfork.
 
 mod listing;
+mod oci;
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
@@ -31,6 +32,8 @@ enum Job {
     Run,
     /// Listing all namespaces; as root
     Ls,
+    /// Running a container of a bundle; as root
+    Oci,
 }
 
 #[derive(clap::Args)]
@@ -38,7 +41,7 @@ pub struct Arguments {
     /// What is measured
     #[arg(value_enum, default_value = "run")]
     job: Job,
-    /// How often each contender runs; 300 unless told, 20 for `ls`
+    /// How often each contender runs; 300 unless told, 20 for `ls`, 60 for `oci`
     #[arg(long, value_parser = clap::value_parser!(u32).range(10..))]
     rounds: Option<u32>,
     /// Write the result to this file, too, as JSON
@@ -50,6 +53,9 @@ pub struct Arguments {
     /// Only this contender; may be given more than once
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
+    /// For `oci`: another runtime to measure, called as runc is; may be given more than once
+    #[arg(long, value_name = "FILE")]
+    peer: Vec<PathBuf>,
     /// Measure with the binaries in this folder, as the user that calls
     #[arg(long, hide = true, value_name = "FOLDER")]
     measure: Option<PathBuf>,
@@ -60,12 +66,16 @@ impl Arguments {
         self.rounds.unwrap_or(match self.job {
             Job::Run => 300,
             Job::Ls => 20,
+            Job::Oci => 60,
         })
     }
 }
 
 /// Measures and prints; true unless a contender failed, which is an error.
 pub fn run(arguments: &Arguments) -> Result<bool> {
+    if arguments.job == Job::Oci {
+        return oci::run(arguments);
+    }
     if let Some(stage) = &arguments.measure {
         let report = measure(stage, arguments)?;
         println!("{}", serde_json::to_string(&report)?);
@@ -322,7 +332,9 @@ fn measure(stage: &Path, arguments: &Arguments) -> Result<Report> {
             || arguments.only.iter().any(|name| name == contender.name)
     });
     contenders.iter().try_for_each(Contender::check)?;
-    let times = interleaved(&contenders, arguments.rounds())?;
+    let times = interleaved_by(contenders.len(), arguments.rounds(), |at| {
+        contenders[at].time()
+    })?;
     let rows = contenders
         .iter()
         .zip(times)
@@ -340,14 +352,18 @@ fn measure(stage: &Path, arguments: &Arguments) -> Result<Report> {
 }
 
 /// The times of each contender, after some rounds that only warm the caches.
-fn interleaved(contenders: &[Contender], rounds: u32) -> Result<Vec<Vec<f64>>> {
+fn interleaved_by(
+    contenders: usize,
+    rounds: u32,
+    time: impl Fn(usize) -> Result<f64>,
+) -> Result<Vec<Vec<f64>>> {
     const WARM_UP: u32 = 5;
-    let mut times = vec![Vec::new(); contenders.len()];
-    let mut order: Vec<usize> = (0..contenders.len()).collect();
+    let mut times = vec![Vec::new(); contenders];
+    let mut order: Vec<usize> = (0..contenders).collect();
     for round in 0..rounds + WARM_UP {
         shuffle(&mut order);
         for &index in &order {
-            let time = contenders[index].time()?;
+            let time = time(index)?;
             if round >= WARM_UP {
                 times[index].push(time);
             }

@@ -36,7 +36,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     } else {
         &[USUAL, NEWER]
     };
-    let tally = test_some(guests, &arguments.filters)?;
+    let tally = test_some(guests, &arguments.filters, &Binaries::build()?)?;
     println!("{tally}");
     Ok(tally.is_good())
 }
@@ -68,11 +68,11 @@ const SUITES: [&str; 20] = [
 ];
 
 /// Runs the tests that belong in the machine.
-pub fn test() -> Result<Tally> {
-    test_some(&[USUAL, NEWER], &SUITES.map(str::to_owned))
+pub fn test(binaries: &Binaries) -> Result<Tally> {
+    test_some(&[USUAL, NEWER], &SUITES.map(str::to_owned), binaries)
 }
 
-fn test_some(guests: &[Guest], filters: &[String]) -> Result<Tally> {
+fn test_some(guests: &[Guest], filters: &[String], binaries: &Binaries) -> Result<Tally> {
     require(&[
         ("qemu-system-x86_64", "qemu-system-x86 qemu-utils-"),
         ("debootstrap", "debootstrap"),
@@ -84,7 +84,7 @@ fn test_some(guests: &[Guest], filters: &[String]) -> Result<Tally> {
         .iter()
         .map(|guest| Image::ready(guest, &folder))
         .collect::<Result<_>>()?;
-    let tests = disk::of_tests(&folder, &Binaries::build()?, filters)?;
+    let tests = disk::of_tests(&folder, binaries, filters)?;
     let sum = guests.iter().zip(&images).try_fold(
         Tally::default(),
         |mut sum, (guest, image)| {

@@ -113,11 +113,11 @@ pub(crate) fn open_inside(
     }
 }
 
-fn is_writable(folder: &OwnedFd, path: &str) -> bool {
+pub(crate) fn is_writable(folder: &OwnedFd, path: &str) -> bool {
     rustix::fs::accessat(folder, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
 }
 
-fn v2_controllers(folder: &OwnedFd) -> Result<Vec<String>, Errno> {
+pub(crate) fn v2_controllers(folder: &OwnedFd) -> Result<Vec<String>, Errno> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let path = Path::new("cgroup.controllers");
     let fd = open_inside(folder, path, flags)?;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use rustix::io::Errno;
 
+use crate::setting::Refused;
+
 /// An operation on a cgroup that the kernel refused; prints as
 /// `join /sys/fs/cgroup/pids/a: Permission denied`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +19,11 @@ enum Inner {
         errno: Errno,
     },
     Proc(warren_namespaces::Error),
+    Refused(Vec<Refused>),
+    Told {
+        what: String,
+        errno: Errno,
+    },
 }
 
 impl Error {
@@ -32,10 +39,34 @@ impl Error {
         })
     }
 
+    /// Limits that cannot be had.
+    pub(crate) fn refused(limits: Vec<Refused>) -> Self {
+        Self(Inner::Refused(limits))
+    }
+
+    /// What somebody else than the kernel said, in words.
+    pub(crate) fn told(what: impl Into<String>, errno: Errno) -> Self {
+        Self(Inner::Told {
+            what: what.into(),
+            errno,
+        })
+    }
+
+    /// The limits that cannot be had, if that is why.
+    #[must_use]
+    pub fn limits(&self) -> &[Refused] {
+        match &self.0 {
+            Inner::Refused(limits) => limits,
+            _ => &[],
+        }
+    }
+
     /// What the kernel answered.
     #[must_use]
     pub fn errno(&self) -> Errno {
         match &self.0 {
+            Inner::Refused(_) => Errno::OPNOTSUPP,
+            Inner::Told { errno, .. } => *errno,
             Inner::Cgroup { errno, .. } => *errno,
             Inner::Proc(error) => error.errno(),
         }
@@ -45,6 +76,12 @@ impl Error {
 impl From<warren_namespaces::Error> for Error {
     fn from(error: warren_namespaces::Error) -> Self {
         Self(Inner::Proc(error))
+    }
+}
+
+impl From<warren_namespaces::NotProcfs> for Error {
+    fn from(error: warren_namespaces::NotProcfs) -> Self {
+        Self::told(error.to_string(), Errno::NOENT)
     }
 }
 
@@ -61,6 +98,11 @@ impl fmt::Display for Error {
                 warren_namespaces::errno_text(*errno)
             ),
             Inner::Proc(error) => error.fmt(f),
+            Inner::Refused(limits) => {
+                let words: Vec<String> = limits.iter().map(ToString::to_string).collect();
+                write!(f, "limit {}", words.join("; "))
+            }
+            Inner::Told { what, .. } => f.write_str(what),
         }
     }
 }

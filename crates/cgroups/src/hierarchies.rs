@@ -77,7 +77,8 @@ impl Hierarchy {
     }
 
     /// Where [`Self::below`] is, for people to read.
-    pub(crate) fn path(&self, below: &Path) -> PathBuf {
+    #[must_use]
+    pub fn path(&self, below: &Path) -> PathBuf {
         // Joining an empty path would add a slash.
         self.mount_point.join(below).components().collect()
     }

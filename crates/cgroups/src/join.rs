@@ -15,7 +15,7 @@ use crate::{Error, Hierarchies, Hierarchy, Membership, of_process};
 /// Opened before anything else of the process is entered: inside of its mount
 /// namespace the paths mean something else.
 #[derive(Debug)]
-pub struct Cgroup {
+pub struct Entrance {
     procs: Vec<Procs>,
 }
 
@@ -26,7 +26,7 @@ struct Procs {
     fd: OwnedFd,
 }
 
-impl Cgroup {
+impl Entrance {
     /// Opens the cgroups of `pid`. Those that the caller is in as well are left out:
     /// joining them would change nothing, and could be refused.
     ///
@@ -125,7 +125,7 @@ mod tests {
     fn there_is_nothing_to_join_in_ones_own_cgroups() {
         let proc = ProcRoot::open().expect("/proc");
         let hierarchies = Hierarchies::detect(&proc).expect("mountinfo");
-        let own = Cgroup::of_process(&hierarchies, &proc, std::process::id());
+        let own = Entrance::of_process(&hierarchies, &proc, std::process::id());
         assert!(own.expect("own cgroups").is_own());
     }
 }

@@ -257,14 +257,14 @@ fn v1_quota(folder: &OwnedFd) -> Option<(u64, u64)> {
 }
 
 /// The number behind a word at the start of a line.
-fn field(text: &str, name: &str) -> Option<u64> {
+pub(crate) fn field(text: &str, name: &str) -> Option<u64> {
     let mut lines = text.lines().filter_map(|line| line.split_once(' '));
     let (_, value) = lines.find(|(key, _)| *key == name)?;
     number(value)
 }
 
 /// `8:0 rbytes=1 wbytes=2 rios=...`, a line for each device.
-fn v2_io(text: &str) -> Io {
+pub(crate) fn v2_io(text: &str) -> Io {
     let sum = |name: &str| {
         let words = text.split_ascii_whitespace();
         let values = words.filter_map(|word| number(word.strip_prefix(name)?));
@@ -277,7 +277,7 @@ fn v2_io(text: &str) -> Io {
 }
 
 /// `8:0 Read 1`, `8:0 Write 2` and more, for each device.
-fn v1_io(text: &str) -> Io {
+pub(crate) fn v1_io(text: &str) -> Io {
     let sum = |name: &str| {
         let lines = text.lines().map(str::split_ascii_whitespace);
         let values = lines.filter_map(|mut words| {

@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
 use clap::Parser;
-use warren_cgroups::{Cgroup, Hierarchies};
+use warren_cgroups::{Entrance, Hierarchies};
 use warren_namespaces::{Kind, ProcRoot, Stop, Target, route};
 use warren_spawn::{ErrorKind, Hop, Host, Join, Namespace, Namespaces, Open, Plan, Spec};
 use warren_sys::signal;
@@ -149,7 +149,7 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
 struct Prepared {
     spec: Spec,
     _open: Vec<OwnedFd>,
-    _cgroup: Option<Cgroup>,
+    _cgroup: Option<Entrance>,
     _files: Files,
 }
 
@@ -231,7 +231,7 @@ fn cgroup(
     arguments: &Arguments,
     entered: &Entered,
     proc: &ProcRoot,
-) -> Result<Option<Cgroup>, Failure> {
+) -> Result<Option<Entrance>, Failure> {
     let opened = match open_cgroup(arguments, entered, proc) {
         None if arguments.cgroup => return Err(entered.needs_process("--cgroup")),
         None => return Ok(None),
@@ -255,7 +255,7 @@ fn open_cgroup(
     arguments: &Arguments,
     entered: &Entered,
     proc: &ProcRoot,
-) -> Option<Result<Cgroup, warren_cgroups::Error>> {
+) -> Option<Result<Entrance, warren_cgroups::Error>> {
     let asked = arguments.cgroup || (entered.whole && !arguments.no_cgroup);
     let pid = entered.pid().filter(|_| asked)?;
     let open = || {
@@ -265,7 +265,7 @@ fn open_cgroup(
         if !arguments.cgroup && warren_cgroups::is_in_none(&mounted, proc, pid)? {
             return Ok(None);
         }
-        Cgroup::of_process(&mounted, proc, pid).map(Some)
+        Entrance::of_process(&mounted, proc, pid).map(Some)
     };
     open().transpose()
 }

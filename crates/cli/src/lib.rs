@@ -11,16 +11,20 @@ mod doctor;
 mod enter;
 mod explain;
 mod failure;
+mod gc;
 mod getopt;
 #[cfg(test)]
 mod golden;
 mod json;
 mod keep;
+mod limits;
 mod ls;
 mod lsns;
 mod map;
 mod mount;
+mod net;
 mod nsenter;
+mod oci;
 mod overview;
 mod posture;
 mod print;
@@ -80,6 +84,18 @@ const COMMANDS: &[Command] = &[
         personality: true,
     },
     Command {
+        name: "oci",
+        about: "make, start, enter and end containers of bundles, as an OCI runtime",
+        run: oci::run,
+        personality: false,
+    },
+    Command {
+        name: "runc",
+        about: "the same under the name and in the words of runc",
+        run: oci::run,
+        personality: true,
+    },
+    Command {
         name: "enter",
         about: "run a command where a process is, or in namespaces that are kept",
         run: enter::run,
@@ -107,6 +123,24 @@ const COMMANDS: &[Command] = &[
         name: "umount",
         about: "unmount something there",
         run: mount::unmount,
+        personality: false,
+    },
+    Command {
+        name: "limits",
+        about: "show and change what a group of processes may use",
+        run: limits::run,
+        personality: false,
+    },
+    Command {
+        name: "net",
+        about: "make, list, show and remove networks for `warren run --net NAME`",
+        run: net::run,
+        personality: false,
+    },
+    Command {
+        name: "gc",
+        about: "remove what containers have left whose supervisor was killed",
+        run: gc::run,
         personality: false,
     },
     Command {

@@ -1,6 +1,7 @@
 //! A Spec in the languages of others.
 
 mod bwrap;
+mod limits;
 mod script;
 mod systemd;
 mod unshare;
@@ -12,7 +13,10 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use warren_namespaces::IdMap;
 use warren_namespaces::accounts::Accounts;
-use warren_spawn::{Host, IdMapping, Mount, Plan, Root, Spec, Step, Tree};
+use warren_spawn::{
+    Access, DetailedMount, FlagChange, Host, IdMapping, Mount, Mounted, Plan, ProcMasks,
+    Root, Spec, Step, Tree,
+};
 
 use crate::failure::{self, Failure};
 
@@ -56,6 +60,10 @@ pub fn print(
     };
     if language == Language::Oci {
         printed.notes.append(&mut notes);
+    }
+    let has_limits = matches!(language, Language::Systemd | Language::Oci);
+    if !has_limits && !spec.limits.is_empty() {
+        printed.notes.push("less isolated: no limits".to_owned());
     }
     failure::print(&printed.text)?;
     let notes = printed.notes.iter();
@@ -134,7 +142,7 @@ fn with_ids(spec: &Spec, plan: &Plan) -> Result<(Spec, Vec<String>), Failure> {
 fn hide(spec: &mut Spec, plan: &Plan) {
     spec.hide.clear();
     for step in plan.steps() {
-        let Step::Mask { target } = step else {
+        let Step::Mask { target, .. } = step else {
             continue;
         };
         let path = OsStr::from_bytes(target.path().to_bytes());
@@ -162,6 +170,47 @@ fn ids_inside(spec: &Spec) -> (u32, u32) {
     }
 }
 
+/// The nearest of the mounts that other languages know, if there is one: what it forbids
+/// beyond what those forbid is lost.
+fn simpler(mount: &DetailedMount) -> Option<Mount> {
+    let target = mount.target.clone();
+    let set = mount.flags.set | mount.flags_below.set;
+    let access = match set & FlagChange::READ_ONLY {
+        0 => Access::ReadWrite,
+        _ => Access::ReadOnly,
+    };
+    Some(match &mount.what {
+        Mounted::Tree { source, .. } => Mount::Bind {
+            source: source.clone(),
+            target,
+            access,
+            devices: set & FlagChange::NO_DEVICES == 0,
+        },
+        Mounted::Filesystem { kind, data, .. } => match kind.as_str() {
+            "tmpfs" => {
+                let data = data.to_string_lossy();
+                let value = |key: &str| {
+                    let words = data.split(',');
+                    words.rev().find_map(|word| word.strip_prefix(key))
+                };
+                let mode = value("mode=");
+                let mode = mode.and_then(|mode| u32::from_str_radix(mode, 8).ok());
+                let mode = mode.unwrap_or(0o755);
+                let size = value("size=").and_then(|size| size.parse().ok());
+                Mount::Tmpfs { target, mode, size }
+            }
+            "proc" => Mount::Proc {
+                target,
+                masks: ProcMasks::None,
+            },
+            "mqueue" => Mount::Mqueue { target },
+            "sysfs" => Mount::Sys { target },
+            _ => return None,
+        },
+        Mounted::Cgroup => return None,
+    })
+}
+
 /// The file of the host that the program sees at `path`, symlinks aside; `None` where
 /// that is none of the host's.
 fn on_host(spec: &Spec, path: &Path) -> Option<PathBuf> {
@@ -174,6 +223,7 @@ fn on_host(spec: &Spec, path: &Path) -> Option<PathBuf> {
                 | Mount::Forbid { .. }
                 | Mount::Mask { .. }
                 | Mount::ReadOnly { .. }
+                | Mount::DeviceFiles { .. }
         );
         is_mounted && path.starts_with(mount.target())
     });

@@ -6,6 +6,8 @@ mod files;
 mod from;
 mod isolation;
 mod landlock;
+mod limits;
+mod network;
 mod print;
 mod process;
 mod profile;
@@ -35,6 +37,8 @@ use from::FromOptions;
 use isolation::IsolationOptions;
 pub use isolation::id_map;
 use landlock::LandlockOptions;
+use limits::LimitOptions;
+use network::NetworkOptions;
 use print::PrintOptions;
 use process::ProcessOptions;
 pub use process::variable;
@@ -71,7 +75,11 @@ struct Arguments {
     #[command(flatten)]
     watch: WatchOptions,
     #[command(flatten)]
+    network: NetworkOptions,
+    #[command(flatten)]
     landlock: LandlockOptions,
+    #[command(flatten)]
+    limits: LimitOptions,
     #[command(flatten)]
     results: ResultsOptions,
     #[command(flatten)]
@@ -134,7 +142,9 @@ fn explain(
     matches: &ArgMatches,
     host: &Host,
 ) -> Result<u8, Failure> {
-    let spec = wanted(arguments, matches, host)?;
+    let mut spec = wanted(arguments, matches, host)?;
+    // Held until all is said: nothing is made with it.
+    let _reservation = arguments.network.take(&mut spec, host, false)?;
     let plan = plan(arguments, &spec, host)?;
     if let Some(language) = arguments.print.print {
         crate::print::print(&spec, &plan, host, language)?;
@@ -192,20 +202,29 @@ fn execute(
     matches: &ArgMatches,
     host: &Host,
 ) -> Result<Executed, Failure> {
-    let spec = ManuallyDrop::new(wanted(arguments, matches, host)?);
+    let mut spec = ManuallyDrop::new(wanted(arguments, matches, host)?);
+    if !spec.keep_fds.is_empty() {
+        // From here on a free number could become one of ours.
+        plan(arguments, &spec, host)?.check_kept_descriptors()?;
+    }
+    let reservation = arguments.network.take(&mut spec, host, true)?;
     let plan = plan(arguments, &spec, host)?;
-    // From here on a free number could become one of ours.
-    plan.check_kept_descriptors()?;
     let keeping = arguments.changes.keeping(&plan, host)?;
     let care = Care {
         trace: arguments.trace,
         limits: arguments.results.time_limits(),
-        watch: None,
+        ..Care::default()
     };
+    let refused = plan.refused().to_vec();
+    limits::tell_refused(&refused)?;
     let (ended, remains) = match arguments.watch.watching(&spec, host)? {
         Some(watching) => watching.run(plan, care)?,
         None => supervise::run_with(plan, care)?,
     };
+    if let Some(reservation) = reservation {
+        network::give_back(reservation)?;
+    }
+    limits::tell_end(&remains, &spec, &refused, ended.was_killed())?;
     Ok(Executed {
         ended,
         remains,
@@ -335,6 +354,7 @@ fn spec(
         ..
     } = arguments;
     isolation.share(&mut spec.namespaces);
+    arguments.network.choose(&mut spec.namespaces);
     spec.loopback = *spec.namespaces.get(Kind::Net) == Namespace::New;
     let has_user_namespace = *spec.namespaces.get(Kind::User) == Namespace::New;
     match matches.value_source("map") {
@@ -364,6 +384,7 @@ fn spec(
         spec.syscalls = Some(seccomp::profile(path, capabilities)?);
     }
     calls.apply(spec.syscalls.as_mut())?;
+    arguments.limits.apply(&mut spec)?;
     Ok(spec)
 }
 
@@ -421,6 +442,7 @@ mod tests {
             has_all_ids: false,
             ranges: warren_spawn::Ranges::None,
             landlock: None,
+            ground: None,
         };
         spec(&arguments, &matches, &host)
     }

@@ -8,6 +8,7 @@
 //! and cannot panic.
 
 pub mod caps;
+pub mod labels;
 pub mod landlock;
 mod policy;
 mod rlimit;

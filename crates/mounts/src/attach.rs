@@ -89,6 +89,29 @@ pub fn attach_exactly(
     }
 }
 
+/// Opens the folder `target` below `root`, which is made if it is missing, and is no symlink.
+///
+/// # Errors
+/// `ELOOP` for a symlink, `ENOTDIR` for any other file; else as [`ensure`].
+pub fn ensure_exactly(root: BorrowedFd<'_>, target: &Target) -> Result<OwnedFd> {
+    let place = match open_exactly(root, target) {
+        Err(Errno::NOENT) => {
+            let parent = ensure_parent(root, target)?;
+            let dir = parent.as_ref().map_or(root, OwnedFd::as_fd);
+            match make(dir, target.name(), Node::Folder) {
+                Ok(()) | Err(Errno::EXIST) => open_exactly(root, target)?,
+                Err(errno) => return Err(errno),
+            }
+        }
+        other => other?,
+    };
+    match FileType::from_raw_mode(rustix::fs::fstat(&place)?.st_mode) {
+        FileType::Directory => Ok(place),
+        FileType::Symlink => Err(Errno::LOOP),
+        _ => Err(Errno::NOTDIR),
+    }
+}
+
 fn open_exactly(root: BorrowedFd<'_>, target: &Target) -> Result<OwnedFd> {
     open_in_root(root, target.path(), OFlags::PATH | OFlags::NOFOLLOW)
 }

@@ -79,6 +79,44 @@ pub fn add_attributes(
     mount_setattr(dir, name, false, attr)
 }
 
+/// What [`change`] changes of a mount: bits `MOUNT_ATTR_*`, and how it spreads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Attributes that are set.
+    pub set: u32,
+    /// Attributes that are cleared before.
+    pub clear: u32,
+    /// `MS_SHARED`, `MS_SLAVE`, `MS_PRIVATE`, `MS_UNBINDABLE`, or 0 to leave that.
+    pub propagation: u64,
+}
+
+/// Changes a mount, with `recursive` all below it too, and nothing but what is said.
+///
+/// # Errors
+/// As mount_setattr(2): `EPERM` for an attribute that is locked, `EINVAL` for a mount that
+/// is not of the caller's namespace.
+pub fn change(mount: BorrowedFd<'_>, change: Change, recursive: bool) -> Result<()> {
+    let attr = MountAttr {
+        set: u64::from(change.set),
+        clear: u64::from(change.clear),
+        propagation: change.propagation,
+        ..MountAttr::default()
+    };
+    mount_setattr(mount, c"", recursive, attr)
+}
+
+/// Makes the root mount of the caller's mount namespace private, and it alone.
+///
+/// # Errors
+/// As [`set_attributes`].
+pub fn make_root_private() -> Result<()> {
+    let attr = MountAttr {
+        propagation: PRIVATE,
+        ..MountAttr::default()
+    };
+    mount_setattr(rustix::fs::CWD, c"/", false, attr)
+}
+
 /// Makes every mount of the caller's mount namespace private.
 ///
 /// # Errors
@@ -112,18 +150,22 @@ pub fn make_private_from(path: &CStr) -> Result<()> {
 }
 
 /// Shows the ids of a detached mount's files through the map of `user_namespace`: an
-/// id on disk appears as what it would be inside. Linux 5.12, and the filesystem must
-/// support it.
+/// id on disk appears as what it would be inside; with `recursive` in all that is mounted
+/// in it too. Linux 5.12, and the filesystem must support it.
 ///
 /// # Errors
 /// `EINVAL` where the filesystem has no idmapped mounts or this one has a map already;
 /// `EPERM` without `CAP_SYS_ADMIN` over the filesystem.
-pub fn shift_ids(mount: BorrowedFd<'_>, user_namespace: BorrowedFd<'_>) -> Result<()> {
+pub fn shift_ids(
+    mount: BorrowedFd<'_>,
+    user_namespace: BorrowedFd<'_>,
+    recursive: bool,
+) -> Result<()> {
     let user_namespace = Some(user_namespace);
     mount_setattr(
         mount,
         c"",
-        true,
+        recursive,
         MountAttr {
             user_namespace,
             ..MountAttr::default()

@@ -19,11 +19,11 @@ mod target;
 
 pub use attach::{
     Node, attach, attach_at, attach_exactly, attach_over, bind_here, detach_exactly,
-    ensure, ensure_parent, mount_here,
+    ensure, ensure_exactly, ensure_parent, mount_here,
 };
 pub use detached::{
-    Attributes, Filesystem, add_attributes, clone_tree, make_all_private,
-    make_all_slaves, make_private_from, set_attributes, shift_ids,
+    Attributes, Change, Filesystem, add_attributes, change, clone_tree, make_all_private,
+    make_all_slaves, make_private_from, make_root_private, set_attributes, shift_ids,
 };
 pub use resolve::open_in_root;
 pub use target::{Target, TargetError};

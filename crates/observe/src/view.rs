@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use warren_spawn::{Access, Mount, Root, Spec, Tree};
+use warren_spawn::{Access, DetailedMount, FlagChange, Mount, Mounted, Root, Spec, Tree};
 
 /// What is at a path of the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +116,7 @@ fn place(mount: &Mount) -> Option<Place> {
             ..
         } => Place::Host(source.clone(), *access),
         Mount::Overlay { lower, .. } => Place::Layered(lower.last()?.clone()),
+        Mount::Detailed(mount) => detailed(mount),
         Mount::Proc { .. }
         | Mount::Dev { .. }
         | Mount::Mqueue { .. }
@@ -125,7 +126,9 @@ fn place(mount: &Mount) -> Option<Place> {
         Mount::Symlink { .. }
         | Mount::Mode { .. }
         | Mount::Forbid { .. }
+        | Mount::DeviceFiles { .. }
         | Mount::ReadOnly { .. } => return None,
+        Mount::Device(_) => Place::Kernel,
         // What an open descriptor shows has no path that could be given.
         Mount::Bind { .. }
         | Mount::File { .. }
@@ -133,6 +136,25 @@ fn place(mount: &Mount) -> Option<Place> {
         | Mount::Folder { .. }
         | Mount::Programs { .. } => Place::Private,
     })
+}
+
+fn detailed(mount: &DetailedMount) -> Place {
+    match &mount.what {
+        Mounted::Tree {
+            source: Tree::Path(source),
+            ..
+        } => {
+            let set = mount.flags.set | mount.flags_below.set;
+            let access = match set & FlagChange::READ_ONLY {
+                0 => Access::ReadWrite,
+                _ => Access::ReadOnly,
+            };
+            Place::Host(source.clone(), access)
+        }
+        Mounted::Filesystem { kind, .. } if kind == "tmpfs" => Place::Private,
+        Mounted::Filesystem { .. } | Mounted::Cgroup => Place::Kernel,
+        Mounted::Tree { .. } => Place::Private,
+    }
 }
 
 #[cfg(test)]

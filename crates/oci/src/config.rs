@@ -9,7 +9,7 @@
 mod hooks;
 mod linux;
 mod mount;
-mod object;
+pub(crate) mod object;
 mod process;
 mod resources;
 
@@ -61,6 +61,14 @@ object! {
             linux: Option<Linux> = "linux",
         }
     }
+}
+
+/// Reads the text of a process.json, which is a config.json's `process` alone.
+///
+/// # Errors
+/// As [`Config::parse`].
+pub fn process(text: &str) -> Result<Process, Error> {
+    serde_json::from_str(text).map_err(|error| locate::explain(text, &error))
 }
 
 impl Config {

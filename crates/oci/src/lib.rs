@@ -5,12 +5,13 @@ pub mod config;
 mod error;
 mod kinds;
 mod locate;
+pub mod runtime;
 mod to_config;
 mod to_spec;
 mod unsupported;
 
-pub use config::Config;
+pub use config::{Config, process};
 pub use error::Error;
 pub use to_config::{EMPTY_ROOT, WRITTEN_VERSION, to_config};
-pub use to_spec::to_spec;
+pub use to_spec::{affinity, limits, listener_message, to_spec};
 pub use unsupported::Unsupported;

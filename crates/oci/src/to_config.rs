@@ -3,9 +3,12 @@
 //! What is written runs on today's and on older runtimes: it claims the version
 //! [`WRITTEN_VERSION`] and keeps to what that has.
 
+mod detailed;
 mod linux;
 mod mounts;
+mod priority;
 mod process;
+mod resources;
 mod root;
 
 use std::ffi::OsStr;
@@ -44,6 +47,8 @@ pub fn to_config(spec: &Spec) -> (Config, Vec<Unsupported>) {
     writer.root();
     writer.mounts();
     writer.linux();
+    writer.priorities();
+    writer.resources();
     writer.rest();
     let Writer {
         mut config,

@@ -4,15 +4,22 @@
 //! is worth running. A property that contradicts the specification is an error.
 
 mod capabilities;
+mod home;
 mod linux;
 mod mounts;
-mod options;
+pub(crate) mod options;
+mod own_forms;
+pub(crate) mod priority;
 mod process;
 mod resources;
 
 use std::path::{Path, PathBuf};
 
-use warren_spawn::{Access, Root, Spec};
+pub use linux::listener_message;
+pub use priority::affinity;
+pub use resources::limits;
+
+use warren_spawn::{Root, Spec};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -22,7 +29,8 @@ use crate::unsupported::{Losses, Unsupported};
 /// cannot say.
 ///
 /// It looks at the host's files where the answer depends on them: whether the root is an
-/// empty folder, and which device files there are.
+/// empty folder, and where its user lives. Hooks are not looked at: they are no part of how
+/// the process is isolated.
 ///
 /// # Errors
 /// [`Error`] where a property contradicts the specification.
@@ -39,11 +47,11 @@ pub fn to_spec(
     };
     reader.namespaces()?;
     reader.process()?;
+    reader.home();
     reader.root()?;
     reader.names()?;
     reader.mounts()?;
     reader.linux()?;
-    reader.hooks();
     Ok((reader.spec, reader.losses.into_vec()))
 }
 
@@ -69,46 +77,20 @@ impl Reader<'_> {
             return Err(Error::new("root.path", "is missing"));
         };
         let path = self.of_bundle(&root.path);
-        self.spec.root = match root.readonly {
-            // Nothing of it is seen but what is mounted: that needs no folder of the host
-            // to mount on, and leaves none in it.
-            true if is_empty_folder(&path) => Root::Empty,
-            true => Root::Tree {
-                path,
-                access: Access::ReadOnly,
-            },
-            false => Root::Tree {
-                path,
-                access: Access::ReadWrite,
-            },
-        };
+        self.root_propagation()?;
+        // Nothing of an empty one is seen but what is mounted: that needs no folder of the
+        // host to mount on, and leaves none in it.
+        if root.readonly && is_empty_folder(&path) {
+            self.spec.root = Root::Empty;
+        } else {
+            self.root_tree(path);
+        }
         Ok(())
     }
 
     /// A path of the host, which may be relative to the bundle.
     fn of_bundle(&self, path: &str) -> PathBuf {
         plain(&self.bundle.join(path))
-    }
-
-    fn hooks(&mut self) {
-        let Some(hooks) = &self.config.hooks else {
-            return;
-        };
-        let kinds = [
-            ("prestart", &hooks.prestart),
-            ("createRuntime", &hooks.create_runtime),
-            ("createContainer", &hooks.create_container),
-            ("startContainer", &hooks.start_container),
-            ("poststart", &hooks.poststart),
-            ("poststop", &hooks.poststop),
-        ];
-        for (name, hooks) in kinds {
-            if !hooks.is_empty() {
-                // What it does cannot be known: it may put up a firewall.
-                self.losses
-                    .weaker(format!("hooks.{name}"), "no hook is run");
-            }
-        }
     }
 }
 

@@ -10,11 +10,17 @@
 //! A function with a buffer of some thousand bytes is not inlined: the walk would have all
 //! of them on its stack, and each page of that which a child touches is one to be made.
 
+mod cgroups;
+mod copy;
+mod detailed;
 mod digits;
 mod enter;
 mod exec;
+mod gate;
+mod hook;
 mod kernel;
 mod landlock;
+mod priority;
 mod role;
 mod terminal;
 mod tree;
@@ -22,6 +28,7 @@ mod visit;
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
@@ -69,6 +76,10 @@ pub struct Inheritance<'a> {
     pub layers: Option<BorrowedFd<'a>>,
     /// Whose end tells that the program has ended, while the init lingers.
     pub ended: Option<BorrowedFd<'a>>,
+    /// Where the caller is told that it has its turn before the root is entered.
+    pub turn: Option<BorrowedFd<'a>>,
+    /// What hooks before the root read.
+    pub hooks_read: Option<RawFd>,
     /// The signals that the program starts with blocked.
     pub blocked: SignalSet,
 }
@@ -96,6 +107,7 @@ pub fn run(inheritance: &Inheritance<'_>) -> ! {
         inheritance.report.begin(number);
         if let Err((errno, detail)) = child.walk(step) {
             inheritance.report.fail(errno, detail);
+            child.answer(step, number, errno, detail);
             break;
         }
     }
@@ -124,6 +136,10 @@ struct Fds {
     devices: [Option<OwnedFd>; kernel::DEVICES.len()],
     /// The rules of Landlock, until they hold.
     ruleset: Option<Ruleset>,
+    /// Who has opened the gate hears here of a failure.
+    answer: Option<OwnedFd>,
+    /// What came with the word at the gate, for hooks to read.
+    state: Option<OwnedFd>,
     /// Files that are locked.
     locks: [Option<OwnedFd>; MOST_LOCKS],
 }
@@ -143,6 +159,8 @@ impl Child<'_> {
     fn walk(&mut self, step: &Step) -> std::result::Result<(), Failure> {
         match step {
             Step::Exec(program) => Err(exec::execute(program, self.folder)),
+            Step::CheckProgram => self.check_program(),
+            Step::Hook(hook) => self.hook(hook),
             step => self.set_up(step).map_err(|errno| (errno, Detail::None)),
         }
     }
@@ -150,7 +168,13 @@ impl Child<'_> {
     fn set_up(&mut self, step: &Step) -> Result<()> {
         match step {
             Step::DieWithParent { signal } => self.die_with_parent(*signal),
-            Step::AwaitParent => self.await_parent(),
+            Step::AwaitParent => self.await_parent(self.with.report.released()),
+            Step::AwaitNetwork => self.await_parent(self.with.report.connected()),
+            Step::AwaitGroup => self.await_parent(self.with.report.in_group()),
+            Step::CoreSched => warren_sys::share_cores_with_none(),
+            Step::CgroupNamespace => {
+                warren_sys::unshare(warren_namespaces::Kind::Cgroup.clone_flag())
+            }
             Step::WriteOwnMaps { texts, .. } => self.write_own_maps(texts),
             Step::JoinCgroup(group) => enter::join_cgroup(group.fd),
             Step::HoldTerminal => self.hold_terminal(),
@@ -269,15 +293,23 @@ impl Child<'_> {
             Step::CheckNoUserNamespaces => check_no_user_namespaces(),
             Step::NewSession => rustix::process::setsid().map(drop),
             Step::AwaitMaps(open) | Step::AwaitExec(open) => await_byte(open.fd),
+            Step::OutliveCaller => rustix::process::set_parent_process_death_signal(None),
+            Step::AwaitGate(open) => self.await_gate(open.fd),
+            Step::AwaitCaller => self.await_caller(),
+            Step::ForkSibling => self.fork_sibling(),
             Step::LockFile(path) => self.lock_file(path),
             Step::ProcOfHost { target } => self.proc_of_host(target),
             Step::Proc { target } => self.mount_proc(target),
-            Step::ProcMasks { cover, all } => self.mask_proc(*cover, *all),
+            Step::ProcMasks {
+                cover,
+                all,
+                readable,
+            } => self.mask_proc(*cover, *all, *readable),
             Step::DevFolder { target } => self.dev_folder(target),
             Step::Devices => self.devices(),
             Step::DevLinks => self.dev_links(),
             Step::DevPts { execute } => self.dev_pts(*execute),
-            Step::Mask { target } => self.mask(target),
+            Step::Mask { target, readable } => self.mask(target, *readable),
             Step::ReadOnly { target } => self.read_only(target),
             Step::Sys { target } => self.sys(target),
             Step::OpenTerminal {
@@ -320,7 +352,54 @@ impl Child<'_> {
             Step::AllowStreams(handled) => self.allow_streams(*handled),
             Step::AllowPort { port, rights } => self.allow_port(*port, *rights),
             Step::RestrictSelf => self.restrict_self(),
-            Step::LoadSeccomp(filter) | Step::LoadProfile(filter) => filter.load(),
+            Step::LoadSeccomp(filter) => filter.load(),
+            Step::LoadProfile {
+                filter,
+                flags,
+                listens,
+            }
+            | Step::LoadProfileFirst {
+                filter,
+                flags,
+                listens,
+            } => self.load_profile(filter, *flags, *listens),
+            Step::RootDetailed { source, changes } => self.root_detailed(source, changes),
+            Step::MountTree {
+                source,
+                target,
+                node,
+                changes,
+            } => self.mount_tree(source, target, *node, changes),
+            Step::MountFilesystem { new, target } => self.mount_filesystem(new, target),
+            Step::Device { device, target } => self.device(device, target),
+            Step::DeviceFiles {
+                target,
+                bind,
+                console,
+            } => self.device_files(target, *bind, *console),
+            Step::ProcPaths {
+                target,
+                masked,
+                read_only,
+            } => self.proc_paths(target, masked, read_only),
+            Step::Cgroups { tree, target } => self.cgroups(tree, target),
+            Step::Console => self.console(),
+            Step::RootPropagation(propagation) => self.root_propagation(*propagation),
+            Step::PrivateRoot => warren_mounts::make_root_private(),
+            Step::IpcNamespace => {
+                warren_sys::unshare(warren_namespaces::Kind::Ipc.clone_flag())
+            }
+            Step::TimeNamespace { offsets } => self.time_namespace(offsets),
+            Step::Scheduler(attributes) => warren_sys::sched_setattr(*attributes),
+            Step::IoPriority(one) => {
+                warren_sys::set_io_priority(one.class as u32, one.priority.into())
+            }
+            Step::MemoryPolicy(policy) => {
+                warren_sys::set_memory_policy(policy.mode, &policy.nodes)
+            }
+            Step::Affinity(processors) => priority::set_affinity(processors),
+            Step::Personality(domain) => warren_sys::set_personality(*domain),
+            Step::Label { files, label } => self.ask_for_label(files, label),
             Step::LoadFilter(filter) => filter.load_by_prctl(),
             Step::HideInit { examinable } => hide_init(*examinable),
             Step::ForkInit { keep } => self.fork_init(keep),
@@ -341,11 +420,22 @@ impl Child<'_> {
             Step::ReserveIds
             | Step::OpenNamespace { .. }
             | Step::CloneTree { .. }
+            | Step::CloneDetailed { .. }
+            | Step::ConnectListener(_)
+            | Step::MoveInterface { .. }
+            | Step::JoinCacheClass(_)
+            | Step::SendListener(_)
             | Step::Clone { .. }
             | Step::WriteMaps { .. }
             | Step::ShiftIds { .. }
             | Step::ShiftIdsTo { .. }
+            | Step::MakeGroup(_)
+            | Step::SetLimit { .. }
+            | Step::EnterGroup { .. }
             | Step::Release
+            | Step::CheckProgram
+            | Step::Hook(_)
+            | Step::Connect(_)
             | Step::Exec(_) => Ok(()),
         }
     }
@@ -385,14 +475,13 @@ impl Child<'_> {
         Ok(())
     }
 
-    fn await_parent(&self) -> Result<()> {
+    fn await_parent(&self, released: &AtomicU32) -> Result<()> {
         // A parent that has died wakes nobody, and its death kills only who asked for it.
         let pause = rustix::event::Timespec {
             tv_sec: 1,
             tv_nsec: 0,
         };
-        let released = self.with.report.released();
-        while released.load(std::sync::atomic::Ordering::Acquire) == 0 {
+        while released.load(Ordering::Acquire) == 0 {
             // The page is shared between processes: not a private futex.
             match futex::wait(released, futex::Flags::empty(), 0, Some(&pause)) {
                 Ok(()) | Err(Errno::AGAIN | Errno::INTR) => {}
@@ -456,6 +545,18 @@ impl Child<'_> {
             Some(ended) => init::linger(program, self.with.report, ended),
             None => init::run(program, self.with.report, events),
         }
+    }
+
+    /// Returns in a new child of the caller, in the pid namespace that this process has
+    /// entered and is not in; tells its number, as the caller counts, and ends.
+    fn fork_sibling(&self) -> Result<()> {
+        // SAFETY: both sides keep the rules of this file.
+        let sibling = unsafe { warren_sys::fork_sibling() }?;
+        if sibling == 0 {
+            return Ok(());
+        }
+        self.with.report.replace_by(sibling);
+        exit_now(0)
     }
 
     /// Returns in the first process of a new pid namespace; the caller waits for it.

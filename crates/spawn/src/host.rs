@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rustix::process::{getegid, geteuid};
+use warren_cgroups::{Ground, Place};
 use warren_confine::landlock::{Abi, Missing};
 use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::IdMap;
@@ -28,6 +29,8 @@ pub struct Host {
     pub ranges: Ranges,
     /// What Landlock the kernel has; asked when a Spec needs it if `None`.
     pub landlock: Option<Result<Abi, Missing>>,
+    /// Where a control group can be made; asked when a Spec needs it if `None`.
+    pub ground: Option<Ground>,
 }
 
 /// The id ranges that an ordinary caller may map, beside its own ids.
@@ -60,6 +63,7 @@ impl Host {
             has_all_ids: false,
             ranges: Ranges::FromSystem,
             landlock: None,
+            ground: None,
         };
         // Only who may map blocks needs to know whether there are any.
         host.has_all_ids = host.is_privileged() && own_map_is_whole();
@@ -85,6 +89,11 @@ impl Host {
     /// [`Missing`] where it has none for this process.
     pub fn landlock(&self) -> Result<Abi, Missing> {
         self.landlock.unwrap_or_else(Abi::probe)
+    }
+
+    /// Where a control group at `place` would be made.
+    pub(crate) fn ground(&self, place: &Place) -> Result<Ground, warren_cgroups::Error> {
+        self.ground.clone().map_or_else(|| Ground::probe(place), Ok)
     }
 
     /// The lines that newuidmap(1) and newgidmap(1) would write for the caller.

@@ -1,17 +1,26 @@
 //! The parent's side of a plan: opens what it needs, clones, does its part, and hears
 //! how it went.
 
+mod cache_class;
 mod channel;
+mod group;
 mod join;
+mod listener;
 mod maps;
+mod network;
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::ExitStatus;
 use std::sync::atomic::Ordering;
 
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, PidfdFlags};
 use rustix::thread::futex;
 use warren_mounts::Attributes;
-use warren_namespaces::ProcRoot;
 use warren_namespaces::accounts::Accounts;
+use warren_namespaces::{IdMap, ProcRoot};
 use warren_sys::signal::{self, SignalSet};
 use warren_sys::{CloneArgs, Errno, Forked, SharedPage};
 
@@ -20,13 +29,14 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::Reservation;
 use crate::process::Child;
 use crate::reasons;
-use crate::report::Report;
+use crate::report::{Detail, Report};
 use crate::spec::Tree;
-use crate::step::Step;
+use crate::step::{Changes, MapLines, Step};
 use crate::{Plan, Side};
 pub use channel::Held;
 pub(crate) use channel::Sent;
 use channel::{Channels, Sockets, Started};
+use group::MadeGroup;
 pub use join::open as open_namespace;
 
 /// What the program gets as its standard streams, where not the caller's.
@@ -36,12 +46,18 @@ pub struct Streams(pub [Option<OwnedFd>; 3]);
 /// Who watches the program from its first instruction on.
 pub type Observer<'a> = &'a mut dyn FnMut(&Held<'_>) -> Result<(), Errno>;
 
+/// What the caller does while the process is being made, of which it gets the number.
+pub type Callback<'a> = &'a mut dyn FnMut(u32) -> Result<(), Error>;
+
 /// What the parent's steps have opened.
 #[derive(Debug, Default)]
 struct Opened {
     trees: Vec<OwnedFd>,
     namespaces: Vec<OwnedFd>,
+    /// To who answers system calls.
+    listener: Option<OwnedFd>,
     reservation: Option<Reservation>,
+    group: Option<MadeGroup>,
 }
 
 impl Plan {
@@ -67,6 +83,19 @@ impl Plan {
         self.launch_with(Streams::default(), announce)
     }
 
+    /// The same, and calls `before_root` when the process waits before it enters its root,
+    /// where its Spec says that it does.
+    ///
+    /// # Errors
+    /// As [`launch`](Self::launch), and what the callbacks return.
+    pub fn launch_in_stages(
+        self,
+        announce: Callback<'_>,
+        before_root: Callback<'_>,
+    ) -> Result<Child, Error> {
+        self.carry_out(Streams::default(), announce, before_root, None)
+    }
+
     /// The same for a plan that is [observed](Plan::observed). When the process that will
     /// execute the program is there, `observer` is called: it begins to watch it,
     /// [releases](Held::release) it, and returns when the program was executed or the
@@ -80,7 +109,12 @@ impl Plan {
         announce: &mut dyn FnMut(u32) -> Result<(), Error>,
         observer: Observer<'_>,
     ) -> Result<Child, Error> {
-        self.carry_out(Streams::default(), announce, Some(observer))
+        self.carry_out(
+            Streams::default(),
+            announce,
+            &mut |_| Ok(()),
+            Some(observer),
+        )
     }
 
     pub(crate) fn launch_with(
@@ -88,13 +122,14 @@ impl Plan {
         streams: Streams,
         announce: &mut dyn FnMut(u32) -> Result<(), Error>,
     ) -> Result<Child, Error> {
-        self.carry_out(streams, announce, None)
+        self.carry_out(streams, announce, &mut |_| Ok(()), None)
     }
 
     fn carry_out(
         self,
         streams: Streams,
-        announce: &mut dyn FnMut(u32) -> Result<(), Error>,
+        announce: Callback<'_>,
+        before_root: Callback<'_>,
         observer: Option<Observer<'_>>,
     ) -> Result<Child, Error> {
         if self.is_observed() != observer.is_some() {
@@ -113,35 +148,34 @@ impl Plan {
         if self.is_holder || self.has_examinable_init {
             warren_sys::arguments::find_environment();
         }
-        let (clone, opened) = self.before_clone(&report)?;
+        let (clone, opened) = self.before_clone(&report, &proc)?;
         let channels = Channels::new(Sockets {
             terminal: self.has_terminal,
             observer: observer.is_some(),
             layers: self.hands_layers(),
             ended: self.lingers,
+            turn: self.gives_turn(),
         })?;
-        let launch = Launch {
+        let mut launch = Launch {
             plan: &self,
             proc: &proc,
             report: &report,
-            opened: &opened,
+            opened,
         };
         let started = launch.clone_child(clone, channels, &streams)?;
         // The child has its own copies of what is closed here.
         drop(streams);
-        let sent = launch.after_clone(clone, &started, announce, observer)?;
+        let sent =
+            launch.after_clone(clone, &started, announce, before_root, observer)?;
+        let started = launch.replaced(started)?;
+        let Opened {
+            reservation, group, ..
+        } = launch.opened;
         let Started {
             pid, pidfd, ended, ..
         } = started;
-        Ok(Child::new(
-            pid,
-            pidfd,
-            report,
-            self,
-            sent,
-            ended,
-            opened.reservation,
-        ))
+        let child = Child::new(pid, pidfd, report, self, sent, ended, reservation);
+        Ok(child.in_group(group.and_then(MadeGroup::hand_over)))
     }
 
     /// Looks whether the descriptors that the program is to inherit are open: to be called
@@ -164,7 +198,11 @@ impl Plan {
     }
 
     /// The parent's steps up to the clone, whose position it returns.
-    fn before_clone(&self, report: &Report) -> Result<(usize, Opened), Error> {
+    fn before_clone(
+        &self,
+        report: &Report,
+        proc: &ProcRoot,
+    ) -> Result<(usize, Opened), Error> {
         let mut opened = Opened::default();
         let mut processes = Vec::new();
         for (number, step) in self.steps.iter().enumerate() {
@@ -188,13 +226,27 @@ impl Plan {
                         clone_tree(tree, attributes, *recursive).map_err(failed)?;
                     opened.trees.push(tree);
                 }
+                Step::CloneDetailed { tree, changes, ids } => {
+                    let tree = clone_as_told(tree, changes, ids.as_deref(), proc);
+                    opened.trees.push(tree.map_err(failed)?);
+                }
+                Step::ConnectListener(socket) => {
+                    opened.listener = Some(listener::connect(socket).map_err(failed)?);
+                }
                 Step::ShiftIdsTo {
                     tree, namespace, ..
                 } => {
                     let (tree, user) =
                         (&opened.trees[*tree], &opened.namespaces[*namespace]);
-                    warren_mounts::shift_ids(tree.as_fd(), user.as_fd())
+                    warren_mounts::shift_ids(tree.as_fd(), user.as_fd(), true)
                         .map_err(failed)?;
+                }
+                Step::MakeGroup(blueprint) => {
+                    let made = MadeGroup::make(blueprint, None);
+                    opened.group = Some(made.map_err(|error| self.at(step, error))?);
+                }
+                Step::SetLimit { number, .. } => {
+                    self.limit(step, *number, opened.group.as_mut())?;
                 }
                 Step::Clone { .. } => return Ok((number, opened)),
                 _ => {}
@@ -204,9 +256,24 @@ impl Plan {
     }
 
     fn failed(&self, step: &Step, errno: Errno) -> Error {
-        Error::step(step, errno)
-            .number_of(self.steps.iter().position(|own| std::ptr::eq(own, step)))
+        let error = Error::step(step, errno);
+        self.at(step, error)
             .hints_of(reasons::of(step, errno, None, self))
+    }
+
+    /// The same error, with the number of its step.
+    fn at(&self, step: &Step, error: Error) -> Error {
+        error.number_of(self.steps.iter().position(|own| std::ptr::eq(own, step)))
+    }
+
+    fn limit(
+        &self,
+        step: &Step,
+        number: usize,
+        group: Option<&mut MadeGroup>,
+    ) -> Result<(), Error> {
+        let limited = group.map_or(Ok(()), |group| group.set_limit(number));
+        limited.map_err(|error| self.at(step, error))
     }
 }
 
@@ -215,12 +282,12 @@ struct Launch<'a> {
     plan: &'a Plan,
     proc: &'a ProcRoot,
     report: &'a Report,
-    opened: &'a Opened,
+    opened: Opened,
 }
 
 impl Launch<'_> {
     fn clone_child(
-        &self,
+        &mut self,
         clone: usize,
         channels: Channels,
         streams: &Streams,
@@ -229,17 +296,18 @@ impl Launch<'_> {
         let Step::Clone { namespaces } = step else {
             return Err(Error::spec("the plan has no clone"));
         };
+        let cradle = self.opened.group.as_ref().and_then(MadeGroup::cradle);
         let args = CloneArgs {
             namespaces: namespaces.clone_flags(),
-            cgroup: None,
+            cgroup: cradle,
         };
         // A handler of this program that ran in the child could do what the child must
         // not; CLONE_CLEAR_SIGHAND comes too late for a signal that is pending now.
         let blocked = signal::set_blocked(SignalSet::ALL);
         // SAFETY: the child's arm calls child::run, which keeps its rules, and what is
         // dropped before it is a descriptor.
-        match unsafe { warren_sys::clone3(args) } {
-            Ok(Forked::Child) => {
+        match unsafe { clone_into(args) } {
+            Ok((Forked::Child, _)) => {
                 // As long as the child held it too, a dead parent could not be told.
                 drop(channels.alive_reader);
                 let observer = channels.observer.map(|(_, child)| child);
@@ -258,14 +326,16 @@ impl Launch<'_> {
                     observer: observer.as_ref().map(AsFd::as_fd),
                     layers: channels.layers.as_ref().map(|(_, child)| child.as_fd()),
                     ended: channels.ended.as_ref().map(|(_, child)| child.as_fd()),
+                    turn: channels.turn.as_ref().map(|(_, child)| child.as_fd()),
+                    hooks_read: self.plan.hooks_read,
                     blocked,
                 })
             }
-            Ok(Forked::Parent { pid, pidfd }) => {
+            Ok((Forked::Parent { pid, pidfd }, is_born)) => {
                 if !self.plan.hold_signals {
                     signal::set_blocked(blocked);
                 }
-                Ok(Started::new(pid, pidfd, channels))
+                Ok(Started::new(pid, pidfd, channels).born_in_group(is_born))
             }
             Err(errno) => {
                 signal::set_blocked(blocked);
@@ -277,14 +347,16 @@ impl Launch<'_> {
     /// The parent's steps after the clone, then the child's word. Whatever fails, the
     /// child is gone afterwards.
     fn after_clone(
-        &self,
+        &mut self,
         clone: usize,
         started: &Started,
-        announce: &mut dyn FnMut(u32) -> Result<(), Error>,
+        announce: Callback<'_>,
+        before_root: Callback<'_>,
         observer: Option<Observer<'_>>,
     ) -> Result<Sent, Error> {
         let result = announce(started.pid as u32)
             .and_then(|()| self.parent_steps(clone, started))
+            .and_then(|()| started.take_turn(before_root))
             .and_then(|()| started.receive())
             .and_then(|sent| self.observe(started, observer).map(|()| sent))
             .and_then(|sent| self.await_child(started).map(|()| sent));
@@ -293,30 +365,107 @@ impl Launch<'_> {
             (None, Ok(_)) => None,
             (Some(error), _) | (None, Err(error)) => Some(error),
         };
-        let status = started.end();
-        Err(error.unwrap_or_else(|| self.child_died(status)))
+        let status = started.end(self.report.replacement());
+        let error = error.unwrap_or_else(|| self.child_died(status));
+        let starved = self
+            .opened
+            .group
+            .as_ref()
+            .is_some_and(MadeGroup::is_starved);
+        Err(if starved {
+            error.hint("its limit on memory is too low to set it up")
+        } else {
+            error
+        })
     }
 
-    fn parent_steps(&self, clone: usize, started: &Started) -> Result<(), Error> {
-        let steps = self.plan.steps.iter().enumerate().skip(clone + 1);
+    fn parent_steps(&mut self, clone: usize, started: &Started) -> Result<(), Error> {
+        let plan = self.plan;
+        let steps = plan.steps.iter().enumerate().skip(clone + 1);
         for (number, step) in steps.filter(|(_, step)| step.side() == Side::Parent) {
             self.report.begin_of_parent(number);
-            let failed = |errno| self.plan.failed(step, errno);
+            let failed = |errno| plan.failed(step, errno);
             match step {
+                Step::MakeGroup(blueprint) => {
+                    let made = MadeGroup::make(blueprint, Some(started.pid as u32));
+                    self.opened.group = Some(made.map_err(|error| plan.at(step, error))?);
+                }
+                Step::SetLimit { number, .. } => {
+                    plan.limit(step, *number, self.opened.group.as_mut())?;
+                }
+                Step::EnterGroup { delegate } => {
+                    self.enter_group(started, *delegate)
+                        .map_err(|error| plan.at(step, error))?;
+                    group::tell(self.report).map_err(failed)?;
+                }
                 Step::WriteMaps { maps } => {
                     let block = self.opened.reservation.as_ref();
                     maps::write(maps, self.proc, started.pid, block)
                         .map_err(|error| error.explain(failed))?;
                 }
-                Step::ShiftIds { tree, .. } => {
-                    maps::shift_ids(&self.opened.trees[*tree], self.proc, started.pid)
+                Step::ShiftIds {
+                    tree, recursive, ..
+                } => {
+                    let tree = &self.opened.trees[*tree];
+                    maps::shift_ids(tree, self.proc, started.pid, *recursive)
+                        .map_err(failed)?;
+                }
+                Step::MoveInterface { outside, inside } => {
+                    self.move_interface(outside, inside, started)
+                        .map_err(failed)?;
+                }
+                Step::JoinCacheClass(class) => {
+                    let resctrl = Path::new(cache_class::MOUNT_POINT);
+                    cache_class::join(class, started.pid, resctrl)?;
+                }
+                Step::SendListener(listener) => {
+                    let channel = self.opened.listener.as_ref();
+                    let channel = channel.ok_or_else(|| failed(Errno::BADF))?.as_fd();
+                    let child = started.pidfd.as_fd();
+                    listener::send(listener, channel, child, started.pid, self.report)
                         .map_err(failed)?;
                 }
                 Step::Release => release(self.report).map_err(failed)?,
+                Step::Connect(connection) => {
+                    network::connect(connection, started, self.proc, self.report)
+                        .map_err(|error| plan.at(step, error))?;
+                }
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    fn enter_group(&self, started: &Started, delegate: bool) -> Result<(), Error> {
+        let Some(group) = &self.opened.group else {
+            return Ok(());
+        };
+        group.fill(started.pid as u32, started.is_born_in_group)?;
+        if delegate {
+            let (uid, gid) = self.root_inside();
+            group.delegate(uid, gid)?;
+        }
+        Ok(())
+    }
+
+    /// Who on the host is root of the new user namespace; the caller without one.
+    fn root_inside(&self) -> (u32, u32) {
+        let block = self.opened.reservation.as_ref().map(Reservation::map);
+        let outside = |lines: &[IdMap]| lines.iter().find_map(|line| line.to_outside(0));
+        let known = self.plan.steps.iter().find_map(|step| match step {
+            Step::WriteMaps { maps } => match &maps.lines {
+                MapLines::Known { uids, gids } => outside(uids).zip(outside(gids)),
+                MapLines::FreeBlock => {
+                    let lines = [block?];
+                    outside(&lines).zip(outside(&lines))
+                }
+            },
+            _ => None,
+        });
+        known.unwrap_or_else(|| {
+            let uid = rustix::process::geteuid().as_raw();
+            (uid, rustix::process::getegid().as_raw())
+        })
     }
 
     fn await_child(&self, started: &Started) -> Result<(), Error> {
@@ -325,6 +474,20 @@ impl Launch<'_> {
         } else {
             started.await_exec()
         }
+    }
+
+    fn move_interface(
+        &self,
+        outside: &str,
+        inside: &str,
+        started: &Started,
+    ) -> Result<(), Errno> {
+        let path = format!("{}/ns/net", started.pid);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        // A magic link by design: the namespace of our own child.
+        let namespace =
+            rustix::fs::openat(self.proc, path.as_str(), flags, Mode::empty())?;
+        crate::interface::move_interface(outside, inside, namespace.as_fd())
     }
 
     /// Has the observer watch the program, up to its start.
@@ -353,21 +516,52 @@ impl Launch<'_> {
         let (errno, detail) = self.report.failure()?;
         let step = self.plan.steps.get(self.report.step())?;
         let hints = reasons::of(step, errno, Some(detail), self.plan);
-        let error = Error::step(step, errno)
-            .number_of(Some(self.report.step()))
-            .hints_of(hints);
+        let error = if detail == Detail::HookEnded {
+            let status = self.report.ended().unwrap_or_default();
+            let how = ExitStatus::from_raw(status);
+            Error::new(ErrorKind::Step, format!("{step}: {how}"))
+        } else {
+            Error::step(self.words(step), errno)
+        };
+        let error = error.number_of(Some(self.report.step())).hints_of(hints);
         Some(match (step, errno) {
             (Step::JoinCgroup(_), _) => error.kind_of(ErrorKind::Cgroup),
-            (Step::Exec(_), Errno::NOENT) => error.kind_of(ErrorKind::NotFound),
-            (Step::Exec(_), _) => error.kind_of(ErrorKind::NotExecutable),
+            (Step::Exec(_) | Step::CheckProgram, Errno::NOENT) => {
+                error.kind_of(ErrorKind::NotFound)
+            }
+            (Step::Exec(_) | Step::CheckProgram, _) => {
+                error.kind_of(ErrorKind::NotExecutable)
+            }
             _ => error,
         })
+    }
+
+    /// What a failed step says: of the look for the program, what its execution would have.
+    fn words<'s>(&'s self, step: &'s Step) -> &'s Step {
+        match step {
+            Step::CheckProgram => self.plan.steps.last().unwrap_or(step),
+            step => step,
+        }
+    }
+
+    /// The process that went on in the stead of the one that was made, which is waited for.
+    fn replaced(&self, started: Started) -> Result<Started, Error> {
+        let Some(pid) = self.report.replacement() else {
+            return Ok(started);
+        };
+        let _ = crate::process::reap(started.pid);
+        // It is this process's own child, so the number is its own.
+        let process = Pid::from_raw(pid).ok_or_else(|| Error::spec("no such process"))?;
+        let pidfd = rustix::process::pidfd_open(process, PidfdFlags::empty());
+        let pidfd =
+            pidfd.map_err(|errno| Error::step("open the program's process", errno))?;
+        Ok(started.replaced_by(pid, pidfd))
     }
 
     fn reached_exec(&self) -> bool {
         matches!(
             self.plan.steps.get(self.report.step()),
-            Some(Step::Exec(_) | Step::Hold | Step::Finish)
+            Some(Step::Exec(_) | Step::AwaitGate(_) | Step::Hold | Step::Finish)
         )
     }
 
@@ -385,6 +579,29 @@ impl Launch<'_> {
         };
         let error = Error::new(ErrorKind::Step, step.unwrap_or_default() + ": " + &how);
         error.hint("somebody killed it, or the memory was used up (see dmesg)")
+    }
+}
+
+/// Creates the process in its group where that can be; without, where this kernel cannot or
+/// the caller may not: then it is moved, and that says why it cannot be.
+///
+/// # Safety
+/// As [`warren_sys::clone3`].
+unsafe fn clone_into(args: CloneArgs<'_>) -> Result<(Forked, bool), Errno> {
+    // SAFETY: the caller's promise about the child is passed on.
+    let forked = unsafe { warren_sys::clone3(args) };
+    match forked {
+        Err(
+            Errno::NOSYS | Errno::INVAL | Errno::ACCESS | Errno::BUSY | Errno::OPNOTSUPP,
+        ) if args.cgroup.is_some() => {
+            let elsewhere = CloneArgs {
+                cgroup: None,
+                ..args
+            };
+            // SAFETY: the caller's promise about the child is passed on.
+            unsafe { warren_sys::clone3(elsewhere) }.map(|forked| (forked, false))
+        }
+        forked => Ok((forked?, args.cgroup.is_some())),
     }
 }
 
@@ -410,19 +627,45 @@ fn clone_tree(
     attributes: Attributes,
     recursive: bool,
 ) -> Result<OwnedFd, Errno> {
+    let tree = clone_only(tree, recursive)?;
+    warren_mounts::set_attributes(tree.as_fd(), attributes, recursive)?;
+    Ok(tree)
+}
+
+fn clone_only(tree: &Tree, recursive: bool) -> Result<OwnedFd, Errno> {
     use std::os::unix::ffi::OsStrExt;
-    let tree = match tree {
+    match tree {
         Tree::Path(path) => {
             let path = std::ffi::CString::new(path.as_os_str().as_bytes());
             let path = path.map_err(|_| Errno::INVAL)?;
-            warren_mounts::clone_tree(rustix::fs::CWD, &path, recursive)?
+            warren_mounts::clone_tree(rustix::fs::CWD, &path, recursive)
         }
         Tree::Open(open) => {
             let file = warren_sys::duplicate(open.fd)?;
-            warren_mounts::clone_tree(file.as_fd(), c"", recursive)?
+            warren_mounts::clone_tree(file.as_fd(), c"", recursive)
         }
+    }
+}
+
+/// Clones a tree for a child of another user namespace, in whose own copy of the mounts it
+/// would be a slave of the host's.
+fn clone_as_told(
+    tree: &Tree,
+    changes: &Changes,
+    ids: Option<&MapLines>,
+    proc: &ProcRoot,
+) -> Result<OwnedFd, Errno> {
+    let tree = clone_only(tree, changes.recursive)?;
+    let slave = warren_mounts::Change {
+        propagation: crate::spec::PropagationKind::Slave.bits(),
+        ..warren_mounts::Change::default()
     };
-    warren_mounts::set_attributes(tree.as_fd(), attributes, recursive)?;
+    warren_mounts::change(tree.as_fd(), slave, true)?;
+    changes.apply(tree.as_fd())?;
+    if let Some(lines) = ids {
+        let user = maps::user_namespace(lines, proc)?;
+        warren_mounts::shift_ids(tree.as_fd(), user.as_fd(), changes.shifts_below)?;
+    }
     Ok(tree)
 }
 

@@ -11,11 +11,13 @@
 mod child;
 mod command;
 mod error;
+pub mod gate;
 mod hide;
 mod holder;
 mod host;
 mod ids;
 mod init;
+mod interface;
 mod launch;
 mod plan;
 mod process;
@@ -31,18 +33,23 @@ pub mod transition;
 pub use command::{Command, Stdio};
 pub use error::{Error, ErrorKind};
 pub use host::{Host, Ranges};
-pub use launch::{Held, Observer};
+pub use interface::{move_interface, take_interface_back};
+pub use launch::{Callback, Held, Observer};
 pub use plan::{Layer, Plan};
-pub use process::{Child, Event, Output, TerminalEnd};
+pub use process::{Child, Event, GroupEnd, Output, TerminalEnd};
 pub use report::Timing;
 pub use role::{Change, Graft, Role};
 pub use shown::{Reach, Shown};
 pub use spec::{
-    Access, CapabilitySets, Content, Folder, Forbidden, Hop, IdMapping,
-    InnerUserNamespace, Join, Mount, Namespace, Namespaces, Open, ProcMasks, RawFilter,
-    Root, Seccomp, Spec, Terminal, Tree, Upper, User,
+    Access, Affinity, CacheClass, CapabilitySets, Content, DetailedMount, Device,
+    DeviceKind, FlagChange, Folder, Forbidden, Hook, Hop, IdMapping, InnerUserNamespace,
+    Interface, IoClass, IoPriority, Join, Labels, Listener, MemoryPolicy, Mount,
+    MountIds, Mounted, Namespace, Namespaces, Open, Policy, ProcMasks, Processors,
+    Propagation, PropagationKind, RawFilter, Root, Scheduler, Seccomp, Spec, Terminal,
+    TimeOffsets, Tree, Upper, User,
 };
-pub use step::{Place, Side, Step};
+pub use step::{HookProgram, Place, Side, Step};
+pub use warren_cgroups as cgroups;
 pub use warren_mounts::{Node, Target};
 pub use warren_sys::Usage;
 

@@ -1,18 +1,25 @@
 //! From what is wanted to the ordered steps that make it.
 
+mod cgroups;
+mod detailed;
 mod enter;
+mod group;
+mod hooks;
 mod ids;
 mod landlock;
 mod layers;
 mod mounts;
+mod priority;
 mod program;
 mod role;
 mod sysctl;
 
 use std::ffi::{CString, OsStr};
 use std::fmt;
+use std::os::fd::RawFd;
 
 use rustix::thread::Gid;
+use warren_cgroups::{Blueprint, Refused};
 use warren_confine::CapabilitySet;
 use warren_confine::seccomp::{Action, Filter, Profile};
 use warren_namespaces::{IdMap, Kind};
@@ -41,9 +48,11 @@ pub struct Plan {
     pub(crate) has_examinable_init: bool,
     pub(crate) lingers: bool,
     pub(crate) has_terminal: bool,
+    pub(crate) refused: Vec<Refused>,
     pub(crate) timed: bool,
     pub(crate) hold_signals: bool,
     pub(crate) launched_to_its_end: bool,
+    pub(crate) hooks_read: Option<RawFd>,
 }
 
 impl Plan {
@@ -63,7 +72,11 @@ impl Plan {
             trees: 0,
             kept: 0,
             first_cover: None,
+            group: None,
+            awaits_group: false,
+            refused: Vec::new(),
         };
+        planner.plan_group()?;
         planner.plan()?;
         Ok(Self {
             steps: planner.steps,
@@ -72,9 +85,11 @@ impl Plan {
             has_examinable_init: spec.has_init() && spec.examinable_init,
             lingers: spec.has_init() && spec.lingering_init,
             has_terminal: spec.terminal != Terminal::Inherit,
+            refused: planner.refused,
             timed: false,
             hold_signals: false,
             launched_to_its_end: false,
+            hooks_read: spec.hooks_read.as_ref().map(|open| open.fd),
         })
     }
 
@@ -113,7 +128,7 @@ impl Plan {
         let is_after = |step: &Step| {
             matches!(
                 step,
-                Step::LoadProfile(_) | Step::LoadFilter(_) | Step::Exec(_)
+                Step::LoadProfile { .. } | Step::LoadFilter(_) | Step::Exec(_)
             )
         };
         let place = self.steps.iter().position(is_after);
@@ -127,6 +142,11 @@ impl Plan {
         self.steps
             .iter()
             .any(|step| matches!(step, Step::AwaitObserver))
+    }
+
+    pub(crate) fn gives_turn(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| matches!(step, Step::AwaitCaller))
     }
 
     pub(crate) fn hands_layers(&self) -> bool {
@@ -164,6 +184,13 @@ impl Plan {
         })
     }
 
+    /// Limits that cannot be had, where the Spec goes on without. The kernel may refuse
+    /// more when they are set: [`Child::cgroup`](crate::Child::cgroup) knows them all.
+    #[must_use]
+    pub fn refused(&self) -> &[Refused] {
+        &self.refused
+    }
+
     /// The steps, in their order.
     #[must_use]
     pub fn steps(&self) -> &[Step] {
@@ -198,6 +225,11 @@ fn check(spec: &Spec) -> Result<(), Error> {
             matches!(spec.role, Role::Grafter(_))
                 && !matches!(spec.namespaces.get(Kind::Mnt), Namespace::Join(_)),
             "a mount into a namespace needs that namespace",
+        ),
+        (
+            spec.connection.is_some()
+                && (!is_new(Kind::Net) || spec.role != Role::Program),
+            "a connection needs a program in a new net namespace",
         ),
         (
             spec.role != Role::Program && spec.terminal != Terminal::Inherit,
@@ -262,9 +294,7 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "an id map needs a new user namespace",
         ),
         (
-            (spec.seccomp != Seccomp::Off
-                || spec.syscalls.is_some()
-                || !spec.filters.is_empty())
+            (spec.seccomp != Seccomp::Off || !spec.filters.is_empty())
                 && !spec.no_new_privs,
             "a system-call filter needs no_new_privs",
         ),
@@ -273,8 +303,20 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "Landlock needs no_new_privs",
         ),
         (
-            spec.syscalls.as_ref().is_some_and(notifies),
+            spec.syscalls.as_ref().is_some_and(notifies) && spec.listener.is_none(),
             "a profile that notifies needs a supervisor that answers",
+        ),
+        (
+            spec.listener.is_some() && spec.syscalls.is_none(),
+            "a supervisor that answers needs a profile that asks it",
+        ),
+        (
+            !spec.interfaces.is_empty() && !own(Kind::Net),
+            "an interface that is moved needs a net namespace",
+        ),
+        (
+            !spec.time_offsets.is_empty() && !is_new(Kind::Time),
+            "offsets of clocks need a new time namespace",
         ),
         (
             spec.leave_caller && spec.terminal != Terminal::Inherit,
@@ -311,6 +353,15 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "an init that outlives its program cannot hold its terminal",
         ),
         (
+            spec.callers_child
+                && !matches!(spec.namespaces.get(Kind::Pid), Namespace::Join(_)),
+            "who has joined no pid namespace is the caller's child already",
+        ),
+        (
+            !spec.hooks_before_program.is_empty() && spec.gate.is_none(),
+            "what hooks before the program read comes with the word at the gate",
+        ),
+        (
             spec.keep_fds.iter().any(|fd| *fd <= 2),
             "a descriptor to keep must be above 2",
         ),
@@ -341,6 +392,12 @@ struct Planner<'a> {
     kept: usize,
     /// The position of the first step that mounts something over the child's root.
     first_cover: Option<usize>,
+    /// The control group of its own.
+    group: Option<Blueprint>,
+    /// Whether the child has waited for it.
+    awaits_group: bool,
+    /// Limits that cannot be had, where that was accepted.
+    refused: Vec<Refused>,
 }
 
 impl Planner<'_> {
@@ -358,6 +415,7 @@ impl Planner<'_> {
         self.join()?;
         self.plain_namespaces()?;
         self.mounts()?;
+        self.await_group();
         self.enter(maps.as_ref())?;
         self.confine(setup.as_ref(), maps.as_ref())?;
         self.payload()?;
@@ -381,14 +439,23 @@ impl Planner<'_> {
             self.push(Step::CloseCallers(self.spec.callers_fds.clone()));
         }
         self.die_with_parent();
+        if self.spec.hidden {
+            self.push(Step::Hide);
+        }
         // As the caller: who has changed its ids may not open this of its own any more.
         if let Some(score) = self.spec.oom_score_adj {
             self.push(Step::OomScoreAdj(own_text(&score.to_string())));
         }
+        if self.spec.core_sched && self.can_share_no_cores() {
+            self.push(Step::CoreSched);
+        }
+        if let Some(processors) = &self.spec.affinity.initial {
+            self.push(Step::Affinity(processors.0.clone()));
+        }
         if let Some(open) = &self.spec.await_maps {
             self.push(Step::AwaitMaps(open.clone()));
         }
-        if self.spec.await_announcement {
+        if self.spec.await_announcement || self.parent_adds() {
             self.push(Step::AwaitParent);
         }
         let Some(maps) = maps else { return };
@@ -424,6 +491,8 @@ impl Planner<'_> {
 
     fn plain_namespaces(&mut self) -> Result<(), Error> {
         if self.is_born_twice() {
+            // Only whoever is in it by then bears others into it.
+            self.await_group();
             self.push(Step::BeBornAgain);
             if self.spec.parent_death_signal.is_some() {
                 self.push(Step::DieWithInit);
@@ -435,6 +504,10 @@ impl Planner<'_> {
         if self.spec.new_session {
             self.push(Step::NewSession);
         }
+        if self.owns_queues() {
+            self.push(Step::IpcNamespace);
+        }
+        self.time_offsets();
         if let Some(name) = &self.spec.hostname {
             self.push(Step::Hostname(uts_name(name, "host")?));
         }
@@ -454,11 +527,19 @@ impl Planner<'_> {
         if let Terminal::New { rows, columns } = spec.terminal {
             self.push(self.terminal(rows, columns));
         }
+        if self.has_console() {
+            self.push(Step::Console);
+        }
         if spec.keep_layers {
             self.push(Step::HandLayers);
         }
+        self.before_root()?;
         if spec.root != Root::Inherit {
             self.push(Step::EnterRoot);
+        }
+        let has_root = spec.root != Root::Inherit;
+        if let Some(propagation) = spec.root_propagation.filter(|_| has_root) {
+            self.push(Step::RootPropagation(propagation));
         }
         if let Some(folder) = &spec.cwd_open {
             self.push(Step::WorkDirTo(folder.clone()));
@@ -515,16 +596,13 @@ impl Planner<'_> {
     }
 
     fn terminal(&self, rows: u16, columns: u16) -> Step {
-        let in_root = self
-            .spec
-            .mounts
-            .iter()
-            .any(|mount| matches!(mount, Mount::Dev { .. }));
+        let mut mounts = self.spec.mounts.iter();
+        let in_root = mounts.any(|mount| matches!(mount, Mount::Dev { .. }));
         let multiplexer = if in_root { c"pts/ptmx" } else { c"/dev/ptmx" }.to_owned();
         Step::OpenTerminal {
             multiplexer,
             in_root,
-            held: !in_root && self.changes_files(),
+            held: !in_root && (self.changes_files() || self.has_console()),
             rows,
             columns,
         }
@@ -536,11 +614,17 @@ impl Planner<'_> {
         maps: Option<&Maps>,
     ) -> Result<(), Error> {
         let spec = self.spec;
+        self.priorities();
+        self.labels()?;
         if let Some(mask) = spec.umask {
             self.push(Step::Umask(mask));
         }
         for limit in &spec.rlimits {
             self.push(Step::SetRlimit(*limit));
+        }
+        // With privilege, which goes with the next steps.
+        if !spec.no_new_privs {
+            self.profile(true)?;
         }
         let capabilities = spec.all_capabilities();
         let bounding = capabilities.map(|sets| sets.bounding);
@@ -626,16 +710,21 @@ impl Planner<'_> {
         self.push(Step::Descriptors {
             keep: spec.keep_fds.clone(),
         });
+        if spec.connection.is_some() {
+            self.push(Step::AwaitNetwork);
+        }
+        // The parent takes the listener, and may be gone when the word is given.
+        let listens = spec.listener.is_some();
+        if spec.no_new_privs && listens {
+            self.profile(false)?;
+        }
         if let Some(open) = &spec.await_before_exec {
             self.push(Step::AwaitExec(open.clone()));
         }
+        self.before_program()?;
         // After all else, so that the profile needs to allow none of it.
-        if let Some(profile) = &spec.syscalls {
-            let filter = profile.compile();
-            let filter = filter.map_err(|error| {
-                Error::spec(format!("compile the system-call profile: {error}"))
-            })?;
-            self.push(Step::LoadProfile(filter));
+        if spec.no_new_privs && !listens {
+            self.profile(false)?;
         }
         for RawFilter(bytes) in &spec.filters {
             let filter = Filter::from_bytes(bytes).map_err(|error| {
@@ -654,7 +743,9 @@ impl Planner<'_> {
     /// that were never touched before.
     fn order(&mut self, before: Vec<Step>, maps: Option<Maps>, mut child: Vec<Step>) {
         self.steps = before;
-        let trees = |step: &mut Step| matches!(step, Step::CloneTree { .. });
+        let trees = |step: &mut Step| {
+            matches!(step, Step::CloneTree { .. } | Step::CloneDetailed { .. })
+        };
         self.steps.extend(child.extract_if(.., trees));
         let shifts = |step: &mut Step| matches!(step, Step::ShiftIds { .. });
         let shifts: Vec<Step> = child.extract_if(.., shifts).collect();
@@ -668,13 +759,37 @@ impl Planner<'_> {
         if self.is_born_twice() {
             namespaces = namespaces.without(Kind::Pid);
         }
+        if self.group.is_some() {
+            namespaces = namespaces.without(Kind::Cgroup);
+        }
+        self.make_group_before_clone();
+        if !self.spec.time_offsets.is_empty() {
+            namespaces = namespaces.without(Kind::Time);
+        }
+        if self.owns_queues() {
+            namespaces = namespaces.without(Kind::Ipc);
+        }
+        if let Some(listener) = &self.spec.listener {
+            self.push(Step::ConnectListener(listener.socket.clone()));
+        }
         self.push(Step::Clone { namespaces });
-        if let Some(maps) = maps.filter(|maps| maps.writer != MapWriter::Child) {
+        let maps = maps.filter(|maps| maps.writer != MapWriter::Child);
+        let releases = maps.is_some();
+        if let Some(maps) = maps {
             self.push(Step::WriteMaps { maps });
             self.steps.extend(shifts);
+        }
+        self.parents_additions();
+        if releases || self.spec.await_announcement || self.parent_adds() {
             self.push(Step::Release);
-        } else if self.spec.await_announcement {
-            self.push(Step::Release);
+        }
+        // Before the wait for a child that waits for its group.
+        self.fill_group();
+        if let Some(connection) = &self.spec.connection {
+            self.push(Step::Connect(Box::new(connection.clone())));
+        }
+        if let Some(listener) = &self.spec.listener {
+            self.push(Step::SendListener(listener.clone()));
         }
         child.splice(0..0, self.steps.drain(..));
         self.steps = child;

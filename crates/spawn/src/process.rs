@@ -7,6 +7,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitOptions};
+use warren_cgroups::{Cgroup, Stat};
 use warren_namespaces::IdMap;
 use warren_sys::{Errno, SharedPage, Usage};
 
@@ -34,6 +35,7 @@ pub struct Child {
     usage: Option<Usage>,
     /// Nobody else gets the ids as long as the process may use them.
     reservation: Option<Reservation>,
+    group: Option<OwnGroup>,
     /// Our end of the standard input, if it was piped.
     pub stdin: Option<OwnedFd>,
     /// Our end of the standard output, if it was piped.
@@ -107,10 +109,34 @@ impl Child {
             status: None,
             usage: None,
             reservation,
+            group: None,
             stdin: None,
             stdout: None,
             stderr: None,
         }
+    }
+
+    /// The same child, which owns this control group; it stays if the flag says so.
+    pub(crate) fn in_group(mut self, group: Option<(Cgroup, bool)>) -> Self {
+        self.group = group.map(|(cgroup, keeps)| OwnGroup {
+            cgroup,
+            keeps,
+            end: None,
+        });
+        self
+    }
+
+    /// The control group that was made for it, if one was.
+    #[must_use]
+    pub fn cgroup(&self) -> Option<&Cgroup> {
+        self.group.as_ref().map(|group| &group.cgroup)
+    }
+
+    /// What its control group had used, once it was waited for. What was left in the group
+    /// was killed then, and the group removed, unless its Spec keeps it.
+    #[must_use]
+    pub fn cgroup_end(&self) -> Option<&GroupEnd> {
+        self.group.as_ref()?.end.as_ref()
     }
 
     /// The pid of the process that was created, in the caller's pid namespace: the init
@@ -256,6 +282,9 @@ impl Child {
         let told = self.plan.has_init.then(|| self.report.ended()).flatten();
         let status = ExitStatus::from_raw(told.unwrap_or(status));
         self.status = Some(status);
+        if let Some(group) = &mut self.group {
+            group.end();
+        }
         // An init that was killed has waited for nobody.
         let is_whole = told.is_some() || !self.plan.has_init;
         self.usage = usage.filter(|_| is_whole);
@@ -292,6 +321,39 @@ impl Child {
             }
         };
         (0..begun.len()).map(timing).collect()
+    }
+}
+
+/// A control group of a process's own.
+#[derive(Debug)]
+struct OwnGroup {
+    cgroup: Cgroup,
+    keeps: bool,
+    end: Option<GroupEnd>,
+}
+
+/// What a control group was when the process had ended.
+#[derive(Clone, Debug)]
+pub struct GroupEnd {
+    /// What it had used.
+    pub stat: Stat,
+    /// Why it could not be removed, if it could not.
+    pub left: Option<warren_cgroups::Error>,
+}
+
+impl OwnGroup {
+    /// Counts first: systemd removes a scope that is empty by itself.
+    fn end(&mut self) {
+        let stat = self.cgroup.stat();
+        let removed = if self.keeps {
+            Ok(())
+        } else {
+            self.cgroup.kill().and_then(|()| self.cgroup.remove())
+        };
+        self.end = Some(GroupEnd {
+            stat,
+            left: removed.err(),
+        });
     }
 }
 

@@ -3,16 +3,70 @@
 //! A table keyed by step and errno; where several reasons fit, a look at the system
 //! tells them apart.
 
+mod detailed;
+
 use warren_namespaces::{
     Kind, NamespaceSet, NsFd, Obstacle, ProcRoot, Rights, limits, limits::UsernsGate,
     mountinfo,
 };
 use warren_sys::Errno;
 
-use crate::Plan;
 use crate::report::Detail;
 use crate::spec::Tree;
 use crate::step::{MapWriter, Source, Step};
+use crate::{Host, Plan};
+
+/// Why limits cannot be had, and the way out.
+pub fn no_limits(error: &warren_cgroups::Error, host: &Host) -> Vec<String> {
+    use warren_cgroups::Why;
+    let mut hints = Vec::new();
+    for refused in error.limits() {
+        let hint = match &refused.why {
+            Why::NotYours(_) if host.uid == 0 => {
+                "the group is mounted read-only or handed to nobody here, as in a container"
+            }
+            Why::NotYours(_) => {
+                "be root, or have a group delegated, as `systemd-run --user --scope -p Delegate=yes` does"
+            }
+            Why::Occupied(_) => {
+                "name a group without processes of its own: --cgroup PATH"
+            }
+            Why::NotHere { .. } => {
+                "systemd hands it down with Delegate=yes in the unit user@.service"
+            }
+            _ => continue,
+        };
+        if !hints.iter().any(|known| known == hint) {
+            hints.push(hint.to_owned());
+        }
+    }
+    if !error.limits().is_empty() {
+        hints.push("--limits best-effort goes on without it".to_owned());
+    }
+    hints
+}
+
+/// Why a control group could not be made, filled or limited.
+pub fn of_group(error: &warren_cgroups::Error) -> Vec<String> {
+    match error.errno() {
+        _ if !error.limits().is_empty() => {
+            vec!["--limits best-effort goes on without it".to_owned()]
+        }
+        Errno::BUSY => vec![
+            "v2 hands no controller down beside processes: name a group without any, --cgroup PATH"
+                .to_owned(),
+        ],
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => vec![
+            "control groups are root's, and of whom they are delegated to".to_owned(),
+        ],
+        Errno::EXIST => vec!["another has this name: --cgroup names a place for one".to_owned()],
+        Errno::NOENT | Errno::CONNREFUSED => vec![
+            "no systemd answers there: `loginctl enable-linger` starts a user's, --cgroup does without"
+                .to_owned(),
+        ],
+        _ => Vec::new(),
+    }
+}
 
 /// The hints for a failed step.
 pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec<String> {
@@ -76,9 +130,13 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         (Step::RestrictSelf, Errno::TOOBIG) => {
             vec!["16 sets of Landlock's rules lie on this process already".to_owned()]
         }
-        (Step::LoadSeccomp(_) | Step::LoadProfile(_), Errno::INVAL) => {
-            vec!["the kernel has no seccomp filters (CONFIG_SECCOMP_FILTER)".to_owned()]
+        (
+            Step::LoadSeccomp(_) | Step::LoadProfile { .. } | Step::LoadProfileFirst { .. },
+            Errno::INVAL,
+        ) => {
+            vec!["the kernel has no seccomp filters (CONFIG_SECCOMP_FILTER), or not such a flag".to_owned()]
         }
+        (step, errno) if detailed::is_of_them(step) => detailed::hints(step, errno),
         (Step::AwaitObserver, Errno::PERM) => not_watched(),
         (Step::OpenNamespace { .. } | Step::JoinNamespace { .. }, errno) => {
             cannot_join(step, errno, plan)
@@ -119,6 +177,10 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         (Step::SetRlimit(_), Errno::PERM) => {
             vec!["a hard limit can be raised only with CAP_SYS_RESOURCE on the host".to_owned()]
         }
+        (Step::CheckProgram, errno) => match plan.steps().last() {
+            Some(step @ Step::Exec(_)) => of(step, errno, detail, plan),
+            _ => Vec::new(),
+        },
         (Step::Exec(program), errno) => {
             let script = program.name.display().to_string();
             not_executed(&script, errno, detail, plan)
@@ -150,7 +212,13 @@ fn missing_call(step: &Step) -> String {
         Step::ProcMasks { .. } => ("mount_setattr", "5.12"),
         Step::Mask { .. } | Step::EnterRoot => ("move_mount", "5.2"),
         Step::Ruleset(_) | Step::RestrictSelf => ("landlock_create_ruleset", "5.13"),
-        Step::LoadSeccomp(_) | Step::LoadProfile(_) => ("seccomp", "3.17"),
+        Step::LoadSeccomp(_) | Step::LoadProfile { .. } => ("seccomp", "3.17"),
+        Step::MountTree { .. }
+        | Step::RootDetailed { .. }
+        | Step::CloneDetailed { .. } => {
+            ("open_tree, mount_setattr and move_mount", "5.12")
+        }
+        Step::TimeNamespace { .. } => ("time namespaces", "5.6"),
         _ => {
             return "this kernel, or a filter on this process, lacks a system call"
                 .to_owned();

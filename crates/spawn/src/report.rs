@@ -25,10 +25,21 @@ pub struct Report {
     detail: AtomicU32,
     /// The futex on which the child waits: 1 when the parent's part is done.
     released: AtomicU32,
+    /// The futex of a second wait: 1 when it is in its control group.
+    in_group: AtomicU32,
+    /// The futex of the program's wait: 1 when its network is there.
+    connected: AtomicU32,
     /// 1 when `status` is valid.
     ended: AtomicU32,
     /// The wait status of the program.
     status: AtomicI32,
+    /// The pid of the process that went on in another's stead; 0 if none did.
+    sibling: AtomicI32,
+    /// The number of the filter's listener in the child, and one more; 0 before there is
+    /// one.
+    listener: AtomicI32,
+    /// 1 when the parent has it.
+    listener_taken: AtomicU32,
     /// 1 when times are wanted: reading the clock costs a system call the first time.
     timed: AtomicU32,
     /// Nanoseconds of the monotonic clock at which each step began.
@@ -48,6 +59,20 @@ pub enum Detail {
     InterpreterMissing,
     /// The file is a folder.
     IsFolder,
+    /// A hook ended otherwise than with 0: its wait status is the one of the report.
+    HookEnded,
+}
+
+impl Detail {
+    /// The one of this number.
+    pub fn of(number: u32) -> Self {
+        match number {
+            1 => Self::InterpreterMissing,
+            2 => Self::IsFolder,
+            3 => Self::HookEnded,
+            _ => Self::None,
+        }
+    }
 }
 
 impl Report {
@@ -86,17 +111,53 @@ impl Report {
     /// Why it failed, if it did.
     pub fn failure(&self) -> Option<(Errno, Detail)> {
         let errno = self.errno.load(Ordering::Acquire);
-        let detail = match self.detail.load(Ordering::Relaxed) {
-            1 => Detail::InterpreterMissing,
-            2 => Detail::IsFolder,
-            _ => Detail::None,
-        };
+        let detail = Detail::of(self.detail.load(Ordering::Relaxed));
         (errno != 0).then(|| (Errno::from_raw_os_error(errno), detail))
     }
 
     /// The futex of the child's wait.
     pub fn released(&self) -> &AtomicU32 {
         &self.released
+    }
+
+    /// The futex of the program's wait for its network.
+    pub fn connected(&self) -> &AtomicU32 {
+        &self.connected
+    }
+
+    /// The futex of the child's wait for its control group.
+    pub fn in_group(&self) -> &AtomicU32 {
+        &self.in_group
+    }
+
+    /// Tells the parent of the listener `fd`, and returns when that has it. Without a
+    /// system call: the filter could stop each.
+    ///
+    /// # Errors
+    /// `ETIMEDOUT` where it does not take it, some ten seconds later.
+    pub fn hand_listener(&self, fd: i32) -> Result<(), Errno> {
+        const LONGEST: u32 = 1 << 28;
+        self.listener.store(fd + 1, Ordering::Release);
+        for _ in 0..LONGEST {
+            if self.listener_taken.load(Ordering::Acquire) == 1 {
+                return Ok(());
+            }
+            std::hint::spin_loop();
+        }
+        Err(Errno::TIMEDOUT)
+    }
+
+    /// The child's listener, once it has one.
+    pub fn listener(&self) -> Option<i32> {
+        match self.listener.load(Ordering::Acquire) {
+            0 => None,
+            fd => Some(fd - 1),
+        }
+    }
+
+    /// Lets the child go on, which waits in [`hand_listener`](Self::hand_listener).
+    pub fn listener_is_taken(&self) {
+        self.listener_taken.store(1, Ordering::Release);
     }
 
     /// Notes how the program ended: a status as wait(2) gives it.
@@ -109,6 +170,17 @@ impl Report {
     pub fn ended(&self) -> Option<i32> {
         let ended = self.ended.load(Ordering::Acquire) == 1;
         ended.then(|| self.status.load(Ordering::Relaxed))
+    }
+
+    /// Notes which process goes on in the stead of the one that was made.
+    pub fn replace_by(&self, pid: i32) {
+        self.sibling.store(pid, Ordering::Release);
+    }
+
+    /// Which one does, if one does.
+    pub fn replacement(&self) -> Option<i32> {
+        let pid = self.sibling.load(Ordering::Acquire);
+        (pid != 0).then_some(pid)
     }
 
     /// When the step `number` began, if it did and is kept.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FileType;
 use warren_confine::landlock::Files;
 
-use crate::spec::{Access, Mount, Root, Spec, Tree, Upper};
+use crate::spec::{Access, DetailedMount, Mount, Mounted, Root, Spec, Tree, Upper};
 
 /// A place of the root, and what the process may do there and below, as far as the files'
 /// owners and modes allow, and until the next place below it says otherwise.
@@ -185,6 +185,8 @@ impl Spec {
                 all.push(Shown::folder(target, Reach::Devices));
                 Shown::folder(target.join("shm"), Reach::Write)
             }
+            Mount::Detailed(mount) => detailed(mount),
+            Mount::Device(_) => Shown::file(target, Reach::Devices),
             // One that the sealing of an empty root spares.
             Mount::Folder { .. } if self.is_own_folder(target) => {
                 Shown::folder(target, Reach::Write)
@@ -193,6 +195,7 @@ impl Spec {
             Mount::Folder { .. }
             | Mount::Symlink { .. }
             | Mount::Mode { .. }
+            | Mount::DeviceFiles { .. }
             | Mount::File { .. } => return,
         };
         all.push(shown);
@@ -212,8 +215,29 @@ fn covers(mount: &Mount) -> bool {
             | Mount::Mode { .. }
             | Mount::Forbid { .. }
             | Mount::ReadOnly { .. }
+            | Mount::DeviceFiles { .. }
             | Mount::File { mounted: None, .. }
     )
+}
+
+fn detailed(mount: &DetailedMount) -> Shown {
+    let set = mount.flags.set | mount.flags_below.set;
+    let access = match set & warren_sys::MOUNT_ATTR_RDONLY {
+        0 => Access::ReadWrite,
+        _ => Access::ReadOnly,
+    };
+    match &mount.what {
+        Mounted::Tree { source, .. } => {
+            let devices = set & warren_sys::MOUNT_ATTR_NODEV == 0;
+            bound(source, &mount.target, access, devices)
+        }
+        Mounted::Filesystem { kind, .. } if kind == "proc" => {
+            Shown::folder(&mount.target, Reach::Processes)
+        }
+        Mounted::Filesystem { .. } | Mounted::Cgroup => {
+            Shown::folder(&mount.target, reach(access))
+        }
+    }
 }
 
 /// All places below it. What is no place by itself stays one with what it lies in, which

@@ -1,16 +1,29 @@
 //! What is wanted: complete, typed, comparable, and serialisable.
 
+mod detailed;
+mod priority;
+
 use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use warren_cgroups::{Limits, Placement};
 use warren_confine::landlock::Landlock;
 use warren_confine::seccomp::Profile;
 use warren_confine::{CapabilitySet, Rlimit};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
+use warren_network::Connection;
 
 use crate::role::Role;
+pub use detailed::{
+    DetailedMount, Device, DeviceKind, FlagChange, MountIds, Mounted, Propagation,
+    PropagationKind,
+};
+pub use priority::{
+    Affinity, CacheClass, Interface, IoClass, IoPriority, Labels, Listener, MemoryPolicy,
+    Policy, Processors, Scheduler, TimeOffsets,
+};
 
 /// A process in namespaces, as every front end describes it.
 ///
@@ -30,6 +43,14 @@ pub struct Spec {
     /// Control groups that the process moves itself into before anything else: an open
     /// `cgroup.procs` each.
     pub cgroups: Vec<Open>,
+    /// What the process and all that it starts may use. Any limit makes a control group.
+    pub limits: Limits,
+    /// A control group of its own, and where; as [`Placement::default`] has it if there are
+    /// limits and this is `None`.
+    pub cgroup: Option<Placement>,
+    /// Lets no process of another group of core scheduling share a core with it, by its
+    /// hyperthreads: prctl(2), `PR_SCHED_CORE`.
+    pub core_sched: bool,
     /// Which namespaces are new, joined or inherited.
     pub namespaces: Namespaces,
     /// The order in which the joined ones are entered; if empty, the user namespace first
@@ -62,11 +83,26 @@ pub struct Spec {
     pub sysctl: Vec<(String, String)>,
     /// Brings `lo` up in a new network namespace.
     pub loopback: bool,
+    /// What a new network namespace is connected to. Whoever launches holds the
+    /// [`Reservation`](warren_network::Reservation) that says so, and releases it when the
+    /// process has ended.
+    pub connection: Option<Connection>,
     /// Forbids user namespaces below a new one (`user.max_user_namespaces` = 0).
     pub no_nested_user_namespaces: bool,
     /// Lets what is mounted on the host later be seen inside, where the host shares it.
     /// Always so in a new user namespace.
     pub follows_host_mounts: bool,
+    /// How mounts spread between the root and others when all is mounted. With
+    /// [`PropagationKind::Shared`] what is mounted from the host stays shared with it.
+    pub root_propagation: Option<Propagation>,
+    /// Whether a file that is masked reads as empty, where else it cannot be opened.
+    pub readable_masks: bool,
+    /// The context of SELinux of the filesystems that [`Mount::Detailed`] mounts.
+    pub mount_label: Option<String>,
+    /// Interfaces that are moved into the new network namespace.
+    pub interfaces: Vec<Interface>,
+    /// Offsets of the clocks of a new time namespace.
+    pub time_offsets: TimeOffsets,
     /// Whether files in the /dev that [`Mount::Dev`] makes can be executed or mapped as code.
     pub executable_dev: bool,
     /// Mounts exactly where a target says: one whose last component is a symlink is
@@ -117,6 +153,10 @@ pub struct Spec {
     /// A profile of the program's own, loaded last: a call passes only if both let it.
     /// It must allow execve(2), which starts the program.
     pub syscalls: Option<Profile>,
+    /// Bits `SECCOMP_FILTER_FLAG_*` with which that profile is loaded.
+    pub syscalls_flags: u32,
+    /// Who answers the calls that it leaves to a supervisor.
+    pub listener: Option<Listener>,
     /// Programs of classic BPF, loaded after all of Warren's own and in this order.
     pub filters: Vec<RawFilter>,
     /// Resource limits to set.
@@ -124,6 +164,20 @@ pub struct Spec {
     /// How soon the process is killed where memory runs out, -1000 to 1000: proc(5),
     /// oom_score_adj. The caller's if `None`.
     pub oom_score_adj: Option<i32>,
+    /// The scheduling policy; the caller's if `None`.
+    pub scheduler: Option<Scheduler>,
+    /// The priority of input and output; the caller's if `None`.
+    pub io_priority: Option<IoPriority>,
+    /// On which nodes memory is taken; as the caller's if `None`.
+    pub memory_policy: Option<MemoryPolicy>,
+    /// On which processors it may run.
+    pub affinity: Affinity,
+    /// The execution domain of personality(2); the caller's if `None`.
+    pub personality: Option<u32>,
+    /// The class of cache and memory bandwidth; the caller's if `None`.
+    pub cache_class: Option<CacheClass>,
+    /// The labels of security modules.
+    pub labels: Labels,
     /// Sent to the child when the *thread* that launched it ends:
     /// `PR_SET_PDEATHSIG`.
     pub parent_death_signal: Option<i32>,
@@ -141,6 +195,25 @@ pub struct Spec {
     pub await_maps: Option<Open>,
     /// The program is executed when a byte, or the end, of this can be read.
     pub await_before_exec: Option<Open>,
+    /// The process stays before its program until somebody opens this gate, a socket that
+    /// [`gate::make`](crate::gate::make) has made; the launch ends when it is there.
+    pub gate: Option<Open>,
+    /// Whether `parent_death_signal` ends with the launch: the program outlives the caller.
+    pub outlives_caller: bool,
+    /// In a joined pid namespace, whether the program's parent is the caller, and not a
+    /// process that waits for it in front of the namespace.
+    pub callers_child: bool,
+    /// Keeps whoever lives in the joined namespaces from looking into the process on its way.
+    pub hidden: bool,
+    /// Waits before the root is entered until the second callback of
+    /// [`launch_in_stages`](crate::Plan::launch_in_stages) has returned.
+    pub await_before_root: bool,
+    /// Run one after the other after that wait, in the namespaces and with the caller's root.
+    pub hooks_before_root: Vec<Hook>,
+    /// Run inside, after the gate was opened.
+    pub hooks_before_program: Vec<Hook>,
+    /// A file that `hooks_before_root` have as their standard input.
+    pub hooks_read: Option<Open>,
     /// Descriptors that are the caller's business alone: the new process closes them at once.
     pub callers_fds: Vec<RawFd>,
     /// Whether the caller's children are born in another pid namespace than its own, which
@@ -217,7 +290,7 @@ impl Spec {
             Namespace::Inherit => !self.no_init && self.init_holds(),
             Namespace::New => !self.no_init,
             // setns(2) moves only children into a pid namespace.
-            Namespace::Join(_) => true,
+            Namespace::Join(_) => !self.callers_child,
         }
     }
 }
@@ -227,6 +300,22 @@ impl Spec {
     pub(crate) fn init_holds(&self) -> bool {
         !self.init_keeps.is_empty() || !self.lock_files.is_empty()
     }
+}
+
+/// A program that is run, to its end, while the process is set up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Hook {
+    /// Of what kind it is, in the words of an error.
+    pub kind: String,
+    /// The program, by its path.
+    pub path: PathBuf,
+    /// Its arguments, the first being its name.
+    pub args: Vec<OsString>,
+    /// Its whole environment.
+    pub env: Vec<OsString>,
+    /// Seconds after which it is killed and has failed.
+    pub timeout: Option<u32>,
 }
 
 /// A user namespace of one id below another.
@@ -563,6 +652,16 @@ pub enum Mount {
         /// Where it appears.
         target: PathBuf,
     },
+    /// A mount of which every property is said.
+    Detailed(Box<DetailedMount>),
+    /// A device file or a named pipe.
+    Device(Device),
+    /// null, zero, full, random, urandom, tty and the usual links, in a folder that is
+    /// there, and its console where the process has a terminal of its own.
+    DeviceFiles {
+        /// The folder.
+        target: PathBuf,
+    },
 }
 
 impl Mount {
@@ -599,7 +698,10 @@ impl Mount {
             | Self::Dev { target }
             | Self::Sys { target }
             | Self::ReadOnly { target }
+            | Self::DeviceFiles { target }
             | Self::Mask { target } => target,
+            Self::Detailed(mount) => &mount.target,
+            Self::Device(device) => &device.target,
         }
     }
 }

@@ -4,17 +4,22 @@ mod words;
 
 use std::ffi::{CString, OsString};
 use std::fmt;
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::path::PathBuf;
 
 use rustix::thread::Gid;
+use warren_cgroups::{Blueprint, Setting};
 use warren_confine::landlock::{Files, Handled, Tcp};
 use warren_confine::{CapabilitySet, Filter, Rlimit};
-use warren_mounts::{Attributes, Node, Target};
+use warren_mounts::{Attributes, Change, Node, Target};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
-use warren_sys::CStringArray;
+use warren_network::Connection;
+use warren_sys::{CStringArray, Errno, SchedulerAttributes, SeccompFlags};
 
-use crate::spec::{Access, CapabilitySets, Content, Join, Open, Tree, User};
+use crate::spec::{
+    Access, CacheClass, CapabilitySets, Content, Device, FlagChange, IoPriority, Join,
+    Listener, MemoryPolicy, Open, Propagation, Tree, User,
+};
 
 /// Who does a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,10 +70,37 @@ pub enum Step {
         /// Whether with all that is mounted in it.
         recursive: bool,
     },
+    /// Clones a tree of the host and changes it as it is told.
+    CloneDetailed {
+        /// What it is on the host.
+        tree: Tree,
+        /// How it is changed.
+        changes: Changes,
+        /// Under which ids its files are shown, if others than the container's or their
+        /// own.
+        ids: Option<Box<MapLines>>,
+    },
+    /// Connects to who answers the system calls that are left to a supervisor.
+    ConnectListener(PathBuf),
     /// Creates the process: clone3(2).
     Clone {
         /// Its new namespaces.
         namespaces: NamespaceSet,
+    },
+    /// Makes a control group, without limits yet.
+    MakeGroup(Box<Blueprint>),
+    /// Sets one of its limits.
+    SetLimit {
+        /// Its number among the settings of the group.
+        number: usize,
+        /// What it is.
+        setting: Setting,
+    },
+    /// Moves the process into the control group where it was not born in it, and lets it go
+    /// on.
+    EnterGroup {
+        /// Whether the group is then handed to who owns the user namespace.
+        delegate: bool,
     },
     /// Writes the child's id maps.
     WriteMaps {
@@ -81,9 +113,24 @@ pub enum Step {
         tree: usize,
         /// What it is on the host.
         name: Tree,
+        /// Whether also in all that is mounted in it.
+        recursive: bool,
     },
+    /// Moves a network interface into the child's network namespace.
+    MoveInterface {
+        /// Its name in the caller's.
+        outside: String,
+        /// Its name inside.
+        inside: String,
+    },
+    /// Puts the child in a class of cache and memory bandwidth.
+    JoinCacheClass(CacheClass),
     /// Lets the child go on.
     Release,
+    /// Hands the listener of the child's filter to who answers.
+    SendListener(Listener),
+    /// Connects the child's network namespace, while it makes its mounts.
+    Connect(Box<Connection>),
     /// Shows the files of a cloned tree under the ids of a user namespace.
     ShiftIdsTo {
         /// Its number among the cloned trees.
@@ -105,8 +152,14 @@ pub enum Step {
     },
     /// Waits for the parent's part.
     AwaitParent,
+    /// Begins a group of core scheduling.
+    CoreSched,
     /// Moves itself into a control group.
     JoinCgroup(Open),
+    /// Waits until the parent has put it into its control group.
+    AwaitGroup,
+    /// Makes a cgroup namespace, whose root is the group that it is in by then.
+    CgroupNamespace,
     /// Opens a terminal of the caller's, should the root that is entered have none.
     HoldTerminal,
     /// Takes a tree of the caller's along.
@@ -232,6 +285,104 @@ pub enum Step {
         /// Whether device files in it can be opened.
         devices: bool,
     },
+    /// Makes a tree the root to be, as it is told.
+    RootDetailed {
+        /// The tree.
+        source: Source,
+        /// How it is changed.
+        changes: Changes,
+    },
+    /// Mounts a file or folder of the host, as it is told.
+    MountTree {
+        /// What.
+        source: Source,
+        /// Where.
+        target: Target,
+        /// What it is.
+        node: Node,
+        /// How it is changed.
+        changes: Changes,
+    },
+    /// Mounts a filesystem, as it is told.
+    MountFilesystem {
+        /// What.
+        new: Box<NewFilesystem>,
+        /// Where.
+        target: Target,
+    },
+    /// Covers and seals what lies directly in a procfs that was just mounted.
+    ProcPaths {
+        /// Where that is.
+        target: Target,
+        /// What is covered, and reads as empty.
+        masked: Vec<CString>,
+        /// What cannot be written.
+        read_only: Vec<CString>,
+    },
+    /// Mounts the control groups.
+    Cgroups {
+        /// What.
+        tree: Box<CgroupTree>,
+        /// Where.
+        target: Target,
+    },
+    /// Makes a device file or named pipe.
+    Device {
+        /// What.
+        device: Device,
+        /// Where.
+        target: Target,
+    },
+    /// Makes the usual device files and links in a folder.
+    DeviceFiles {
+        /// Where.
+        target: Target,
+        /// Whether those of the host are bound, since none can be made.
+        bind: bool,
+        /// Whether there is a place for a console.
+        console: bool,
+    },
+    /// Shows the terminal as the console.
+    Console,
+    /// Sets how mounts spread between the root and others.
+    RootPropagation(Propagation),
+    /// Keeps mounts on the root itself from spreading; all others stay shared.
+    PrivateRoot,
+    /// Makes an ipc namespace as who the container is set up as: the creator owns its
+    /// message queues.
+    IpcNamespace,
+    /// Makes a time namespace with offsets and enters it.
+    TimeNamespace {
+        /// The lines of timens_offsets.
+        offsets: CString,
+    },
+    /// Sets the scheduling policy.
+    Scheduler(SchedulerAttributes),
+    /// Sets the priority of input and output.
+    IoPriority(IoPriority),
+    /// Sets on which nodes memory is taken.
+    MemoryPolicy(MemoryPolicy),
+    /// Sets on which processors the process may run.
+    Affinity(Vec<u64>),
+    /// Sets the execution domain.
+    Personality(u32),
+    /// Loads the filter of a profile while there is the privilege to, since the program may
+    /// gain new ones.
+    LoadProfileFirst {
+        /// The filter.
+        filter: Filter,
+        /// How.
+        flags: SeccompFlags,
+        /// Whether the parent gets its listener.
+        listens: bool,
+    },
+    /// Asks a security module for a label from the exec on.
+    Label {
+        /// The files below /proc to ask by, in turn.
+        files: [CString; 2],
+        /// What is written.
+        label: CString,
+    },
     /// Mounts an empty filesystem in memory.
     Tmpfs {
         /// Where.
@@ -333,6 +484,8 @@ pub enum Step {
         cover: bool,
         /// Whether also what a user namespace of the container's own keeps from it.
         all: bool,
+        /// Whether a covered file reads as empty, instead of not at all.
+        readable: bool,
     },
     /// Mounts a tmpfs for the device files.
     DevFolder {
@@ -352,6 +505,8 @@ pub enum Step {
     Mask {
         /// What is covered.
         target: Target,
+        /// Whether a file reads as empty, instead of not at all.
+        readable: bool,
     },
     /// Makes a file or folder read-only.
     ReadOnly {
@@ -429,11 +584,30 @@ pub enum Step {
     /// Loads the system-call filter.
     LoadSeccomp(Filter),
     /// Loads the filter of a profile of the program's own.
-    LoadProfile(Filter),
+    LoadProfile {
+        /// The filter.
+        filter: Filter,
+        /// How.
+        flags: SeccompFlags,
+        /// Whether the parent gets its listener.
+        listens: bool,
+    },
     /// Loads a filter that was given as a program.
     LoadFilter(Filter),
     /// Waits before the program is executed.
     AwaitExec(Open),
+    /// Makes sure that the program can be executed, while its caller still listens.
+    CheckProgram,
+    /// Stays when the caller ends.
+    OutliveCaller,
+    /// Waits before the program until the gate is opened.
+    AwaitGate(Open),
+    /// Waits before the root is entered, until the caller has done what it wants to.
+    AwaitCaller,
+    /// Runs a hook to its end.
+    Hook(HookProgram),
+    /// Goes on as a child of the caller, in the joined pid namespace.
+    ForkSibling,
     /// Hides the memory and descriptors of the init from the program.
     HideInit {
         /// Whether its user may examine it all the same.
@@ -484,6 +658,8 @@ pub enum Step {
         /// Which.
         keep: Vec<RawFd>,
     },
+    /// Waits until the network is there.
+    AwaitNetwork,
     /// Says that it is there, and waits until it is watched.
     AwaitObserver,
     /// Executes the program.
@@ -522,6 +698,104 @@ pub enum MapWriter {
     Parent,
     /// newuidmap(1) and newgidmap(1), which have it.
     Helpers,
+}
+
+/// How a mount is changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Whether all that is mounted in it is taken along.
+    pub recursive: bool,
+    /// Whether other ids are of what is mounted in it, too.
+    pub shifts_below: bool,
+    /// Of the mount itself.
+    pub own: FlagChange,
+    /// Of it and of all that is mounted in it.
+    pub below: FlagChange,
+    /// How mounts in it spread.
+    pub propagation: Vec<Propagation>,
+}
+
+impl Changes {
+    /// Makes them. Allocates nothing.
+    pub(crate) fn apply(&self, mount: BorrowedFd<'_>) -> Result<(), Errno> {
+        let change = |flags: FlagChange, propagation: u64, recursive| {
+            if flags.is_empty() && propagation == 0 {
+                return Ok(());
+            }
+            let change = Change {
+                set: flags.set,
+                clear: flags.clear,
+                propagation,
+            };
+            warren_mounts::change(mount, change, recursive)
+        };
+        // The first word on propagation costs no call where one is made anyway.
+        let (mut of_own, mut of_below) = (0, 0);
+        let mut rest = &self.propagation[..];
+        if let Some((first, others)) = rest.split_first() {
+            match (first.recursive, self.below.is_empty()) {
+                (false, _) => of_own = first.kind.bits(),
+                (true, _) => of_below = first.kind.bits(),
+            }
+            rest = others;
+        }
+        change(self.below, of_below, true)?;
+        change(self.own, of_own, false)?;
+        rest.iter().try_for_each(|one| {
+            change(FlagChange::default(), one.kind.bits(), one.recursive)
+        })
+    }
+}
+
+/// A filesystem to be mounted, in the form in which the kernel takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewFilesystem {
+    /// Its kind.
+    pub kind: CString,
+    /// Its device, or what is shown in its place.
+    pub source: CString,
+    /// `MS_*` of mount(2).
+    pub flags: u64,
+    /// The same as `MOUNT_ATTR_*`.
+    pub attributes: u32,
+    /// Its options, for mount(2).
+    pub data: CString,
+    /// The same one by one, where mount(2) does not do.
+    pub options: Vec<(CString, Option<CString>)>,
+    /// Whether it has the mode of the folder that it covers.
+    pub takes_mode: bool,
+    /// Whether the files of that are copied into it.
+    pub copy_up: bool,
+    /// Whether it is a procfs or sysfs, which go on no symlink.
+    pub is_of_kernel: bool,
+    /// How it is changed then.
+    pub changes: Changes,
+}
+
+/// The control groups that a container sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgroupTree {
+    /// The hierarchies of v1; none where there is v2 alone.
+    pub folders: Vec<CgroupFolder>,
+    /// Where the host has v2 mounted.
+    pub v2: CString,
+    /// Whether there is a new cgroup namespace, whose root is all that a mount shows.
+    pub own: bool,
+    /// `MOUNT_ATTR_*`.
+    pub attributes: u32,
+}
+
+/// A hierarchy of v1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgroupFolder {
+    /// The name of its folder.
+    pub name: CString,
+    /// Its controllers, or its name, as mount(2) and /proc/self/cgroup have them.
+    pub options: CString,
+    /// Where the host has it mounted.
+    pub mount_point: CString,
+    /// Other names for it.
+    pub links: Vec<CString>,
 }
 
 /// The layers of an overlay.
@@ -588,6 +862,23 @@ pub struct Program {
     pub environments: Vec<CStringArray>,
 }
 
+/// A hook, in the form of execve(2).
+#[derive(Debug)]
+pub struct HookProgram {
+    /// Its kind and path, for the reader.
+    pub name: String,
+    /// Which of the Spec's hooks of its kind it is.
+    pub number: u32,
+    /// Where it is.
+    pub path: CString,
+    /// Its arguments, the first being its name.
+    pub arguments: CStringArray,
+    /// Its environment.
+    pub environment: CStringArray,
+    /// Seconds until it is killed.
+    pub timeout: Option<u32>,
+}
+
 impl Step {
     /// Who does it.
     #[must_use]
@@ -596,17 +887,30 @@ impl Step {
             Self::ReserveIds
             | Self::OpenNamespace { .. }
             | Self::CloneTree { .. }
+            | Self::CloneDetailed { .. }
+            | Self::ConnectListener(_)
+            | Self::MoveInterface { .. }
+            | Self::JoinCacheClass(_)
+            | Self::SendListener(_)
             | Self::Clone { .. }
+            | Self::MakeGroup(_)
+            | Self::SetLimit { .. }
+            | Self::EnterGroup { .. }
             | Self::WriteMaps { .. }
             | Self::ShiftIds { .. }
             | Self::ShiftIdsTo { .. }
+            | Self::Connect(_)
             | Self::Release => Side::Parent,
             Self::DieWithInit
             | Self::ControlTerminal { .. }
             | Self::Descriptors { .. }
-            | Self::LoadProfile(_)
+            | Self::LoadProfile { .. }
             | Self::LoadFilter(_)
+            | Self::AwaitNetwork
             | Self::AwaitExec(_)
+            | Self::CheckProgram
+            | Self::OutliveCaller
+            | Self::AwaitGate(_)
             | Self::AwaitObserver
             | Self::Exec(_) => Side::Payload,
             _ => Side::Child,

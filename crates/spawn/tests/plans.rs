@@ -22,6 +22,7 @@ fn ordinary() -> Host {
         has_all_ids: false,
         ranges: Ranges::None,
         landlock: Some(Ok(Abi::new(7))),
+        ground: None,
     }
 }
 
@@ -55,6 +56,7 @@ fn root() -> Host {
         has_all_ids: true,
         ranges: Ranges::None,
         landlock: Some(Ok(Abi::new(7))),
+        ground: None,
     }
 }
 

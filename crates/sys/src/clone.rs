@@ -139,6 +139,23 @@ pub unsafe fn fork() -> Result<i32> {
     Ok(pid as pid_t)
 }
 
+/// Forks a child of the caller's own parent: clone(2) with `CLONE_PARENT`. For who has
+/// entered a pid namespace, which only children are born in, and is to go.
+///
+/// Returns 0 in the new process and its pid in the caller.
+///
+/// # Errors
+/// Whatever clone(2) answers; `EINVAL` for the init of a pid namespace.
+///
+/// # Safety
+/// As [`clone3`].
+pub unsafe fn fork_sibling() -> Result<i32> {
+    let flags = libc::CLONE_PARENT as u64;
+    // SAFETY: the caller's promise about the child is passed on.
+    let pid = unsafe { raw_clone(flags, std::ptr::null_mut()) }?;
+    Ok(pid as pid_t)
+}
+
 /// # Safety
 /// As [`clone3`]; `pidfd` is null or valid, and read only with `CLONE_PIDFD`.
 unsafe fn raw_clone(flags: u64, pidfd: *mut c_int) -> Result<c_long> {

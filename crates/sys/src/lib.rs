@@ -12,7 +12,9 @@
 
 pub mod arguments;
 mod attempt;
+pub mod bpf;
 mod clone;
+mod core_sched;
 mod entry;
 mod exec;
 mod fd;
@@ -22,18 +24,24 @@ mod mount;
 mod nsfs;
 mod probe;
 pub mod ptrace;
+mod scheduling;
 mod seccomp;
 mod shared;
 pub mod signal;
+pub mod socket;
 mod statmount;
 mod wait;
+mod worker;
 
 #[cfg(target_arch = "x86_64")]
 pub use attempt::i386_getpid;
 pub use attempt::{
     Attempt, Push, attempt, clone_user_namespace, clone3_user_namespace, in_child, push,
 };
-pub use clone::{CloneArgs, Forked, clone3, fork, has_one_thread, setns, unshare};
+pub use clone::{
+    CloneArgs, Forked, clone3, fork, fork_sibling, has_one_thread, setns, unshare,
+};
+pub use core_sched::{has_core_scheduling, share_cores_with_none};
 pub use exec::{CStringArray, execve, execveat, exit_now};
 pub use fd::{
     close_range, close_range_on_exec, duplicate, is_alive, is_below_root, is_open,
@@ -45,8 +53,9 @@ pub use landlock::{
     landlock_restrict_self,
 };
 pub use mount::{
-    MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID,
-    MOUNT_ATTR_RDONLY, MountAttr, mount_setattr, pivot_root,
+    MOUNT_ATTR__ATIME, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NOSYMFOLLOW,
+    MOUNT_ATTR_RDONLY, MOUNT_ATTR_STRICTATIME, MountAttr, mount_setattr, pivot_root,
 };
 pub use nsfs::{
     MountNamespaceInfo, NamespaceHandle, list_namespaces, mount_namespace_info,
@@ -56,6 +65,10 @@ pub use nsfs::{
 };
 pub use probe::{Call, probe};
 pub use rustix::io::Errno;
+pub use scheduling::{
+    SchedulerAttributes, sched_setattr, set_io_priority, set_memory_policy,
+    set_personality,
+};
 pub use seccomp::{
     BpfInstruction, SeccompFlags, seccomp_load, seccomp_load_by_prctl,
     seccomp_load_listener, seccomp_load_with,
@@ -63,6 +76,7 @@ pub use seccomp::{
 pub use shared::{SharedPage, Zeroed};
 pub use statmount::{MountWords, describe_mount, list_mounts};
 pub use wait::{Usage, wait4};
+pub use worker::{die_with_maker, worker};
 
 /// The result of a system call.
 pub type Result<T> = std::result::Result<T, Errno>;

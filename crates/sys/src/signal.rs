@@ -1,6 +1,6 @@
 //! Signals as a supervisor handles them: blocked, then taken one by one.
 
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use crate::{Errno, Result, check};
@@ -156,6 +156,26 @@ fn has_handler(signal: i32) -> bool {
 pub fn kill(pid: i32, signal: i32) -> Result<()> {
     // SAFETY: kill has no memory to get wrong.
     check(unsafe { libc::syscall(libc::SYS_kill, pid, signal) }).map(drop)
+}
+
+/// Sends any `signal`, those without a name too, to the process of a pidfd; 0 sends none:
+/// pidfd_send_signal(2), Linux 5.1.
+///
+/// # Errors
+/// `ESRCH` where it is gone, `EPERM`, `EINVAL` where there is no such signal.
+pub fn send(pidfd: BorrowedFd<'_>, signal: i32) -> Result<()> {
+    let number = pidfd.as_raw_fd();
+    // SAFETY: a null siginfo is what kill(2) would send.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            number,
+            signal,
+            std::ptr::null::<u8>(),
+            0,
+        )
+    })
+    .map(drop)
 }
 
 /// Blocked signals as a descriptor that poll(2) can wait for: signalfd(2).

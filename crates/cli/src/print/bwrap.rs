@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use warren_namespaces::Kind;
 use warren_spawn::{
-    Access, Content, Forbidden, Host, IdMapping, Join, Mount, Namespace, ProcMasks, Root,
-    Spec, Terminal, Tree, Upper, system,
+    Access, Content, DetailedMount, Forbidden, Host, IdMapping, Join, Mount, Mounted,
+    Namespace, ProcMasks, Root, Spec, Terminal, Tree, Upper, system,
 };
 
 use super::script::{Script, base64, filters, prlimit, quoted};
-use super::{Printed, ids_inside, names_ports, on_host};
+use super::{Printed, ids_inside, names_ports, on_host, simpler};
 
 /// The line for `spec`, as `host` would run it.
 pub fn render(spec: &Spec, host: &Host) -> Printed {
@@ -339,7 +339,40 @@ impl Line<'_> {
                     .weaker("/sys is the host's: bwrap mounts no sysfs");
             }
             Mount::Programs { .. } => self.lost(mount, "the links are left out"),
+            Mount::Detailed(detailed) if self.is_dev(detailed) => {
+                self.option(["--dev".into(), place]);
+            }
+            Mount::Detailed(detailed) => match simpler(detailed) {
+                // What bwrap's --dev has already.
+                Some(_) | None if self.is_part_of_dev(detailed) => {}
+                Some(mount) => self.mount(&mount),
+                None => self.lost(mount, "the filesystem is left out"),
+            },
+            Mount::DeviceFiles { .. } => {}
+            Mount::Device(_) => self.lost(mount, "the device is left out"),
         }
+    }
+
+    /// A tmpfs in which devices are made.
+    fn is_dev(&self, mount: &DetailedMount) -> bool {
+        let mut mounts = self.spec.mounts.iter();
+        let has_devices = mounts.any(|other| {
+            matches!(other, Mount::DeviceFiles { target } if *target == mount.target)
+        });
+        has_devices && matches!(mount.what, Mounted::Filesystem { .. })
+    }
+
+    fn is_part_of_dev(&self, mount: &DetailedMount) -> bool {
+        let name = match &mount.what {
+            Mounted::Filesystem { kind, .. } if kind == "devpts" => "pts",
+            Mounted::Filesystem { kind, .. } if kind == "tmpfs" => "shm",
+            _ => return false,
+        };
+        let mut mounts = self.spec.mounts.iter();
+        mounts.any(|other| match other {
+            Mount::DeviceFiles { target } => target.join(name) == mount.target,
+            _ => false,
+        })
     }
 
     fn is_console(&self, target: &Path) -> bool {

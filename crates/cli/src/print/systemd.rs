@@ -8,11 +8,11 @@ use warren_confine::seccomp::oci;
 use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::Kind;
 use warren_spawn::{
-    Access, IdMapping, Mount, Namespace, ProcMasks, Root, Seccomp, Spec, Terminal, Tree,
-    Upper,
+    Access, DetailedMount, IdMapping, Mount, Namespace, ProcMasks, Root, Seccomp, Spec,
+    Terminal, Tree, Upper,
 };
 
-use super::{Printed, names_ports};
+use super::{Printed, limits, names_ports};
 
 /// The unit for `spec`.
 pub fn render(spec: &Spec) -> Printed {
@@ -97,8 +97,19 @@ impl Unit<'_> {
             let (soft, hard) = (value(limit.soft), value(limit.hard));
             self.set(&format!("Limit{name}"), format!("{soft}:{hard}"));
         }
+        self.limits();
         if spec.terminal != Terminal::Inherit {
             self.note("no terminal of its own: `systemd-run --pty` makes one");
+        }
+    }
+
+    fn limits(&mut self) {
+        let (lines, missing) = limits::of_systemd(&self.spec.limits);
+        for (key, value) in lines {
+            self.set(key, value);
+        }
+        for name in missing {
+            self.weaker(&format!("no limit {name}"));
         }
     }
 
@@ -240,6 +251,16 @@ impl Unit<'_> {
                 self.lost(&target, "is left out");
             }
             Mount::Mode { .. } => self.lost(&target, "keeps its mode"),
+            Mount::Detailed(mount) => self.detailed(mount, &target),
+            Mount::DeviceFiles { .. } => self.set("PrivateDevices", "yes"),
+            Mount::Device(_) => self.lost(&target, "is a device, and left out"),
+        }
+    }
+
+    fn detailed(&mut self, mount: &DetailedMount, target: &str) {
+        match super::simpler(mount) {
+            Some(mount) => self.mount(&mount),
+            None => self.lost(target, "is a filesystem, and left out"),
         }
     }
 

@@ -144,6 +144,10 @@ fn words(mount: &Mount) -> String {
         Mount::Overlay { .. } => format!("an overlay at {target}"),
         Mount::Dev { .. } => format!("a small {target}"),
         Mount::Forbid { .. } => format!("what {target} forbids"),
+        Mount::Detailed(mount) => match super::simpler(mount) {
+            Some(mount) => words(&mount),
+            None => format!("what is mounted at {target}"),
+        },
         _ => format!("{target}"),
     }
 }

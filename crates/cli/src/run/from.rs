@@ -100,11 +100,9 @@ fn oci(words: &[OsString]) -> Result<Spec, Failure> {
     let config = Config::parse(&text).map_err(|error| doing(&error))?;
     let (mut spec, losses) =
         warren_oci::to_spec(&config, &bundle).map_err(|error| doing(&error))?;
-    let weaker: Vec<String> = losses
-        .iter()
-        .filter(|loss| loss.weakens)
-        .map(ToString::to_string)
-        .collect();
+    let weaker = losses.iter().filter(|loss| loss.weakens);
+    let weaker = weaker.map(ToString::to_string).chain(hooks(&config));
+    let weaker: Vec<String> = weaker.collect();
     if !weaker.is_empty() {
         let failure = doing(&"it asks for isolation that warren cannot give");
         let failure = weaker.into_iter().fold(failure, Failure::hint);
@@ -116,6 +114,26 @@ fn oci(words: &[OsString]) -> Result<Spec, Failure> {
         spec.argv = command.to_vec();
     }
     Ok(spec)
+}
+
+/// A run has no moments at which others could act. What a hook does cannot be known: it may
+/// put up a firewall.
+fn hooks(config: &Config) -> Vec<String> {
+    let Some(hooks) = &config.hooks else {
+        return Vec::new();
+    };
+    let kinds = [
+        ("prestart", &hooks.prestart),
+        ("createRuntime", &hooks.create_runtime),
+        ("createContainer", &hooks.create_container),
+        ("startContainer", &hooks.start_container),
+        ("poststart", &hooks.poststart),
+        ("poststop", &hooks.poststop),
+    ];
+    let given = kinds.into_iter().filter(|(_, hooks)| !hooks.is_empty());
+    given
+        .map(|(name, _)| format!("hooks.{name}: no hook is run"))
+        .collect()
 }
 
 /// The config.json, and the folder of the bundle that it is of.

@@ -106,6 +106,7 @@ impl Watching<'_> {
             trace: care.trace,
             limits: care.limits,
             watch: Some(&mut self),
+            ..Care::default()
         };
         let (ended, remains) = supervise::run_with(plan, care)?;
         self.tell();

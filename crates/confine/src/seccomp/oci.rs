@@ -202,17 +202,28 @@ impl Seccomp {
     pub fn load_flags(&self) -> Result<LoadFlags, ProfileError> {
         let mut flags = LoadFlags::empty();
         for name in &self.flags {
-            flags |= match name.strip_prefix("SECCOMP_FILTER_FLAG_") {
-                Some("TSYNC") => LoadFlags::TSYNC,
-                Some("LOG") => LoadFlags::LOG,
-                Some("SPEC_ALLOW") => LoadFlags::SPEC_ALLOW,
-                Some("WAIT_KILLABLE_RECV") => LoadFlags::WAIT_KILLABLE_RECV,
-                _ => return Err(unknown("flag", name)),
-            };
+            let known = FLAGS.iter().find(|(word, _)| word == name);
+            flags |= known.ok_or_else(|| unknown("flag", name))?.1;
         }
         Ok(flags)
     }
+
+    /// The words of `flags`.
+    pub fn flag_words(flags: LoadFlags) -> impl Iterator<Item = &'static str> {
+        let given = FLAGS.iter().filter(move |(_, flag)| flags.contains(*flag));
+        given.map(|(word, _)| *word)
+    }
 }
+
+const FLAGS: [(&str, LoadFlags); 4] = [
+    ("SECCOMP_FILTER_FLAG_TSYNC", LoadFlags::TSYNC),
+    ("SECCOMP_FILTER_FLAG_LOG", LoadFlags::LOG),
+    ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", LoadFlags::SPEC_ALLOW),
+    (
+        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+        LoadFlags::WAIT_KILLABLE_RECV,
+    ),
+];
 
 /// The other architectures of the specification, without `SCMP_ARCH_`.
 const OTHERS: [&str; 18] = [

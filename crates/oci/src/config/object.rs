@@ -69,10 +69,10 @@ macro_rules! object {
     };
 }
 
-pub(super) use object;
+pub(crate) use object;
 
 /// What is read property by property.
-pub(super) trait Object: Default {
+pub(crate) trait Object: Default {
     /// Takes the value of `key`.
     fn read<'de, A: MapAccess<'de>>(
         &mut self,
@@ -81,7 +81,7 @@ pub(super) trait Object: Default {
     ) -> Result<(), A::Error>;
 }
 
-pub(super) fn read<'de, D: Deserializer<'de>, T: Object>(from: D) -> Result<T, D::Error> {
+pub(crate) fn read<'de, D: Deserializer<'de>, T: Object>(from: D) -> Result<T, D::Error> {
     from.deserialize_map(Reader(PhantomData))
 }
 
@@ -104,17 +104,17 @@ impl<'de, T: Object> Visitor<'de> for Reader<T> {
 }
 
 /// The next value; a `null` is the default.
-pub(super) fn value<'de, A: MapAccess<'de>, T: Default + Deserialize<'de>>(
+pub(crate) fn value<'de, A: MapAccess<'de>, T: Default + Deserialize<'de>>(
     map: &mut A,
 ) -> Result<T, A::Error> {
     Ok(map.next_value::<Option<T>>()?.unwrap_or_default())
 }
 
-pub(super) fn ignore<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
+pub(crate) fn ignore<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
     map.next_value::<IgnoredAny>().map(drop)
 }
 
 /// Whether there is nothing to write.
-pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

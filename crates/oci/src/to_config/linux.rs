@@ -1,7 +1,7 @@
 //! `linux`: namespaces, ids and system calls.
 
 use warren_confine::CapabilitySet;
-use warren_confine::seccomp::{Action, Newer, Profile, oci};
+use warren_confine::seccomp::{Action, LoadFlags, Newer, Profile, oci};
 use warren_namespaces::{IdMap, Kind};
 use warren_spawn::{IdMapping, Join, Namespace, Seccomp};
 
@@ -18,13 +18,25 @@ impl Writer<'_> {
         let settings = self.spec.sysctl.iter().cloned();
         self.linux.sysctl = settings.collect();
         self.seccomp();
+        if let Some(one) = self.spec.root_propagation {
+            let r = if one.recursive { "r" } else { "" };
+            self.linux.rootfs_propagation = format!("{r}{}", one.kind.name());
+        }
+        for one in &self.spec.interfaces {
+            let name = match one.inside == one.outside {
+                true => String::new(),
+                false => one.inside.clone(),
+            };
+            let device = config::NetDevice { name };
+            self.linux.net_devices.insert(one.outside.clone(), device);
+        }
     }
 
     fn namespace(&mut self, kind: Kind) {
         let path = match self.spec.namespaces.get(kind) {
             Namespace::Inherit => return,
             // Of version 1.1; runtimes of before refuse it.
-            Namespace::New if kind == Kind::Time => {
+            Namespace::New if kind == Kind::Time && self.spec.time_offsets.is_empty() => {
                 return self.losses.note(
                     "linux.namespaces",
                     "a time namespace is left out: without offsets nothing tells it from \
@@ -90,7 +102,16 @@ impl Writer<'_> {
 
     fn profile(&mut self, profile: &Profile) {
         match oci::Seccomp::from_profile(profile) {
-            Ok(seccomp) => self.linux.seccomp = Some(seccomp),
+            Ok(mut seccomp) => {
+                let flags = LoadFlags::from_bits_retain(self.spec.syscalls_flags);
+                let words = oci::Seccomp::flag_words(flags);
+                seccomp.flags = words.map(str::to_owned).collect();
+                if let Some(listener) = &self.spec.listener {
+                    let path = listener.socket.as_os_str();
+                    seccomp.listener_path = self.text("linux.seccomp", path);
+                }
+                self.linux.seccomp = Some(seccomp);
+            }
             Err(why) => {
                 return self
                     .losses
@@ -107,7 +128,7 @@ impl Writer<'_> {
     }
 }
 
-fn mapping(line: &IdMap) -> config::IdMapping {
+pub(super) fn mapping(line: &IdMap) -> config::IdMapping {
     config::IdMapping {
         container_id: line.inside,
         host_id: line.outside,

@@ -51,6 +51,7 @@ impl Writer<'_> {
             Mount::Sys { .. } => {
                 self.push(kernel("sysfs", target, &["nosuid", "noexec", "nodev"]));
             }
+            Mount::Folder { .. } if self.is_for_cwd(mount) => {}
             Mount::Folder { mode, .. } => self.folder(mount.target(), target, *mode),
             Mount::Symlink { content, .. } => {
                 self.symlink(content, mount.target(), target);
@@ -69,6 +70,13 @@ impl Writer<'_> {
             Mount::Programs { .. } => self
                 .losses
                 .note("mounts", format!("the links in {target} are left out")),
+            Mount::Detailed(mount) => self.detailed(mount, target),
+            Mount::Device(device) => self.device(device, target),
+            // Every runtime makes them.
+            Mount::DeviceFiles { .. } if target == "/dev" => {}
+            Mount::DeviceFiles { .. } => self
+                .losses
+                .note("mounts", format!("no devices are made in {target}")),
         }
     }
 
@@ -86,7 +94,7 @@ impl Writer<'_> {
                     self.losses.weaker("root", "programs in it can be executed");
                 }
             }
-            Mount::Bind { .. } if replaces_root => {}
+            Mount::Bind { .. } | Mount::Detailed(_) if replaces_root => {}
             _ => self
                 .losses
                 .weaker("root", "what is mounted over it is left out"),

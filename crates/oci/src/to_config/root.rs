@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use warren_spawn::{Access, Mount, Root, Tree};
+use warren_spawn::{Access, Mount, Mounted, Root, Tree};
 
 use super::mounts::bind;
 use super::{EMPTY_ROOT, Writer};
@@ -56,6 +56,15 @@ impl Writer<'_> {
                 access,
                 ..
             }) if target == Path::new("/") => self.tree_as_root(path, *access),
+            Some(Mount::Detailed(mount)) if mount.target == Path::new("/") => {
+                match &mount.what {
+                    Mounted::Tree {
+                        source: Tree::Path(path),
+                        ..
+                    } => self.tree_as_root(path, Access::ReadWrite),
+                    _ => self.empty_root(false),
+                }
+            }
             _ => {
                 self.losses.note(
                     "root",

@@ -1,33 +1,25 @@
-//! `mounts`, `linux.maskedPaths`, `linux.readonlyPaths` and `linux.devices`.
+//! `root`, `mounts`, `linux.maskedPaths`, `linux.readonlyPaths` and `linux.devices`.
+//!
+//! A mount becomes one that does exactly what it says, but where it is what
+//! [`to_config`](crate::to_config) writes: then it is what that was made of.
 
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use warren_namespaces::mountinfo;
-use warren_namespaces::{Kind, ProcRoot};
+use warren_namespaces::Kind;
 use warren_spawn::{
-    Access, Forbidden, Mount, Namespace, ProcMasks, Root, Tree, Upper, system,
+    DetailedMount, Device, DeviceKind, FlagChange, Forbidden, Mount, MountIds, Mounted,
+    Namespace, ProcMasks, Root, Tree, system,
 };
 
+use super::linux::id_maps;
 use super::options::{Options, Recursion};
+use super::own_forms::{self, Own};
 use super::{Reader, plain};
-use crate::config::{self, Device, Linux};
+use crate::config::{self, Linux};
 use crate::error::Error;
 
-/// The devices that every container has, and that [`Mount::Dev`] makes.
-const DEFAULT_DEVICES: [&str; 8] = [
-    "/dev/null",
-    "/dev/zero",
-    "/dev/full",
-    "/dev/random",
-    "/dev/urandom",
-    "/dev/tty",
-    "/dev/console",
-    "/dev/ptmx",
-];
-
 /// Paths that are still to be masked or made read-only.
-struct Paths {
+pub(super) struct Paths {
     masked: Vec<PathBuf>,
     read_only: Vec<PathBuf>,
 }
@@ -40,205 +32,203 @@ impl Reader<'_> {
             masked: absolute(&linux.masked_paths, "linux.maskedPaths")?,
             read_only: absolute(&linux.readonly_paths, "linux.readonlyPaths")?,
         };
-        let mut destinations = Vec::new();
         // A filesystem that others are mounted in becomes read-only after them.
         let mut late = Vec::new();
+        let mut has_dev = false;
+        let mut parts_of_dev = 0;
         for (index, mount) in self.config.mounts.iter().enumerate() {
+            if parts_of_dev > 0 {
+                parts_of_dev -= 1;
+                continue;
+            }
             let target = destination(mount, index)?;
-            let before = self.spec.mounts.len();
-            self.mount(index, mount, &target, &mut paths, &mut late)?;
-            if self.spec.mounts.len() > before {
-                destinations.push(target);
+            match own_forms::find(&self.config.mounts[index..], &target) {
+                Some(Own::Dev { parts }) => {
+                    (has_dev, parts_of_dev) = (true, parts);
+                    self.spec.mounts.push(Mount::Dev { target });
+                }
+                Some(Own::Proc) => {
+                    let masks = self.proc_masks(&target, &mut paths);
+                    self.spec.mounts.push(Mount::Proc { target, masks });
+                }
+                Some(Own::Mount(mount, seals)) => {
+                    self.spec.mounts.push(mount);
+                    late.extend(seals.then(|| sealed(target)));
+                }
+                None => {
+                    let made = self.mount(index, mount, target, &mut late)?;
+                    has_dev |= is_bound_dev(&made);
+                    self.spec.mounts.push(Mount::Detailed(Box::new(made)));
+                }
             }
         }
-        self.devices(linux)?;
+        self.devices(linux, has_dev)?;
+        self.working_folder();
         self.spec.mounts.append(&mut late);
-        self.make_places(&destinations);
-        let masked = paths.masked.into_iter();
-        let masked = masked.map(|target| Mount::Mask { target });
         let read_only = paths.read_only.into_iter();
         let read_only = read_only.map(|target| Mount::ReadOnly { target });
+        let masked = paths.masked.into_iter();
+        let masked = masked.map(|target| Mount::Mask { target });
         self.spec.mounts.extend(read_only.chain(masked));
+        self.spec.readable_masks = true;
+        self.root_at_last();
         Ok(())
+    }
+
+    /// The root as it is, with its devices and set-user-id bits: the first of the mounts.
+    pub(super) fn root_tree(&mut self, path: PathBuf) {
+        self.spec.root = Root::Scratch;
+        let mut propagation = Vec::new();
+        // What is mounted in it is not to appear on the host.
+        if let Some(one) = self.spec.root_propagation
+            && one.kind == warren_spawn::PropagationKind::Shared
+        {
+            propagation.push(warren_spawn::Propagation {
+                kind: warren_spawn::PropagationKind::Private,
+                recursive: false,
+            });
+        }
+        let root = DetailedMount {
+            what: Mounted::Tree {
+                source: Tree::Path(path),
+                recursive: true,
+                ids: None,
+            },
+            target: "/".into(),
+            flags: FlagChange::default(),
+            flags_below: FlagChange::default(),
+            propagation,
+        };
+        self.spec.mounts.push(Mount::Detailed(Box::new(root)));
+    }
+
+    fn root_at_last(&mut self) {
+        let read_only = self.config.root.as_ref().is_some_and(|root| root.readonly);
+        if read_only && self.spec.root == Root::Scratch {
+            self.spec.mounts.push(sealed("/".into()));
+        }
     }
 
     fn mount(
         &mut self,
         index: usize,
         mount: &config::Mount,
-        target: &Path,
-        paths: &mut Paths,
+        target: PathBuf,
         late: &mut Vec<Mount>,
-    ) -> Result<(), Error> {
+    ) -> Result<DetailedMount, Error> {
         let mut options = Options::read(mount, index)?;
-        self.lost_options(index, &options);
-        let is_bind = options.bind.is_some();
-        let made = match options.bind {
-            Some(recursion) => self.bind(index, mount, target, &options, recursion)?,
-            None => match self.filesystem(index, mount, target, &mut options, paths)? {
-                Some(made) => made,
-                None => return Ok(()),
-            },
-        };
-        self.lost_data(index, &options);
-        self.spec.mounts.push(made);
-        self.forbid(target, &options, !is_bind, late);
-        Ok(())
-    }
-
-    /// The filesystem of a type, if a Spec has it and it is not part of another.
-    fn filesystem(
-        &mut self,
-        index: usize,
-        mount: &config::Mount,
-        target: &Path,
-        options: &mut Options<'_>,
-        paths: &mut Paths,
-    ) -> Result<Option<Mount>, Error> {
-        let is_of_dev = |name: &str| target == Path::new("/dev").join(name);
-        let place = target.to_owned();
-        Ok(Some(match mount.r#type.as_str() {
-            "proc" => Mount::Proc {
-                masks: self.proc_masks(target, paths),
-                target: place,
-            },
-            "sysfs" => Mount::Sys { target: place },
-            "mqueue" => Mount::Mqueue { target: place },
-            "tmpfs" if target == Path::new("/dev") => {
-                options.value("mode");
-                Mount::Dev { target: place }
-            }
-            // It is one of the parts of `Mount::Dev`.
-            "devpts" if is_of_dev("pts") && self.has_dev() => {
-                options.data.retain(|(_, key, value)| {
-                    !matches!(
-                        (*key, *value),
-                        ("newinstance", None)
-                            | ("ptmxmode", Some("666" | "0666"))
-                            | ("mode", Some("620" | "0620"))
-                    )
-                });
-                self.lost_data(index, options);
-                return Ok(None);
-            }
-            "tmpfs" => {
-                let mode = self.tmpfs_mode(index, target, options)?;
-                let size = size(index, options)?;
-                let is_plain = size.is_none() && !options.no_execute;
-                if is_of_dev("shm") && mode == 0o1777 && is_plain && self.has_dev() {
-                    return Ok(None);
-                }
-                Mount::Tmpfs {
-                    target: place,
-                    mode,
-                    size,
-                }
-            }
-            "overlay" => overlay(index, place, options)?,
-            "" => {
+        let what = match (options.bind, mount.r#type.as_str()) {
+            (Some(recursion), _) => self.tree(index, mount, &options, recursion)?,
+            (None, "cgroup") => Mounted::Cgroup,
+            (None, "") => {
                 let path = format!("mounts[{index}].type");
                 let message = "is missing, and the options do not say bind";
                 return Err(Error::new(path, message));
             }
-            kind => {
-                let path = format!("mounts[{index}].type");
-                self.losses.note(path, format!("no {kind} is mounted"));
-                return Ok(None);
+            (None, kind) => {
+                self.filesystem(index, mount, kind, &target, &mut options, late)?
             }
-        }))
-    }
-
-    fn lost_options(&mut self, index: usize, options: &Options<'_>) {
-        for (place, what, weakens) in &options.lost {
-            let path = format!("mounts[{index}].options[{place}]");
-            if *weakens {
-                self.losses.weaker(path, *what);
-            } else {
-                self.losses.note(path, *what);
-            }
+        };
+        if options.copy_up && mount.r#type != "tmpfs" {
+            let path = format!("mounts[{index}].options");
+            return Err(Error::new(path, "tmpcopyup is of a tmpfs alone"));
         }
-        if options.id_mapped {
-            self.losses.weaker(
-                format!("mounts[{index}]"),
-                "the files keep the owners that they have",
-            );
-        }
-    }
-
-    fn has_dev(&self) -> bool {
-        let mut mounts = self.spec.mounts.iter();
-        mounts.any(|mount| matches!(mount, Mount::Dev { .. }))
-    }
-
-    fn lost_data(&mut self, index: usize, options: &Options<'_>) {
-        for (place, key, _) in &options.data {
-            let path = format!("mounts[{index}].options[{place}]");
-            self.losses.note(path, format!("{key} is not set"));
-        }
-    }
-
-    fn bind(
-        &mut self,
-        index: usize,
-        mount: &config::Mount,
-        target: &Path,
-        options: &Options<'_>,
-        recursion: Recursion,
-    ) -> Result<Mount, Error> {
-        if mount.source.is_empty() {
-            let path = format!("mounts[{index}].source");
-            return Err(Error::new(path, "is missing: a bind needs it"));
-        }
-        let source = self.of_bundle(&mount.source);
-        if recursion == Recursion::Alone && has_mounts_below(&source) {
-            self.losses.weaker(
-                format!("mounts[{index}].options"),
-                "what is mounted in the source would be seen too",
-            );
-        }
-        Ok(Mount::Bind {
-            source: Tree::Path(source),
-            target: target.to_owned(),
-            access: if options.read_only {
-                Access::ReadOnly
-            } else {
-                Access::ReadWrite
-            },
-            devices: !options.no_devices,
+        Ok(DetailedMount {
+            what,
+            target,
+            flags: options.flags,
+            flags_below: options.flags_below,
+            propagation: options.propagation,
         })
     }
 
-    /// What the mount forbids beyond what every mount does.
-    fn forbid(
+    fn tree(
         &mut self,
-        target: &Path,
+        index: usize,
+        mount: &config::Mount,
         options: &Options<'_>,
-        write: bool,
-        late: &mut Vec<Mount>,
-    ) {
-        // A procfs, a sysfs and message queues forbid execution by themselves.
-        let never_executes = matches!(
-            self.spec.mounts.last(),
-            Some(Mount::Proc { .. } | Mount::Sys { .. } | Mount::Mqueue { .. })
-        );
-        let push = |mounts: &mut Vec<Mount>, what| {
-            let target = target.to_owned();
-            mounts.push(Mount::Forbid { target, what });
+        recursion: Recursion,
+    ) -> Result<Mounted, Error> {
+        let wrong = |key: &str, message: String| {
+            Error::new(format!("mounts[{index}].{key}"), message)
         };
-        if options.no_execute && !never_executes {
-            let what = Forbidden {
-                execute: true,
-                ..Forbidden::default()
-            };
-            push(&mut self.spec.mounts, what);
+        if mount.source.is_empty() {
+            return Err(wrong("source", "is missing: a bind needs it".to_owned()));
         }
-        if write && options.read_only {
-            let what = Forbidden {
-                write: true,
-                ..Forbidden::default()
-            };
-            push(late, what);
+        for (place, word) in &options.data {
+            let path = format!("mounts[{index}].options[{place}]");
+            let what = format!("{word:?} means nothing to a bind");
+            self.losses.note(path, what);
         }
+        Ok(Mounted::Tree {
+            source: Tree::Path(self.of_bundle(&mount.source)),
+            recursive: recursion == Recursion::Whole,
+            ids: self.ids(index, mount, options)?,
+        })
+    }
+
+    fn ids(
+        &self,
+        index: usize,
+        mount: &config::Mount,
+        options: &Options<'_>,
+    ) -> Result<Option<MountIds>, Error> {
+        let Some(recursive) = options.id_mapped else {
+            return Ok(None);
+        };
+        let (uids, gids) = (&mount.uid_mappings, &mount.gid_mappings);
+        let path = |key: &str| format!("mounts[{index}].{key}");
+        if uids.is_empty() != gids.is_empty() {
+            let (missing, other) = match uids.is_empty() {
+                true => ("uidMappings", "gidMappings"),
+                false => ("gidMappings", "uidMappings"),
+            };
+            let message = format!("is missing, where {other} is there");
+            return Err(Error::new(path(missing), message));
+        }
+        let has_own = *self.spec.namespaces.get(Kind::User) == Namespace::New;
+        if uids.is_empty() && !has_own {
+            let message = "is missing: without a new user namespace idmap needs it";
+            return Err(Error::new(path("uidMappings"), message));
+        }
+        Ok(Some(MountIds {
+            uids: id_maps(uids, &path("uidMappings"))?,
+            gids: id_maps(gids, &path("gidMappings"))?,
+            recursive,
+        }))
+    }
+
+    fn filesystem(
+        &mut self,
+        index: usize,
+        mount: &config::Mount,
+        kind: &str,
+        target: &Path,
+        options: &mut Options<'_>,
+        late: &mut Vec<Mount>,
+    ) -> Result<Mounted, Error> {
+        if options.id_mapped.is_some() {
+            let path = format!("mounts[{index}].options");
+            return Err(Error::new(path, "only a bind can be shown under other ids"));
+        }
+        if kind.contains('\0') || mount.source.contains('\0') {
+            let path = format!("mounts[{index}].type");
+            return Err(Error::new(path, "a name has no NUL byte"));
+        }
+        let seals = kind == "tmpfs" || target == Path::new("/dev");
+        if seals && options.flags.set & FlagChange::READ_ONLY != 0 {
+            options.flags.set &= !FlagChange::READ_ONLY;
+            late.push(sealed(target.to_owned()));
+        }
+        // What is not cleared by a word is not there at all in a new mount.
+        options.flags.clear = 0;
+        Ok(Mounted::Filesystem {
+            kind: kind.to_owned(),
+            source: mount.source.clone().into(),
+            super_flags: options.super_flags,
+            data: options.data().into(),
+            copy_up: options.copy_up,
+        })
     }
 
     /// Which of the procfs' own masks the lists have; those are taken off them.
@@ -261,119 +251,99 @@ impl Reader<'_> {
         ProcMasks::None
     }
 
-    /// The mode that is asked for, or that of the folder which it covers.
-    fn tmpfs_mode(
-        &self,
-        index: usize,
-        target: &Path,
-        options: &mut Options<'_>,
-    ) -> Result<u32, Error> {
-        const USUAL: u32 = 0o755;
-        let Some((place, text)) = options.value("mode") else {
-            let covered = self.in_root(target);
-            let covered = covered.and_then(|path| path.symlink_metadata().ok());
-            let mode = covered.map(|file| file.permissions().mode() & 0o7777);
-            return Ok(mode.unwrap_or(USUAL));
-        };
-        match u32::from_str_radix(text, 8) {
-            Ok(mode) if mode <= 0o7777 => Ok(mode),
-            _ => Err(Error::new(
-                format!("mounts[{index}].options[{place}]"),
-                format!("expected an octal mode, found {text:?}"),
-            )),
-        }
-    }
-
-    /// Where a path of the container is in the tree that is its root, symlinks aside.
-    fn in_root(&self, path: &Path) -> Option<PathBuf> {
-        match &self.spec.root {
-            Root::Tree { path: root, .. } => {
-                Some(root.join(path.strip_prefix("/").unwrap_or(path)))
-            }
-            _ => None,
-        }
-    }
-
-    /// A root that cannot be written from the start has no room for mount points that
-    /// are missing; and one that can is not to be shown under other ids, as a Spec does
-    /// with its own, since who made it for a user namespace gave it their owners.
-    fn make_places(&mut self, destinations: &[PathBuf]) {
-        let Root::Tree { path, access } = &self.spec.root else {
-            return;
-        };
-        let is_missing = |(number, target): (usize, &PathBuf)| {
-            let earlier = &destinations[..number];
-            !earlier.iter().any(|outer| target.starts_with(outer))
-                && self
-                    .in_root(target)
-                    .is_some_and(|place| place.symlink_metadata().is_err())
-        };
-        let is_sealed = *access == Access::ReadOnly;
-        let is_shifted = *self.spec.namespaces.get(Kind::User) == Namespace::New;
-        if is_sealed && !destinations.iter().enumerate().any(is_missing)
-            || !is_sealed && !is_shifted
-        {
-            return;
-        }
-        let root = Mount::bind(path.clone(), "/", Access::ReadWrite);
-        self.spec.root = Root::Scratch;
-        self.spec.mounts.insert(0, root);
-        if is_sealed {
-            self.spec.mounts.push(Mount::Forbid {
-                target: "/".into(),
-                what: Forbidden {
-                    write: true,
-                    ..Forbidden::default()
-                },
-            });
-        }
-    }
-
-    /// Device files of the host are shown, where they are those that are asked for: a
-    /// user namespace may make none.
-    fn devices(&mut self, linux: &Linux) -> Result<(), Error> {
+    /// Those that are asked for, and then the usual ones, of which those that are there
+    /// stay as they are.
+    fn devices(&mut self, linux: &Linux, has_dev: bool) -> Result<(), Error> {
         for (index, device) in linux.devices.iter().enumerate() {
-            let path = format!("linux.devices[{index}]");
-            if !matches!(device.r#type.as_str(), "c" | "u" | "b" | "p") {
-                let message = format!("unknown type {:?}", device.r#type);
-                return Err(Error::new(format!("{path}.type"), message));
+            let device = self::device(index, device)?;
+            let is_usual = USUAL_DEVICES
+                .iter()
+                .any(|path| device.target == Path::new(path));
+            if !(has_dev && is_usual) {
+                self.spec.mounts.push(Mount::Device(device));
             }
-            if !device.path.starts_with('/') {
-                let message =
-                    format!("expected an absolute path, found {:?}", device.path);
-                return Err(Error::new(format!("{path}.path"), message));
-            }
-            if DEFAULT_DEVICES.contains(&device.path.as_str()) && self.has_dev() {
-                continue;
-            }
-            if is_on_host(device) {
-                self.spec.mounts.push(Mount::Bind {
-                    source: Tree::Path(device.path.clone().into()),
-                    target: device.path.clone().into(),
-                    access: Access::ReadWrite,
-                    devices: true,
-                });
-            } else {
-                self.losses
-                    .note(path, "the host has no such device at this path");
-            }
+        }
+        if !has_dev {
+            let target = "/dev".into();
+            self.spec.mounts.push(Mount::DeviceFiles { target });
         }
         Ok(())
     }
+
+    /// Runtimes make it where it is missing.
+    fn working_folder(&mut self) {
+        let Some(cwd) = self.spec.cwd.clone() else {
+            return;
+        };
+        let is_plain = !cwd.components().any(|part| part == Component::ParentDir);
+        if self.spec.root == Root::Scratch && is_plain && cwd != Path::new("/") {
+            self.spec.mounts.push(Mount::Folder {
+                target: cwd,
+                mode: 0o755,
+            });
+        }
+    }
 }
 
-fn is_on_host(device: &Device) -> bool {
-    let Ok(file) = std::fs::symlink_metadata(&device.path) else {
-        return false;
-    };
-    let number = file.rdev();
-    let same_number = i64::from(rustix::fs::major(number)) == device.major
-        && i64::from(rustix::fs::minor(number)) == device.minor;
-    match device.r#type.as_str() {
-        "b" => file.file_type().is_block_device() && same_number,
-        "p" => false,
-        _ => file.file_type().is_char_device() && same_number,
+/// The devices that every container has.
+const USUAL_DEVICES: [&str; 8] = [
+    "/dev/null",
+    "/dev/zero",
+    "/dev/full",
+    "/dev/random",
+    "/dev/urandom",
+    "/dev/tty",
+    "/dev/console",
+    "/dev/ptmx",
+];
+
+fn sealed(target: PathBuf) -> Mount {
+    Mount::Forbid {
+        target,
+        what: Forbidden {
+            write: true,
+            ..Forbidden::default()
+        },
     }
+}
+
+/// Devices of the host's own /dev are not ours to make.
+fn is_bound_dev(mount: &DetailedMount) -> bool {
+    matches!(mount.what, Mounted::Tree { .. }) && mount.target == Path::new("/dev")
+}
+
+fn device(index: usize, device: &config::Device) -> Result<Device, Error> {
+    let wrong = |key: &str, message: String| {
+        Error::new(format!("linux.devices[{index}].{key}"), message)
+    };
+    let kind = match device.r#type.as_str() {
+        "c" | "u" => DeviceKind::Character,
+        "b" => DeviceKind::Block,
+        "p" => DeviceKind::Pipe,
+        other => return Err(wrong("type", format!("unknown type {other:?}"))),
+    };
+    let path = &device.path;
+    let found = lexical(Path::new(path));
+    if !path.starts_with('/') || path.contains('\0') || found == Path::new("/") {
+        let message = format!("expected an absolute path, found {path:?}");
+        return Err(wrong("path", message));
+    }
+    let number = |key: &str, value: i64| {
+        let wrong = || wrong(key, format!("{value} is no number of a device"));
+        match kind {
+            DeviceKind::Pipe => Ok(0),
+            _ => u32::try_from(value).map_err(|_| wrong()),
+        }
+    };
+    Ok(Device {
+        target: found,
+        kind,
+        major: number("major", device.major)?,
+        minor: number("minor", device.minor)?,
+        mode: device.file_mode.unwrap_or(0o666) & 0o7777,
+        uid: device.uid.unwrap_or(0),
+        gid: device.gid.unwrap_or(0),
+    })
 }
 
 /// Where a mount goes: absolute, or below the root.
@@ -382,123 +352,40 @@ fn destination(mount: &config::Mount, index: usize) -> Result<PathBuf, Error> {
         let message = format!("{message}, found {:?}", mount.destination);
         Error::new(format!("mounts[{index}].destination"), message)
     };
-    let path = plain(&Path::new("/").join(&mount.destination));
     if mount.destination.is_empty() || mount.destination.contains('\0') {
         return Err(wrong("expected a path"));
     }
-    if path.components().any(|part| part == Component::ParentDir) {
-        return Err(wrong("expected a path without .."));
-    }
+    let path = lexical(&Path::new("/").join(&mount.destination));
     if path == Path::new("/") {
         return Err(wrong("expected a path below the root"));
     }
     Ok(path)
 }
 
+/// Without `.` and `..`, as every runtime reads a destination: before a symlink is looked
+/// at.
+fn lexical(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
 fn absolute(paths: &[String], name: &str) -> Result<Vec<PathBuf>, Error> {
     let one = |(index, path): (usize, &String)| {
         let found = plain(Path::new(path));
         let is_way = !found.components().any(|part| part == Component::ParentDir);
-        if !path.starts_with('/') || found == Path::new("/") || !is_way {
+        let is_text = !path.contains('\0');
+        if !path.starts_with('/') || found == Path::new("/") || !is_way || !is_text {
             let message = format!("expected an absolute path, found {path:?}");
             return Err(Error::new(format!("{name}[{index}]"), message));
         }
         Ok(found)
     };
     paths.iter().enumerate().map(one).collect()
-}
-
-/// `size=`, in bytes, or with `k`, `m` or `g`; not in percent.
-fn size(index: usize, options: &mut Options<'_>) -> Result<Option<u64>, Error> {
-    let Some((place, text)) = options.value("size") else {
-        return Ok(None);
-    };
-    let (digits, shift) = match text.as_bytes().last() {
-        Some(b'k' | b'K') => (&text[..text.len() - 1], 10),
-        Some(b'm' | b'M') => (&text[..text.len() - 1], 20),
-        Some(b'g' | b'G') => (&text[..text.len() - 1], 30),
-        _ => (text, 0),
-    };
-    let bytes = digits.parse::<u64>().ok();
-    match bytes.and_then(|bytes| bytes.checked_mul(1 << shift)) {
-        // 0 is the kernel's word for no limit.
-        Some(0) => Ok(None),
-        Some(bytes) => Ok(Some(bytes)),
-        None => Err(Error::new(
-            format!("mounts[{index}].options[{place}]"),
-            format!("expected a size in bytes, found {text:?}"),
-        )),
-    }
-}
-
-fn overlay(
-    index: usize,
-    target: PathBuf,
-    options: &mut Options<'_>,
-) -> Result<Mount, Error> {
-    let path = format!("mounts[{index}].options");
-    let Some((_, lower)) = options.value("lowerdir") else {
-        return Err(Error::new(path, "an overlay needs lowerdir="));
-    };
-    let upper = options.value("upperdir");
-    let work = options.value("workdir");
-    options.data.retain(|(_, key, _)| *key != "userxattr");
-    // The topmost is the first there, and the last here.
-    let mut lower: Vec<PathBuf> = split_layers(lower);
-    lower.reverse();
-    let upper = match (upper, work) {
-        (Some((_, upper)), Some((_, work))) => Upper::Folder {
-            upper: unescaped(upper).into(),
-            work: unescaped(work).into(),
-        },
-        (None, None) => Upper::None,
-        _ => return Err(Error::new(path, "upperdir= and workdir= need each other")),
-    };
-    Ok(Mount::Overlay {
-        lower,
-        upper,
-        target,
-    })
-}
-
-/// At each colon without a backslash before it.
-fn split_layers(text: &str) -> Vec<PathBuf> {
-    let mut layers = vec![String::new()];
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        let last = layers.len() - 1;
-        match character {
-            ':' => layers.push(String::new()),
-            '\\' => layers[last].extend(characters.next()),
-            other => layers[last].push(other),
-        }
-    }
-    layers.into_iter().map(PathBuf::from).collect()
-}
-
-fn unescaped(text: &str) -> String {
-    let mut characters = text.chars();
-    let mut plain = String::new();
-    while let Some(character) = characters.next() {
-        match character {
-            '\\' => plain.extend(characters.next()),
-            other => plain.push(other),
-        }
-    }
-    plain
-}
-
-/// Whether something is mounted in a tree, as far as this process sees.
-fn has_mounts_below(path: &Path) -> bool {
-    let Ok(real) = path.canonicalize() else {
-        return false;
-    };
-    let mounts = ProcRoot::open().ok().map(|proc| mountinfo::own(&proc));
-    // Where that cannot be told, something may be.
-    let Some(Ok(mounts)) = mounts else {
-        return true;
-    };
-    mounts
-        .iter()
-        .any(|mount| mount.mount_point != real && mount.mount_point.starts_with(&real))
 }

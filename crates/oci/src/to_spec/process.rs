@@ -52,13 +52,7 @@ impl Reader<'_> {
     }
 
     fn rest_of_process(&mut self, process: &Process) -> Result<(), Error> {
-        let losses = &mut self.losses;
-        if !matches!(process.apparmor_profile.as_str(), "" | "unconfined") {
-            losses.weaker("process.apparmorProfile", "no profile of AppArmor is set");
-        }
-        if !process.selinux_label.is_empty() {
-            losses.weaker("process.selinuxLabel", "no label of SELinux is set");
-        }
+        self.labels(process)?;
         if let Some(umask) = process.user.umask {
             if umask > 0o777 {
                 let message = format!("a umask is at most 511 (octal 777), not {umask}");
@@ -73,14 +67,37 @@ impl Reader<'_> {
             }
             self.spec.oom_score_adj = Some(score);
         }
-        if process.scheduler.is_some() {
-            losses.note("process.scheduler", "the caller's is kept");
+        if let Some(wanted) = &process.scheduler {
+            self.spec.scheduler = Some(super::priority::scheduler(wanted)?);
         }
-        if process.io_priority.is_some() {
-            losses.note("process.ioPriority", "the caller's is kept");
+        if let Some(wanted) = &process.io_priority {
+            self.spec.io_priority = Some(super::priority::io_priority(wanted)?);
         }
-        if process.exec_cpu_affinity.is_some() {
-            losses.note("process.execCPUAffinity", "nobody joins the container");
+        if let Some(wanted) = &process.exec_cpu_affinity {
+            // It is of those that join later.
+            super::priority::affinity(wanted)?;
+        }
+        Ok(())
+    }
+
+    /// A label that no module would look at is no label: who asks for one relies on it.
+    fn labels(&mut self, process: &Process) -> Result<(), Error> {
+        let profile = &process.apparmor_profile;
+        let is_confined = !matches!(profile.as_str(), "" | "unconfined");
+        let has_apparmor = warren_confine::labels::apparmor_is_enabled;
+        if is_confined && !has_apparmor() {
+            let message = "AppArmor is not enabled on this host";
+            return Err(Error::new("process.apparmorProfile", message));
+        }
+        if is_confined || !profile.is_empty() && has_apparmor() {
+            self.spec.labels.apparmor = Some(profile.clone());
+        }
+        if !process.selinux_label.is_empty() {
+            if !warren_confine::labels::selinux_is_enabled() {
+                let message = "SELinux is not enabled on this host";
+                return Err(Error::new("process.selinuxLabel", message));
+            }
+            self.spec.labels.selinux = Some(process.selinux_label.clone());
         }
         Ok(())
     }

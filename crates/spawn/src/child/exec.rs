@@ -57,6 +57,29 @@ impl Child<'_> {
     }
 }
 
+/// Whether [`execute`] would find a file that can be executed; it says the same if not.
+pub(super) fn check(program: &Program) -> std::result::Result<(), Failure> {
+    if program.file.is_some() {
+        return Ok(());
+    }
+    let mut worst = (Errno::NOENT, Detail::None);
+    for path in &program.candidates {
+        let access = rustix::fs::accessat(
+            rustix::fs::CWD,
+            path,
+            rustix::fs::Access::EXEC_OK,
+            rustix::fs::AtFlags::EACCESS,
+        );
+        match access {
+            Ok(()) if is_folder(path) => worst = (Errno::ACCESS, Detail::IsFolder),
+            Ok(()) => return Ok(()),
+            Err(Errno::NOENT | Errno::NOTDIR) => {}
+            Err(errno) => worst = (errno, Detail::None),
+        }
+    }
+    Err(worst)
+}
+
 /// Tries each path and says why none could be executed.
 pub(super) fn execute(program: &Program, folder: usize) -> Failure {
     let Some(environment) = program.environments.get(folder) else {

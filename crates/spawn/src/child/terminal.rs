@@ -38,8 +38,8 @@ impl Child<'_> {
     /// Opens the multiplexer in the devpts of the root that was entered, so that what
     /// `tty` says there is true; else takes the one that is held.
     pub(super) fn terminal_of_root(&mut self) -> Result<OwnedFd> {
-        let held = self.fds.multiplexer.take().ok_or(Errno::BADF)?;
-        Ok(self.devpts_multiplexer().unwrap_or(held))
+        let held = self.fds.multiplexer.take();
+        self.devpts_multiplexer().or_else(|errno| held.ok_or(errno))
     }
 
     /// Whatever else lies at that place is not opened: it could be anything.

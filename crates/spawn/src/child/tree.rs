@@ -69,7 +69,11 @@ impl Child<'_> {
     /// KERNEL(6.18): a copied mount namespace has no unbindable mounts. Before, one that
     /// another user namespace owns can be neither copied nor left out of a copy (`EPERM`),
     /// as the store of kept namespaces; as a private one it is copied.
-    fn clone_own_tree(&self, dir: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
+    pub(super) fn clone_own_tree(
+        &self,
+        dir: BorrowedFd<'_>,
+        path: &CStr,
+    ) -> Result<OwnedFd> {
         let clone = || clone_tree(dir, path, true);
         match clone() {
             Err(Errno::PERM) if self.has_new_mounts() => {
@@ -260,10 +264,10 @@ impl Child<'_> {
         attributes: Attributes,
     ) -> Result<()> {
         let Some(target) = target else {
-            return warren_mounts::set_attributes(self.root()?, attributes, false);
+            return warren_mounts::add_attributes(self.root()?, c"", attributes);
         };
         let mount = open_in_root(self.root()?, target.path(), OFlags::PATH)?;
-        warren_mounts::set_attributes(mount.as_fd(), attributes, false)
+        warren_mounts::add_attributes(mount.as_fd(), c"", attributes)
     }
 
     /// The lock is the init's, whose process this one is; it ends with the descriptor.
@@ -278,7 +282,7 @@ impl Child<'_> {
     }
 
     /// Covers what is at `target`, if anything is.
-    pub(super) fn mask(&mut self, target: &Target) -> Result<()> {
+    pub(super) fn mask(&mut self, target: &Target, readable: bool) -> Result<()> {
         let place = match open_in_root(self.root()?, target.path(), OFlags::PATH) {
             Ok(place) => place,
             Err(Errno::NOENT | Errno::ACCESS | Errno::LOOP) => return Ok(()),
@@ -287,6 +291,8 @@ impl Child<'_> {
         let stat = rustix::fs::fstat(&place)?;
         let cover = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             empty_folder()?
+        } else if readable {
+            clone_tree(rustix::fs::CWD, c"/dev/null", false)?
         } else {
             nothing()?
         };
@@ -425,7 +431,7 @@ fn fill(file: &OwnedFd, content: &Content) -> Result<()> {
     }
 }
 
-fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<()> {
+pub(super) fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {
         match rustix::io::write(file, bytes) {
             Ok(0) => return Err(Errno::NOSPC),

@@ -26,6 +26,8 @@ pub struct Channels {
     pub layers: Option<(OwnedFd, OwnedFd)>,
     /// The parent's and the child's end of a pipe that the program's end closes.
     pub ended: Option<(OwnedFd, OwnedFd)>,
+    /// The parent's and the child's end, for a parent that has a turn of its own.
+    pub turn: Option<(OwnedFd, OwnedFd)>,
 }
 
 /// Which channels a launch needs.
@@ -39,6 +41,8 @@ pub struct Sockets {
     pub layers: bool,
     /// For the program's end to be told, where the init outlives it.
     pub ended: bool,
+    /// For the parent to be told that it has its turn.
+    pub turn: bool,
 }
 
 impl Channels {
@@ -54,6 +58,7 @@ impl Channels {
         let terminal = sockets.terminal.then(pair).transpose().map_err(failed)?;
         let observer = sockets.observer.then(pair).transpose().map_err(failed)?;
         let layers = sockets.layers.then(pair).transpose().map_err(failed)?;
+        let turn = sockets.turn.then(pair).transpose().map_err(failed)?;
         if let Some((parent, _)) = &observer {
             // Each message then comes with its sender's number.
             sockopt::set_socket_passcred(parent, true).map_err(failed)?;
@@ -67,6 +72,7 @@ impl Channels {
             observer,
             layers,
             ended,
+            turn,
         })
     }
 }
@@ -79,10 +85,13 @@ pub struct Started {
     pub pidfd: OwnedFd,
     /// Its end tells that the program has ended.
     pub ended: Option<OwnedFd>,
+    /// Whether it was born in its control group of v2.
+    pub is_born_in_group: bool,
     alive: OwnedFd,
     terminal: Option<OwnedFd>,
     observer: Option<OwnedFd>,
     layers: Option<OwnedFd>,
+    turn: Option<OwnedFd>,
 }
 
 /// What the child has sent to its parent.
@@ -126,15 +135,50 @@ impl Started {
         let observer = channels.observer.map(|(parent, _)| parent);
         let layers = channels.layers.map(|(parent, _)| parent);
         let ended = channels.ended.map(|(parent, _)| parent);
+        let turn = channels.turn.map(|(parent, _)| parent);
         Self {
             pid,
             pidfd,
             ended,
+            is_born_in_group: false,
             alive: channels.alive_reader,
             terminal,
             observer,
             layers,
+            turn,
         }
+    }
+
+    /// The same channels, to another process.
+    pub fn replaced_by(mut self, pid: i32, pidfd: OwnedFd) -> Self {
+        self.pid = pid;
+        self.pidfd = pidfd;
+        self
+    }
+
+    /// Does what the caller wants done while the child waits; not where it has died before.
+    pub fn take_turn(
+        &self,
+        work: &mut dyn FnMut(u32) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Some(channel) = &self.turn else {
+            return Ok(());
+        };
+        let failed = |errno| Error::step("hear from the child", errno);
+        let read = || rustix::io::read(channel, &mut [0]);
+        if rustix::io::retry_on_intr(read).map_err(failed)? == 0 {
+            return Ok(());
+        }
+        work(self.pid as u32)?;
+        let flags = SendFlags::NOSIGNAL;
+        // A child that has been killed says so at the end.
+        let _ = rustix::net::send(channel, &[1], flags);
+        Ok(())
+    }
+
+    pub fn born_in_group(mut self, is_born: bool) -> Self {
+        self.is_born_in_group = is_born;
+        self
     }
 
     /// Waits until the program's process is there to be watched; `None` where it has
@@ -189,8 +233,14 @@ impl Started {
         Ok(Some(TerminalEnd { master, events }))
     }
 
-    /// Kills it and takes its wait status.
-    pub fn end(&self) -> Option<i32> {
+    /// Kills it, and who goes on in its stead, and takes its wait status.
+    pub fn end(&self, replacement: Option<i32>) -> Option<i32> {
+        if let Some(pid) = replacement {
+            // It is not reaped yet, so the number is still its own.
+            let _ = signal::kill(pid, signal::SIGKILL);
+            let _ = crate::process::reap(self.pid);
+            return crate::process::reap(pid).ok();
+        }
         let kill = rustix::process::Signal::KILL;
         // ESRCH: it has died by itself.
         if rustix::process::pidfd_send_signal(&self.pidfd, kill) == Err(Errno::NOSYS) {

@@ -3,8 +3,9 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
-use warren_namespaces::{IdMap, ProcRoot};
-use warren_sys::Errno;
+use rustix::process::{Signal, WaitId, WaitIdOptions};
+use warren_namespaces::{IdMap, Kind, ProcRoot};
+use warren_sys::{CloneArgs, Errno, Forked};
 
 use crate::error::{Error, ErrorKind};
 use crate::host::helper;
@@ -106,10 +107,51 @@ fn words(mut stream: std::process::ChildStderr) -> String {
 }
 
 /// Shows the files of `tree` under the ids of the child `pid`, whose map is written.
-pub fn shift_ids(tree: &OwnedFd, proc: &ProcRoot, pid: i32) -> Result<(), Errno> {
+pub fn shift_ids(
+    tree: &OwnedFd,
+    proc: &ProcRoot,
+    pid: i32,
+    recursive: bool,
+) -> Result<(), Errno> {
+    let user = user_namespace_of(proc, pid)?;
+    warren_mounts::shift_ids(tree.as_fd(), user.as_fd(), recursive)
+}
+
+fn user_namespace_of(proc: &ProcRoot, pid: i32) -> Result<OwnedFd, Errno> {
     let path = format!("{pid}/ns/user");
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     // The last component is a magic link by design: a namespace of our own child.
-    let user = rustix::fs::openat(proc, path.as_str(), flags, Mode::empty())?;
-    warren_mounts::shift_ids(tree.as_fd(), user.as_fd())
+    rustix::fs::openat(proc, path.as_str(), flags, Mode::empty())
+}
+
+/// A user namespace of these maps, in which no process is.
+pub fn user_namespace(lines: &MapLines, proc: &ProcRoot) -> Result<OwnedFd, Errno> {
+    let MapLines::Known { uids, gids } = lines else {
+        return Err(Errno::INVAL);
+    };
+    let args = CloneArgs {
+        namespaces: Kind::User.clone_flag(),
+        cgroup: None,
+    };
+    // SAFETY: the child only waits for its end.
+    let (pid, pidfd) = match unsafe { warren_sys::clone3(args) }? {
+        Forked::Child => wait_to_be_killed(),
+        Forked::Parent { pid, pidfd } => (pid, pidfd),
+    };
+    let namespace = write_map(proc, pid, "uid_map", uids)
+        .and_then(|()| write_map(proc, pid, "gid_map", gids))
+        .and_then(|()| user_namespace_of(proc, pid));
+    // A child of our own that nobody has waited for: it is the one.
+    let _ = rustix::process::pidfd_send_signal(&pidfd, Signal::KILL);
+    let which = WaitId::PidFd(pidfd.as_fd());
+    let _ = rustix::process::waitid(which, WaitIdOptions::EXITED);
+    namespace
+}
+
+fn wait_to_be_killed() -> ! {
+    let with_parent = Some(Signal::KILL);
+    let _ = rustix::process::set_parent_process_death_signal(with_parent);
+    loop {
+        let _ = rustix::event::poll(&mut [], None);
+    }
 }

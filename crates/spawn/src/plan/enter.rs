@@ -89,7 +89,13 @@ impl Planner<'_> {
                 self.take_ids();
             }
         }
-        self.change_root()
+        self.change_root()?;
+        if self.spec.callers_child {
+            self.push(Step::ForkSibling);
+            // Not inherited by what is forked.
+            self.die_with_parent();
+        }
+        Ok(())
     }
 
     /// Takes along what is mounted later.

@@ -91,6 +91,9 @@ impl Step {
             | Self::Proc { target }
             | Self::ProcOfJoined { target }
             | Self::DevFolder { target }
+            | Self::MountTree { target, .. }
+            | Self::MountFilesystem { target, .. }
+            | Self::Cgroups { target, .. }
             | Self::Sys { target } => Some(target),
             _ => None,
         }

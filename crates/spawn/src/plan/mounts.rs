@@ -27,17 +27,7 @@ impl Planner<'_> {
         if !(mounts_proc && self.is_new(Kind::Pid)) {
             self.settings()?;
         }
-        // The mounts of a new user namespace cannot spread to the host, and those of the
-        // host not to a root that is private from its making.
-        let cut_off = self.is_new(Kind::User) && spec.root != Root::Inherit;
-        if self.is_new(Kind::Mnt) && !cut_off {
-            let follow = spec.follows_host_mounts;
-            self.push(if follow {
-                Step::FollowMounts
-            } else {
-                Step::PrivateMounts
-            });
-        }
+        self.spreading();
         if spec.root == Root::Visit {
             self.push(Step::CopyMounts { private: true });
         }
@@ -51,10 +41,22 @@ impl Planner<'_> {
             self.push_cover(Step::Layers);
         }
         self.root()?;
-        spec.mounts.iter().try_for_each(|mount| self.mount(mount))?;
+        let paths = self.proc_paths();
+        for (place, mount) in spec.mounts.iter().enumerate() {
+            if let Some(paths) = &paths
+                && paths.takes(place)
+            {
+                paths.begins(place).then(|| self.push(paths.step()));
+                continue;
+            }
+            self.mount(mount)?;
+        }
         for path in crate::hide::hidden(spec)? {
             let target = target(&path)?;
-            self.push(Step::Mask { target });
+            self.push(Step::Mask {
+                target,
+                readable: false,
+            });
         }
         if matches!(spec.root, Root::Empty | Root::Visit) && !overlays {
             self.push(Step::SealRoot);
@@ -173,7 +175,13 @@ impl Planner<'_> {
                     folders,
                 });
             }
-            Mount::Mask { .. } => self.push(Step::Mask { target }),
+            Mount::Mask { .. } => self.push(Step::Mask {
+                target,
+                readable: self.spec.readable_masks,
+            }),
+            Mount::Detailed(mount) => self.detailed(mount, target)?,
+            Mount::Device(device) => self.device(device, target),
+            Mount::DeviceFiles { .. } => self.device_files(target),
         }
         Ok(())
     }
@@ -188,6 +196,7 @@ impl Planner<'_> {
             _ if self.spec.root != Root::Scratch => {
                 target(mount.target())?;
             }
+            Mount::Detailed(mount) => self.root_as_told(mount)?,
             Mount::Bind {
                 source,
                 access,
@@ -228,7 +237,9 @@ impl Planner<'_> {
         if let Some(mode) = mount.own_mode() {
             target = target.with_parents_mode(parents_mode(mode));
         }
-        Ok(if self.spec.exact_targets {
+        // A link of the tree there would have what is masked be elsewhere.
+        let is_kernels = matches!(mount, Mount::Proc { .. } | Mount::Sys { .. });
+        Ok(if self.spec.exact_targets || is_kernels {
             target.exactly()
         } else {
             target
@@ -290,7 +301,12 @@ impl Planner<'_> {
         if masks != ProcMasks::None {
             let all = self.may_be_hosts_root()?;
             let cover = masks == ProcMasks::All;
-            self.push(Step::ProcMasks { cover, all });
+            let readable = self.spec.readable_masks;
+            self.push(Step::ProcMasks {
+                cover,
+                all,
+                readable,
+            });
         }
         Ok(())
     }
@@ -356,17 +372,8 @@ impl Planner<'_> {
             let name = own_text(&tree.to_string());
             return Ok(Source::Kept(self.kept - 1, name));
         }
-        // In a container of another tool the caller may be root of its user namespace and
-        // not own its mounts; but then its ids are the container's, or it could not map.
-        let parent_clones = self.host.is_privileged()
-            && self.host.has_all_ids
-            && self.is_new(Kind::User)
-            && !matches!(
-                self.spec.id_map,
-                IdMapping::Unmapped | IdMapping::Own { .. }
-            );
         let is_whole = matches!(tree, Tree::Path(path) if path.as_os_str() == "/");
-        if !parent_clones || (is_whole && !own) {
+        if !self.parent_clones() || (is_whole && !own) {
             return match self.first_cover {
                 Some(first) if is_whole => self.kept_whole(first, access, devices),
                 _ => Ok(here),
@@ -386,9 +393,23 @@ impl Planner<'_> {
             self.push(Step::ShiftIds {
                 tree: number,
                 name: tree.clone(),
+                recursive: true,
             });
         }
         Ok(Source::Tree(number, tree.clone()))
+    }
+
+    /// Whether the child may lack the right to reach trees. In a container of another tool
+    /// the caller may be root of its user namespace and not own its mounts; but then its ids
+    /// are the container's, or it could not map.
+    pub(super) fn parent_clones(&self) -> bool {
+        self.host.is_privileged()
+            && self.host.has_all_ids
+            && self.is_new(Kind::User)
+            && !matches!(
+                self.spec.id_map,
+                IdMapping::Unmapped | IdMapping::Own { .. }
+            )
     }
 
     /// The host's whole tree, cloned before the first thing was mounted over its root: the
@@ -418,7 +439,7 @@ impl Planner<'_> {
     }
 
     /// Pushes a step that mounts something over the root of the child.
-    fn push_cover(&mut self, step: Step) {
+    pub(super) fn push_cover(&mut self, step: Step) {
         self.first_cover.get_or_insert(self.steps.len());
         self.push(step);
     }
@@ -457,7 +478,10 @@ fn attributes(what: Forbidden) -> Attributes {
 fn becomes_root(mount: &Mount) -> bool {
     let makes = matches!(
         mount,
-        Mount::Bind { .. } | Mount::Tmpfs { .. } | Mount::Overlay { .. }
+        Mount::Bind { .. }
+            | Mount::Tmpfs { .. }
+            | Mount::Overlay { .. }
+            | Mount::Detailed(_)
     );
     makes && mount.target().as_os_str() == "/"
 }

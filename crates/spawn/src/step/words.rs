@@ -1,11 +1,14 @@
 //! What a step does, in words.
 
+mod detailed;
+
 use std::borrow::Cow;
 use std::ffi::CStr;
 use std::fmt;
 
 use warren_confine::landlock::{Handled, Scopes, Tcp};
 use warren_mounts::Attributes;
+use warren_network::Connection;
 
 use super::{Layering, LayeringUpper, MapLines, MapWriter, Maps, Place, Source, Step};
 use crate::spec::{Access, Content, Join, Tree, User};
@@ -48,6 +51,27 @@ impl fmt::Display for Step {
                 write!(f, "show {name} under the container's ids")
             }
             Self::Release => f.write_str("let the child go on"),
+            Self::Connect(connection) => connect(f, connection),
+            Self::AwaitNetwork => f.write_str("wait until the network is there"),
+            Self::MakeGroup(blueprint) => {
+                write!(
+                    f,
+                    "make the control group {}",
+                    blueprint.places().join(", ")
+                )
+            }
+            Self::SetLimit { setting, .. } => {
+                write!(f, "limit {}: {setting}", setting.limit)
+            }
+            Self::EnterGroup { delegate } => {
+                let handed = if *delegate { " and hand it over" } else { "" };
+                write!(f, "put the process into the control group{handed}")
+            }
+            Self::CoreSched => f.write_str("begin a group of core scheduling"),
+            Self::AwaitGroup => f.write_str("wait until it is in the control group"),
+            Self::CgroupNamespace => {
+                f.write_str("make a cgroup namespace with that group as its root")
+            }
             Self::ShiftIdsTo { path, name, .. } => {
                 write!(f, "show {} under the ids of {name}", path.display())
             }
@@ -251,7 +275,7 @@ impl fmt::Display for Step {
             }
             Self::DevLinks => f.write_str("make the usual links in /dev"),
             Self::DevPts { .. } => f.write_str("mount a devpts at /dev/pts"),
-            Self::Mask { target } => write!(f, "mask {target}"),
+            Self::Mask { target, .. } => write!(f, "mask {target}"),
             Self::ReadOnly { target } => write!(f, "make {target} read-only"),
             Self::Sys { target } => write!(f, "mount a sysfs at {target}"),
             Self::SealRoot => f.write_str("make the root itself read-only"),
@@ -296,9 +320,23 @@ impl fmt::Display for Step {
             }
             Self::RestrictSelf => f.write_str("come under Landlock's rules"),
             Self::LoadSeccomp(_) => f.write_str("load the system-call filter"),
-            Self::LoadProfile(filter) => {
+            Self::LoadProfile {
+                filter, listens, ..
+            } => {
                 let length = filter.instructions().len();
-                write!(f, "load the system-call profile, {length} instructions")
+                write!(f, "load the system-call profile, {length} instructions")?;
+                listened(*listens, f)
+            }
+            Self::LoadProfileFirst {
+                filter, listens, ..
+            } => {
+                let length = filter.instructions().len();
+                write!(
+                    f,
+                    "load the system-call profile while there is the privilege to, \
+                     {length} instructions"
+                )?;
+                listened(*listens, f)
             }
             Self::LoadFilter(filter) => {
                 let length = filter.instructions().len();
@@ -307,6 +345,14 @@ impl fmt::Display for Step {
             Self::AwaitExec(open) => {
                 write!(f, "wait for the word to execute, told by {}", open.name)
             }
+            Self::CheckProgram => f.write_str("look for the program"),
+            Self::OutliveCaller => f.write_str("outlive the caller"),
+            Self::AwaitGate(open) => write!(f, "wait at {}", open.name),
+            Self::AwaitCaller => {
+                f.write_str("wait for what the caller does before the root")
+            }
+            Self::Hook(hook) => write!(f, "run the {}", hook.name),
+            Self::ForkSibling => f.write_str("go on as a child of the caller"),
             Self::HideInit { examinable: false } => {
                 f.write_str("hide the init from the program")
             }
@@ -335,7 +381,15 @@ impl fmt::Display for Step {
                 Some(file) => write!(f, "execute {}", file.name),
                 None => write!(f, "execute {}", program.name.display()),
             },
+            detailed => detailed.fmt_detailed(f),
         }
+    }
+}
+
+fn listened(listens: bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match listens {
+        true => f.write_str(", with a listener"),
+        false => Ok(()),
     }
 }
 
@@ -498,4 +552,25 @@ impl fmt::Display for Maps {
             MapWriter::Child | MapWriter::Parent => Ok(()),
         }
     }
+}
+
+fn connect(f: &mut fmt::Formatter<'_>, connection: &Connection) -> fmt::Result {
+    for (n, member) in connection.members.iter().enumerate() {
+        let before = if n == 0 { "connect " } else { "; " };
+        write!(f, "{before}{member}")?;
+    }
+    for publish in &connection.publish {
+        write!(f, "; publish {publish}")?;
+    }
+    if let Some(allow) = &connection.allow {
+        let places: usize = allow.iter().map(|place| place.addresses.len()).sum();
+        write!(f, "; nothing else than {places} places can be reached")?;
+    }
+    if let Some(rate) = connection.rate {
+        write!(f, "; {rate} each way")?;
+    }
+    if let Some(quota) = connection.quota {
+        write!(f, "; {quota} bytes in all")?;
+    }
+    Ok(())
 }

@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, MountPropagationFlags};
 use rustix::process::Signal;
 use rustix::thread::{Gid, Uid};
-use warren_cgroups::Cgroup;
+use warren_cgroups::Entrance;
 use warren_confine::{CapabilitySet, caps};
 use warren_namespaces::{IdMap, Kind, NamespaceSet, NotProcfs, ProcRoot};
 use warren_sys::Errno;
@@ -38,7 +38,7 @@ pub(super) struct Walk<'a> {
     root: Option<OwnedFd>,
     cwd: Option<OwnedFd>,
     folder: Option<OwnedFd>,
-    cgroups: Option<Cgroup>,
+    cgroups: Option<Entrance>,
     environment: Option<Vec<OsString>>,
     groups_failed: bool,
     pub(super) helper: Option<Helper>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use warren_cgroups::Hierarchies;
 use warren_namespaces::ProcRoot;
-use warren_sys::signal::{SIGKILL, SIGXCPU};
+use warren_sys::signal::SIGXCPU;
 
 use crate::failure::Failure;
 use crate::supervise::{Ended, Over};
@@ -44,7 +44,7 @@ impl Status {
     pub fn of_command(ended: &Ended, code: u8, oom_kills: [Option<u64>; 2]) -> Self {
         let microseconds =
             |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let killed = ended.status.signal() == Some(SIGKILL) && ended.over.is_none();
+        let killed = ended.was_killed();
         let usage = ended.usage;
         Self {
             code,
@@ -54,8 +54,9 @@ impl Status {
             user_us: usage.map(|usage| microseconds(usage.user)),
             system_us: usage.map(|usage| microseconds(usage.system)),
             max_rss: usage.map(|usage| usage.max_rss),
-            oom_killed: match oom_kills {
-                [Some(before), Some(now)] => Some(killed && now > before),
+            oom_killed: match (ended.oom_kills, oom_kills) {
+                (Some(kills), _) => Some(killed && kills > 0),
+                (None, [Some(before), Some(now)]) => Some(killed && now > before),
                 _ => None,
             },
             timed_out: ended.over == Some(Over::Wall),
@@ -117,6 +118,7 @@ pub fn oom_kills() -> Option<u64> {
 mod tests {
     use super::*;
     use std::process::ExitStatus;
+    use warren_sys::signal::SIGKILL;
 
     fn ended(status: i32, over: Option<Over>) -> Ended {
         Ended {
@@ -124,6 +126,7 @@ mod tests {
             usage: None,
             wall: Duration::from_millis(2),
             over,
+            oom_kills: None,
         }
     }
 

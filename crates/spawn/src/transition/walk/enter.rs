@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags};
-use warren_cgroups::{Cgroup, Hierarchies};
+use warren_cgroups::{Entrance, Hierarchies};
 use warren_namespaces::{Kind, NamespaceSet};
 use warren_sys::Errno;
 
@@ -224,7 +224,7 @@ impl Walk<'_> {
     pub(super) fn open_cgroups(&mut self, pid: u32) -> Walked {
         let proc = self.proc()?;
         let cgroups = Hierarchies::detect(proc)
-            .and_then(|hierarchies| Cgroup::of_process(&hierarchies, proc, pid));
+            .and_then(|hierarchies| Entrance::of_process(&hierarchies, proc, pid));
         self.cgroups = Some(cgroups.map_err(|error| error.errno())?);
         Ok(())
     }

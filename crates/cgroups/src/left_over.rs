@@ -1,0 +1,122 @@
+//! Groups that a Warren made which was killed before it could remove them.
+
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use warren_namespaces::ProcRoot;
+
+use crate::group::make::PREFIX;
+use crate::group::remove::children;
+use crate::group::{Cgroup, Tier, controllers, has_process, hold};
+use crate::{Error, Hierarchies, Hierarchy};
+
+/// How deep groups are looked for: slices, services and scopes nest less.
+const DEEPEST: usize = 16;
+
+/// A group that nobody owns any more. Held until it is dropped, so that nobody else removes
+/// it meanwhile.
+#[derive(Debug)]
+pub struct LeftOver(Cgroup);
+
+impl LeftOver {
+    /// Its folder, for people to read.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.0.paths().into_iter().next().unwrap_or_default()
+    }
+
+    /// Removes it and all below it.
+    ///
+    /// # Errors
+    /// `EACCES` where it belongs to another user.
+    pub fn remove(&self) -> Result<(), Error> {
+        self.0.remove()
+    }
+}
+
+/// All groups whose names Warren gave, in which no process is, and which nobody holds, in
+/// every hierarchy as far as it is mounted.
+///
+/// # Errors
+/// Where the caller's own mounts cannot be read. What cannot be looked into is passed over.
+pub fn left_over() -> Result<Vec<LeftOver>, Error> {
+    let proc = ProcRoot::open()?;
+    let hierarchies = Hierarchies::detect(&proc)?;
+    let mut found = Vec::new();
+    for hierarchy in &hierarchies.list {
+        let root = hierarchy.open()?;
+        if let Ok(root) = open(&root, OsStr::new(".")) {
+            search(hierarchy, &root, Path::new(""), &mut found);
+        }
+    }
+    Ok(found)
+}
+
+fn search(hierarchy: &Hierarchy, folder: &OwnedFd, at: &Path, found: &mut Vec<LeftOver>) {
+    if at.iter().count() > DEEPEST {
+        return;
+    }
+    for name in children(folder).unwrap_or_default() {
+        let name = OsStr::from_bytes(name.to_bytes());
+        // One that was removed meanwhile is nobody's concern.
+        let Ok(child) = open(folder, name) else {
+            continue;
+        };
+        let below = at.join(name);
+        if is_own_name(name) && is_abandoned(&child) {
+            found.push(LeftOver(Cgroup {
+                tiers: vec![Tier {
+                    controllers: controllers(hierarchy, &child),
+                    hierarchy: hierarchy.clone(),
+                    below,
+                    folder: child,
+                    made_above: 0,
+                    made: true,
+                }],
+                scope: None,
+                refused: Vec::new(),
+            }));
+        } else {
+            search(hierarchy, &child, &below, found);
+        }
+    }
+}
+
+/// `warren-` and sixteen digits: what else begins so may be somebody else's.
+fn is_own_name(name: &OsStr) -> bool {
+    let digits = name.as_bytes().strip_prefix(PREFIX.as_bytes());
+    digits.is_some_and(|digits| {
+        digits.len() == 16 && digits.iter().all(u8::is_ascii_hexdigit)
+    })
+}
+
+fn is_abandoned(folder: &OwnedFd) -> bool {
+    matches!(has_process(folder), Ok(false)) && matches!(hold(folder), Ok(true))
+}
+
+fn open(folder: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    rustix::fs::openat(folder, name, flags, Mode::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_warren_gives_are_its_own() {
+        assert!(is_own_name(OsStr::new("warren-0123456789abcdef")));
+        for name in [
+            "warren-1",
+            "warren-0123456789abcdeg",
+            "warren",
+            "x-0123456789abcdef",
+        ] {
+            assert!(!is_own_name(OsStr::new(name)), "{name}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `create` and `run`.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use warren_oci::runtime::{Create, Created};
+
+use super::options::{Options, absolute, both, flag, parse, value, value_or};
+use super::{Context, Stop, life};
+use crate::getopt::{Known, Order};
+use crate::{pty, supervise};
+
+const OPTIONS: &[Known<&str>] = &[
+    value_or(b'b', "bundle"),
+    value("console-socket"),
+    value("pidfd-socket"),
+    value("pid-file"),
+    value("preserve-fds"),
+    flag("no-pivot"),
+    flag("no-new-keyring"),
+    // Of run.
+    both(b'd', "detach"),
+    flag("keep"),
+    flag("no-subreaper"),
+];
+
+pub fn create(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
+    let options = parse(OPTIONS, Order::Any, arguments).map_err(Stop::usage)?;
+    let mut wanted = wanted(context, &options)?;
+    wanted.gated = true;
+    wanted.detached = true;
+    let created = context.store.create(&wanted)?;
+    note(context, &created);
+    Ok(0)
+}
+
+pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
+    let options = parse(OPTIONS, Order::Any, arguments).map_err(Stop::usage)?;
+    let mut wanted = wanted(context, &options)?;
+    wanted.detached = options.is("detach");
+    if !wanted.detached {
+        wanted.terminal_size = Some(pty::size());
+    }
+    let created = context.store.create(&wanted)?;
+    note(context, &created);
+    let keep = options.is("keep") || wanted.detached;
+    let began = life::start_and_tell(&created.container);
+    let ended = match began {
+        Err(stop) => Err(stop),
+        Ok(()) if wanted.detached => return Ok(0),
+        Ok(()) => {
+            let started = supervise::Started::in_own_session(created.child);
+            supervise::attend(started).map_err(Stop::from)
+        }
+    };
+    if !keep || ended.is_err() {
+        for error in context.store.delete(&wanted.id, true)? {
+            context.log.warn(&error.to_string());
+        }
+    }
+    ended
+}
+
+fn note(context: &Context, created: &Created) {
+    for note in &created.notes {
+        context.log.debug(&note.to_string());
+    }
+}
+
+fn wanted(context: &Context, options: &Options) -> Result<Create, Stop> {
+    let bundle = options.value("bundle").map_or(Path::new("."), Path::new);
+    let bundle = absolute(bundle)?;
+    Ok(Create {
+        id: options.id()?.to_owned(),
+        bundle: bundle.components().collect(),
+        gated: false,
+        detached: false,
+        pid_file: options.path("pid-file")?,
+        console_socket: options.path("console-socket")?,
+        pidfd_socket: options.path("pidfd-socket")?,
+        terminal_size: None,
+        systemd: context.systemd,
+        notify_socket: std::env::var_os("NOTIFY_SOCKET").map(Into::into),
+        listen_fds: listen_fds(),
+        preserve_fds: options.number("preserve-fds")?.unwrap_or(0),
+    })
+}
+
+/// Sockets that are handed on: sd_listen_fds(3). They are meant for whoever reads this, or
+/// for nobody named.
+fn listen_fds() -> u32 {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
+    let is_meant = std::env::var_os("LISTEN_PID").is_none()
+        || number("LISTEN_PID") == Some(std::process::id());
+    number("LISTEN_FDS").filter(|_| is_meant).unwrap_or(0)
+}

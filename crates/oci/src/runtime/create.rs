@@ -1,0 +1,394 @@
+//! From a bundle to a container that waits for its start, or runs.
+
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+
+use warren_spawn::{Child, Host, Open, Plan, Spec, Terminal, gate};
+use warren_sys::signal::SIGKILL;
+
+use super::clock;
+use super::console;
+use super::container::Container;
+use super::error::Error;
+use super::group::Planned;
+use super::hooks;
+use super::init::Init;
+use super::notify;
+use super::record::{Record, VERSION};
+use super::start::explain;
+use super::status::Status;
+use super::store::{GATE, RECORD, Store, open_proc};
+use crate::config::{Config, Hooks};
+use crate::unsupported::Unsupported;
+
+/// The largest config.json that is read, in bytes.
+const MOST: u64 = 16 << 20;
+
+/// What a container is made of, and what its maker wants of it.
+#[derive(Clone, Debug, Default)]
+pub struct Create {
+    /// Its name.
+    pub id: String,
+    /// The folder with its config.json, absolute.
+    pub bundle: PathBuf,
+    /// Whether its program waits for [`Container::start`].
+    pub gated: bool,
+    /// Whether it outlives the caller, who then cannot hold its terminal.
+    pub detached: bool,
+    /// A file for the number of its first process.
+    pub pid_file: Option<PathBuf>,
+    /// A socket that takes the other end of its terminal.
+    pub console_socket: Option<PathBuf>,
+    /// A socket that takes a pidfd of its first process.
+    pub pidfd_socket: Option<PathBuf>,
+    /// The rows and columns of its terminal, where its config.json does not say.
+    pub terminal_size: Option<(u16, u16)>,
+    /// Whether systemd makes its control group.
+    pub systemd: bool,
+    /// Where somebody waits to hear that its program is ready: sd_notify(3).
+    pub notify_socket: Option<PathBuf>,
+    /// How many descriptors from 3 on were handed to the caller for it: sd_listen_fds(3).
+    pub listen_fds: u32,
+    /// How many descriptors after those it inherits.
+    pub preserve_fds: u32,
+}
+
+/// A container that was made.
+#[derive(Debug)]
+pub struct Created {
+    /// The container.
+    pub container: Container,
+    /// Its first process.
+    pub child: Child,
+    /// What of its config.json nothing came of.
+    pub notes: Vec<Unsupported>,
+}
+
+impl Store {
+    /// Makes a container.
+    ///
+    /// # Errors
+    /// In words; nothing of it is left then.
+    pub fn create(&self, wanted: &Create) -> Result<Created, Error> {
+        super::id::check(&wanted.id)?;
+        let keep = kept_descriptors(wanted)?;
+        let (text, mut config) = read(&wanted.bundle)?;
+        if wanted.notify_socket.is_some() {
+            self.let_notify(&wanted.id, &mut config);
+        }
+        let (mut spec, notes) = spec(wanted, &config, keep)?;
+        let group = Planned::new(&config, &wanted.id, wanted.systemd)?;
+        let mut record = record(wanted, &config);
+        record.cgroup = group.as_ref().map(|planned| planned.group.clone());
+        let mut host = Host::probe();
+        if let Some(planned) = group {
+            planned.check()?;
+            spec.cgroup = Some(planned.placement);
+            host.ground = Some(planned.ground);
+        }
+        let mut container = Container {
+            text: record.text(&text),
+            folder: self.make(&wanted.id)?,
+            proc: open_proc()?,
+            record,
+        };
+        let made =
+            make(&container, spec, &host, wanted, &config).and_then(|mut child| {
+                self.finish(wanted, &mut container, &mut child)
+                    .map(|()| child)
+            });
+        match made {
+            Ok(child) => {
+                container.folder.unlock();
+                Ok(Created {
+                    container,
+                    child,
+                    notes,
+                })
+            }
+            Err(error) => {
+                let _ = container.remove_by_force();
+                Err(error)
+            }
+        }
+    }
+
+    /// What only a process that is there can have.
+    fn finish(
+        &self,
+        wanted: &Create,
+        container: &mut Container,
+        child: &mut Child,
+    ) -> Result<(), Error> {
+        hand_over(wanted, child)?;
+        self.complete(&wanted.id, &mut container.folder)?;
+        write_pid_file(wanted.pid_file.as_deref(), child.id())
+    }
+}
+
+/// The descriptors that the container inherits; before anything is opened, since a free
+/// number would be one of ours later.
+fn kept_descriptors(wanted: &Create) -> Result<Vec<RawFd>, Error> {
+    let count = wanted.listen_fds.checked_add(wanted.preserve_fds);
+    let end = count.and_then(|count| RawFd::try_from(count).ok()?.checked_add(3));
+    let end = end.ok_or_else(|| Error::new("there are not so many descriptors"))?;
+    let all: Vec<RawFd> = (3..end).collect();
+    for number in &all {
+        warren_sys::is_open(*number)
+            .map_err(|errno| Error::errno(format!("keep descriptor {number}"), errno))?;
+    }
+    Ok(all)
+}
+
+fn read(bundle: &Path) -> Result<(String, Config), Error> {
+    let file = bundle.join("config.json");
+    let doing = || format!("read {}", file.display());
+    let length = fs::metadata(&file)
+        .map_err(|error| Error::io(doing(), &error))?
+        .len();
+    if length > MOST {
+        return Err(Error::new(format!(
+            "{}: it is larger than {MOST} bytes",
+            doing()
+        )));
+    }
+    let text = fs::read_to_string(&file).map_err(|error| Error::io(doing(), &error))?;
+    let config = Config::parse(&text)
+        .map_err(|error| Error::new(format!("{}: {error}", doing())))?;
+    Ok((text, config))
+}
+
+fn spec(
+    wanted: &Create,
+    config: &Config,
+    keep: Vec<RawFd>,
+) -> Result<(Spec, Vec<Unsupported>), Error> {
+    if let Some(hooks) = &config.hooks {
+        hooks::check(hooks)?;
+    }
+    let (mut spec, notes) = crate::to_spec(config, &wanted.bundle)?;
+    check_terminal(wanted, spec.terminal)?;
+    size(&mut spec.terminal, wanted.terminal_size);
+    spec.keep_fds = keep;
+    if wanted.listen_fds > 0 {
+        let count = wanted.listen_fds.to_string();
+        spec.env.push(("LISTEN_FDS".into(), count.into()));
+        spec.env.push(("LISTEN_PID".into(), "1".into()));
+    }
+    live_as_a_container(&mut spec);
+    Ok((spec, notes))
+}
+
+/// How it lives with its maker. Up to its program it dies with that, so that a maker that is
+/// killed leaves no process.
+pub(super) fn live_as_a_container(spec: &mut Spec) {
+    spec.no_init = true;
+    spec.parent_death_signal = Some(SIGKILL);
+    spec.outlives_caller = true;
+    spec.new_session = spec.terminal == Terminal::Inherit;
+}
+
+/// A terminal has some size.
+pub(super) fn size(terminal: &mut Terminal, given: Option<(u16, u16)>) {
+    if let (
+        Terminal::New {
+            rows: 0,
+            columns: 0,
+        },
+        Some((rows, columns)),
+    ) = (&*terminal, given)
+    {
+        *terminal = Terminal::New { rows, columns };
+    }
+}
+
+/// A terminal needs somebody who holds its other end.
+fn check_terminal(wanted: &Create, terminal: Terminal) -> Result<(), Error> {
+    let has_terminal = terminal != Terminal::Inherit;
+    match (has_terminal, wanted.detached, &wanted.console_socket) {
+        (true, true, None) => Err(Error::new(
+            "cannot allocate tty if runc will detach without setting console socket",
+        )
+        .hint("process.terminal is true: name a socket with --console-socket")),
+        (false, _, Some(_)) | (_, false, Some(_)) => Err(Error::new(
+            "cannot use console socket if runc will not detach or allocate tty",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn record(wanted: &Create, config: &Config) -> Record {
+    let root = config.root.as_ref().map_or("", |root| root.path.as_str());
+    Record {
+        version: VERSION,
+        id: wanted.id.clone(),
+        oci_version: config.oci_version.clone(),
+        bundle: wanted.bundle.display().to_string(),
+        rootfs: wanted.bundle.join(root).display().to_string(),
+        created: clock::now(),
+        owner: rustix::process::geteuid().as_raw(),
+        cgroup: None,
+        notifies: wanted.notify_socket.is_some(),
+        gated: wanted.gated || has_hooks_before_program(config),
+        annotations: config.annotations.clone(),
+    }
+}
+
+/// What these read comes with the word to start.
+pub(super) fn has_hooks_before_program(config: &Config) -> bool {
+    let has = |hooks: &Hooks| !hooks.start_container.is_empty();
+    config.hooks.as_ref().is_some_and(has)
+}
+
+/// From the folder to the process.
+fn make(
+    container: &Container,
+    mut spec: Spec,
+    host: &Host,
+    wanted: &Create,
+    config: &Config,
+) -> Result<Child, Error> {
+    container.folder.write(RECORD, &container.text)?;
+    if wanted.notify_socket.is_some() {
+        notify::prepare(&container.folder)?;
+    }
+    let gate = container.record.gated.then(|| {
+        gate::make(&container.folder.short_path(GATE))
+            .map_err(|errno| Error::errno("make the gate of the container", errno))
+    });
+    let gate = gate.transpose()?;
+    spec.gate = gate
+        .as_ref()
+        .map(|gate| open(gate, "the gate of the container"));
+    let hooks = config.hooks.clone().unwrap_or_default();
+    let read = take_hooks(&mut spec, &hooks)?;
+    tell_listener(&mut spec, container, config);
+    let plan = Plan::new(&spec, host)?;
+    let plan = match wanted.detached {
+        true => plan,
+        false => plan.holding_signals(),
+    };
+    // What a callback finds wrong is said whole, and not as a step of the launch.
+    let mut said = None;
+    let mut announced = None;
+    let launched = {
+        let said = std::cell::RefCell::new(&mut said);
+        let tell = |result: Result<(), Error>| {
+            result.map_err(|error| {
+                let words = warren_spawn::Error::of_caller(error.to_string());
+                **said.borrow_mut() = Some(error);
+                words
+            })
+        };
+        plan.launch_in_stages(
+            &mut |pid| {
+                announced = Some(pid);
+                tell(announce(container, pid))
+            },
+            &mut |pid| tell(before_root(container, &hooks, pid, read.as_ref())),
+        )
+    };
+    let program = config.process.as_ref();
+    launched.map_err(|error| {
+        if announced.is_some() {
+            after_failure(container, &hooks);
+        }
+        said.unwrap_or_else(|| explain(error, program))
+    })
+}
+
+/// Who answers system calls is told whose they are.
+pub(super) fn tell_listener(spec: &mut Spec, container: &Container, config: &Config) {
+    let seccomp = config
+        .linux
+        .as_ref()
+        .and_then(|linux| linux.seccomp.as_ref());
+    if let (Some(listener), Some(seccomp)) = (&mut spec.listener, seccomp) {
+        let state = container.state_around_pid();
+        listener.message = crate::listener_message(&seccomp.listener_metadata, state);
+    }
+}
+
+fn open(fd: &OwnedFd, name: &str) -> Open {
+    Open {
+        fd: fd.as_raw_fd(),
+        name: name.to_owned(),
+    }
+}
+
+/// Gives the Spec its hooks, and what those before the root read.
+fn take_hooks(spec: &mut Spec, hooks: &Hooks) -> Result<Option<fs::File>, Error> {
+    spec.hooks_before_root = hooks::inside("createContainer", &hooks.create_container);
+    spec.hooks_before_program = hooks::inside("startContainer", &hooks.start_container);
+    let outside = [&hooks.prestart, &hooks.create_runtime];
+    spec.await_before_root = !spec.hooks_before_root.is_empty()
+        || outside.into_iter().any(|hooks| !hooks.is_empty());
+    if spec.hooks_before_root.is_empty() {
+        return Ok(None);
+    }
+    let file = hooks::state_file("")?;
+    spec.hooks_read = Some(Open {
+        fd: file.as_raw_fd(),
+        name: "the state of the container".to_owned(),
+    });
+    Ok(Some(file))
+}
+
+fn announce(container: &Container, pid: u32) -> Result<(), Error> {
+    let init = Init::of(&container.proc, pid)
+        .map_err(|errno| Error::errno(format!("look at process {pid}"), errno))?;
+    container.note_init(init)
+}
+
+/// The container is made but for its root: the hooks outside have their turn, and those
+/// inside, which come next, find what they read.
+fn before_root(
+    container: &Container,
+    hooks: &Hooks,
+    pid: u32,
+    read: Option<&fs::File>,
+) -> Result<(), Error> {
+    let state = container.state_text(Status::Creating, pid);
+    let bundle = container.bundle();
+    hooks::run("prestart", &hooks.prestart, &state, bundle)?;
+    hooks::run("createRuntime", &hooks.create_runtime, &state, bundle)?;
+    if let Some(mut file) = read {
+        use std::io::Write;
+        file.write_all(state.as_bytes())
+            .map_err(|error| Error::io("write the state for hooks", &error))?;
+    }
+    Ok(())
+}
+
+/// What was begun for it outside is undone by the same hooks as at its end.
+fn after_failure(container: &Container, hooks: &Hooks) {
+    let state = container.state_text(Status::Stopped, 0);
+    let _ = hooks::run_all("poststop", &hooks.poststop, &state, container.bundle());
+}
+
+fn hand_over(wanted: &Create, child: &mut Child) -> Result<(), Error> {
+    if let Some(path) = &wanted.console_socket {
+        let socket = console::connect(path)?;
+        if let Some(terminal) = child.take_terminal() {
+            console::hand_over(&socket, terminal.master.as_fd(), "/dev/ptmx")?;
+        }
+    }
+    if let Some(path) = &wanted.pidfd_socket {
+        let socket = console::connect(path)?;
+        console::hand_over(&socket, child.pidfd(), "pidfd")?;
+    }
+    Ok(())
+}
+
+/// The number without a line feed, in a file that is there whole or not at all.
+pub(super) fn write_pid_file(path: Option<&Path>, pid: u32) -> Result<(), Error> {
+    let Some(path) = path else { return Ok(()) };
+    let doing =
+        |error: &std::io::Error| Error::io(format!("write {}", path.display()), error);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}"));
+    fs::write(&temporary, pid.to_string())
+        .and_then(|()| fs::rename(&temporary, path))
+        .map_err(|error| doing(&error))
+}

@@ -1,0 +1,120 @@
+//! The end of a container.
+
+use std::os::fd::OwnedFd;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use warren_sys::Errno;
+
+use super::container::Container;
+use super::error::{Error, Kind};
+use super::hooks;
+use super::status::Status;
+use super::store::Store;
+
+/// How long a process may take to die, in seconds.
+const PATIENCE: i64 = 10;
+
+impl Store {
+    /// Removes what there is of a container that has stopped, or with `force` of any; then
+    /// that there is none is no failure. Gives what its hooks said that failed.
+    ///
+    /// # Errors
+    /// Where it runs, or something of it cannot be removed.
+    pub fn delete(&self, id: &str, force: bool) -> Result<Vec<Error>, Error> {
+        let container = match self.open(id) {
+            Err(error) if force && error.kind() == Kind::NoContainer => {
+                self.clear_rest(id)?;
+                return Ok(Vec::new());
+            }
+            container => container?,
+        };
+        container.folder.lock()?;
+        // Somebody else may have removed it meanwhile, and even made another.
+        let container = match self.open(id) {
+            Err(error) if force && error.kind() == Kind::NoContainer => {
+                return Ok(Vec::new());
+            }
+            again => {
+                again?;
+                container
+            }
+        };
+        container.delete(force)
+    }
+}
+
+impl Container {
+    fn delete(&self, force: bool) -> Result<Vec<Error>, Error> {
+        let status = self.status()?;
+        match status {
+            Status::Stopped => {}
+            Status::Created => self.end()?,
+            _ if force => self.end()?,
+            status => {
+                return Err(Error::new(format!(
+                    "cannot delete container {} that is not stopped: {status}",
+                    self.record.id
+                )));
+            }
+        }
+        self.remove()
+    }
+
+    /// Removes its folder, and what else there is of it; then its hooks are run.
+    pub(super) fn remove(&self) -> Result<Vec<Error>, Error> {
+        let hooks = match self.text.contains("\"poststop\"") {
+            true => self.config()?.hooks.unwrap_or_default(),
+            false => crate::config::Hooks::default(),
+        };
+        self.remove_cgroup()?;
+        self.folder.remove()?;
+        let state = self.state_text(Status::Stopped, 0);
+        Ok(hooks::run_all(
+            "poststop",
+            &hooks.poststop,
+            &state,
+            self.bundle(),
+        ))
+    }
+
+    /// Removes all that there is of it, whatever it is doing, and runs no hook.
+    pub(super) fn remove_by_force(&self) -> Result<(), Error> {
+        self.end()?;
+        self.remove_cgroup()?;
+        self.folder.remove()
+    }
+
+    /// Kills its processes and waits until they have ended.
+    fn end(&self) -> Result<(), Error> {
+        let Some(init) = self.living_init() else {
+            return Ok(());
+        };
+        let failed = |errno| Error::errno("kill the container's process", errno);
+        let pidfd = match init.open(&self.proc) {
+            Err(Errno::SRCH) => return Ok(()),
+            pidfd => pidfd.map_err(failed)?,
+        };
+        match rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL) {
+            Err(Errno::SRCH) => return Ok(()),
+            sent => sent.map_err(failed)?,
+        }
+        // What is frozen dies only when it goes on, on v1.
+        if let Some(cgroup) = self.cgroup()? {
+            let _ = cgroup.thaw();
+        }
+        await_end(&pidfd).map_err(failed)
+    }
+}
+
+/// A process whose parent does not wait for it has ended all the same.
+fn await_end(pidfd: &OwnedFd) -> Result<(), Errno> {
+    let time = Timespec {
+        tv_sec: PATIENCE,
+        tv_nsec: 0,
+    };
+    let mut ended = [PollFd::new(pidfd, PollFlags::IN)];
+    match rustix::event::poll(&mut ended, Some(&time))? {
+        0 => Err(Errno::TIMEDOUT),
+        _ => Ok(()),
+    }
+}

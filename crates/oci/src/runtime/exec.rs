@@ -1,0 +1,266 @@
+//! Another program in a container that runs.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use super::console;
+use super::container::Container;
+use super::create::{live_as_a_container, size, tell_listener, write_pid_file};
+use super::error::Error;
+use super::group::failed;
+use super::init::Init;
+use super::start::explain;
+use super::status::Status;
+use crate::config::{Config, Process};
+use crate::kinds;
+use warren_cgroups::{Entrance, Hierarchies, Hierarchy, Limits};
+use warren_namespaces::{Kind, open_namespace};
+use warren_spawn::{
+    Child, Host, IdMapping, Join, Namespace, Namespaces, Open, Plan, Root, Spec,
+    TimeOffsets,
+};
+
+/// What is wanted of a further program.
+#[derive(Clone, Debug, Default)]
+pub struct Exec {
+    /// What is run, and as whom.
+    pub process: Process,
+    /// Whether the caller does not wait for it.
+    pub detached: bool,
+    /// A file for its number.
+    pub pid_file: Option<PathBuf>,
+    /// A socket that takes the other end of its terminal.
+    pub console_socket: Option<PathBuf>,
+    /// A socket that takes a pidfd of it.
+    pub pidfd_socket: Option<PathBuf>,
+    /// The rows and columns of its terminal, where the process does not say.
+    pub terminal_size: Option<(u16, u16)>,
+    /// How many descriptors from 3 on it inherits.
+    pub preserve_fds: u32,
+    /// Control groups below the container's that it is put in: a path, or controllers with
+    /// commas between, a colon and a path.
+    pub cgroups: Vec<String>,
+    /// Whether it is started though the container is frozen, and it too then.
+    pub ignore_paused: bool,
+}
+
+/// A program that runs in a container.
+#[derive(Debug)]
+pub struct Executed {
+    /// Its process.
+    pub child: Child,
+}
+
+impl Container {
+    /// Runs another program in the container, with all that confines the first.
+    ///
+    /// # Errors
+    /// Where the container does not run, or the program cannot be executed.
+    pub fn exec(&self, wanted: &Exec) -> Result<Executed, Error> {
+        let init = self.enterable(wanted)?;
+        let keep: Vec<i32> = (3..3 + wanted.preserve_fds as i32).collect();
+        let mut config = self.config()?;
+        config.process = Some(wanted.process.clone());
+        check_terminal(wanted)?;
+        let (mut spec, _) = crate::to_spec(&config, self.bundle())?;
+        let namespaces = self.namespaces(&config, init)?;
+        enter(&mut spec, &namespaces);
+        let groups = self.groups(wanted, init)?;
+        spec.cgroups = groups
+            .iter()
+            .map(|(name, file)| Open {
+                fd: file.as_raw_fd(),
+                name: name.clone(),
+            })
+            .collect();
+        tell_listener(&mut spec, self, &config);
+        size(&mut spec.terminal, wanted.terminal_size);
+        spec.keep_fds = keep;
+        let plan = Plan::new(&spec, &Host::probe())?;
+        let plan = if wanted.detached {
+            plan
+        } else {
+            plan.holding_signals()
+        };
+        let launched = plan.launch();
+        let mut child =
+            launched.map_err(|error| explain(error, Some(&wanted.process)))?;
+        self.hand_over(wanted, &mut child).inspect_err(|_| {
+            let _ = child.kill();
+        })?;
+        Ok(Executed { child })
+    }
+
+    fn enterable(&self, wanted: &Exec) -> Result<Init, Error> {
+        match self.status()? {
+            Status::Stopped => {
+                return Err(Error::new("cannot exec in a stopped container"));
+            }
+            Status::Paused if !wanted.ignore_paused => {
+                let message =
+                    "cannot exec in a paused container (use --ignore-paused to override)";
+                return Err(Error::new(message));
+            }
+            _ => {}
+        }
+        self.running_init()
+    }
+
+    /// The namespaces that the container has and the caller may not, open. They are its
+    /// own, since its process still lives after they were opened by its number.
+    fn namespaces(
+        &self,
+        config: &Config,
+        init: Init,
+    ) -> Result<Vec<(Kind, OwnedFd)>, Error> {
+        let linux = config.linux.as_ref();
+        let listed = linux
+            .map(|linux| linux.namespaces.as_slice())
+            .unwrap_or_default();
+        let kinds = listed.iter().filter_map(|one| kinds::kind(&one.r#type));
+        let mut open = Vec::new();
+        for kind in kinds {
+            let namespace = open_namespace(&self.proc, init.pid, kind)?;
+            open.push((kind, namespace.into_fd()));
+        }
+        match init.is_alive(&self.proc) {
+            true => Ok(open),
+            false => Err(Error::new("cannot exec in a stopped container")),
+        }
+    }
+
+    /// The control groups in which its first process is, or others below the container's:
+    /// an open `cgroup.procs` each.
+    fn groups(&self, wanted: &Exec, init: Init) -> Result<Vec<(String, OwnedFd)>, Error> {
+        if self.record.cgroup.is_none() {
+            return Ok(Vec::new());
+        }
+        let hierarchies = Hierarchies::detect(&self.proc).map_err(failed)?;
+        let entrance = Entrance::of_process(&hierarchies, &self.proc, init.pid);
+        let entrance = entrance.map_err(failed)?;
+        let mut open = Vec::new();
+        for (path, file) in entrance.open_files() {
+            let file = file.try_clone_to_owned();
+            let file = file.map_err(|error| Error::io(format!("open {path}"), &error))?;
+            open.push((path.to_owned(), file));
+        }
+        if !init.is_alive(&self.proc) {
+            return Err(Error::new("cannot exec in a stopped container"));
+        }
+        for below in &wanted.cgroups {
+            self.go_below(below, &hierarchies, &mut open)?;
+        }
+        Ok(open)
+    }
+
+    /// `PATH`, or `CONTROLLER[,CONTROLLER]...:PATH`, below the group of the container.
+    fn go_below(
+        &self,
+        wanted: &str,
+        hierarchies: &Hierarchies,
+        open: &mut Vec<(String, OwnedFd)>,
+    ) -> Result<(), Error> {
+        let (controllers, path) = match wanted.split_once(':') {
+            Some((controllers, path)) => (Some(controllers), path),
+            None => (None, wanted),
+        };
+        let below = Path::new(path.trim_start_matches('/'));
+        let group = self
+            .record
+            .cgroup
+            .as_ref()
+            .map(|group| group.path.join(below));
+        let group = group.unwrap_or_default();
+        let is_upwards = |part| matches!(part, std::path::Component::ParentDir);
+        if below.components().any(is_upwards) {
+            let message = format!("{path} is not a sub cgroup path");
+            return Err(Error::new(message));
+        }
+        let is_meant = |hierarchy: &&Hierarchy| match controllers {
+            None => true,
+            Some(names) => names
+                .split(',')
+                .any(|name| hierarchy.controllers.iter().any(|own| own == name)),
+        };
+        let mut found = false;
+        for hierarchy in hierarchies.list.iter().filter(is_meant) {
+            found = true;
+            let inside = group.strip_prefix("/").unwrap_or(&group);
+            let file = hierarchy.path(inside).join("cgroup.procs");
+            let name = file.display().to_string();
+            let root = hierarchy.path(Path::new("")).display().to_string();
+            let opened = std::fs::OpenOptions::new().write(true).open(&file);
+            let opened =
+                opened.map_err(|error| Error::io(format!("open {name}"), &error))?;
+            open.retain(|(path, _)| !Path::new(path).starts_with(&root));
+            open.push((name, opened.into()));
+        }
+        match found {
+            true => Ok(()),
+            false => Err(Error::new(format!(
+                "unknown controller in --cgroup {wanted}"
+            ))),
+        }
+    }
+
+    fn hand_over(&self, wanted: &Exec, child: &mut Child) -> Result<(), Error> {
+        if let Some(path) = &wanted.console_socket {
+            let socket = console::connect(path)?;
+            if let Some(terminal) = child.take_terminal() {
+                console::hand_over(&socket, terminal.master.as_fd(), "/dev/ptmx")?;
+            }
+        }
+        if let Some(path) = &wanted.pidfd_socket {
+            let socket = console::connect(path)?;
+            console::hand_over(&socket, child.pidfd(), "pidfd")?;
+        }
+        write_pid_file(wanted.pid_file.as_deref(), child.id())
+    }
+}
+
+/// What a container is made with and a further program finds there.
+fn enter(spec: &mut Spec, namespaces: &[(Kind, OwnedFd)]) {
+    let mut joined = Namespaces::default();
+    for (kind, file) in namespaces {
+        let open = Open {
+            fd: file.as_raw_fd(),
+            name: "of the container".to_owned(),
+        };
+        joined.set(*kind, Namespace::Join(Join::Open(open)));
+    }
+    spec.callers_child = matches!(joined.get(Kind::Pid), Namespace::Join(_));
+    spec.namespaces = joined;
+    spec.id_map = IdMapping::Auto;
+    spec.root = Root::Inherit;
+    spec.mounts.clear();
+    spec.sysctl.clear();
+    spec.hostname = None;
+    spec.domainname = None;
+    spec.loopback = false;
+    spec.root_propagation = None;
+    spec.mount_label = None;
+    spec.interfaces.clear();
+    spec.time_offsets = TimeOffsets::default();
+    spec.cache_class = None;
+    spec.limits = Limits::default();
+    spec.cgroup = None;
+    live_as_a_container(spec);
+    // Whoever is inside may be able to trace what comes in.
+    spec.hidden = true;
+}
+
+fn check_terminal(wanted: &Exec) -> Result<(), Error> {
+    match (
+        wanted.process.terminal,
+        wanted.detached,
+        &wanted.console_socket,
+    ) {
+        (true, true, None) => Err(Error::new(
+            "cannot allocate tty if runc will detach without setting console socket",
+        )),
+        (false, _, Some(_)) | (_, false, Some(_)) => Err(Error::new(
+            "cannot use console socket if runc will not detach or allocate tty",
+        )),
+        _ => Ok(()),
+    }
+}

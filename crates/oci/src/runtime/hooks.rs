@@ -1,0 +1,160 @@
+//! Hooks that are run outside of the container.
+
+use std::io::{Seek, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::MemfdFlags;
+use rustix::process::{Pid, PidfdFlags};
+use warren_spawn::Hook as Inside;
+
+use super::error::Error;
+use crate::config::{Hook, Hooks};
+
+/// Runs hooks one after the other, each with `state` on its standard input, up to the first
+/// that fails.
+pub fn run(kind: &str, hooks: &[Hook], state: &str, bundle: &Path) -> Result<(), Error> {
+    for hook in hooks {
+        run_one(hook, state, bundle).map_err(|why| failed(kind, hook, &why))?;
+    }
+    Ok(())
+}
+
+/// The same for those whose failure changes nothing any more: what they said of it.
+pub fn run_all(kind: &str, hooks: &[Hook], state: &str, bundle: &Path) -> Vec<Error> {
+    let run = |hook: &Hook| {
+        let why = run_one(hook, state, bundle).err()?;
+        Some(failed(kind, hook, &why))
+    };
+    hooks.iter().filter_map(run).collect()
+}
+
+/// Those that are run inside, as a Spec has them.
+pub fn inside(kind: &str, hooks: &[Hook]) -> Vec<Inside> {
+    let one = |hook: &Hook| Inside {
+        kind: kind.to_owned(),
+        path: hook.path.clone().into(),
+        args: hook.args.iter().map(Into::into).collect(),
+        env: hook.env.iter().map(Into::into).collect(),
+        timeout: timeout(hook),
+    };
+    hooks.iter().map(one).collect()
+}
+
+/// What is wrong with them, before anything is made.
+pub fn check(hooks: &Hooks) -> Result<(), crate::Error> {
+    let kinds = [
+        ("prestart", &hooks.prestart),
+        ("createRuntime", &hooks.create_runtime),
+        ("createContainer", &hooks.create_container),
+        ("startContainer", &hooks.start_container),
+        ("poststart", &hooks.poststart),
+        ("poststop", &hooks.poststop),
+    ];
+    for (kind, hooks) in kinds {
+        for (index, hook) in hooks.iter().enumerate() {
+            let wrong = |key: &str, message: String| {
+                Err(crate::Error::new(
+                    format!("hooks.{kind}[{index}].{key}"),
+                    message,
+                ))
+            };
+            if !hook.path.starts_with('/') {
+                let message = format!("expected an absolute path, found {:?}", hook.path);
+                return wrong("path", message);
+            }
+            if hook.timeout.is_some_and(|seconds| seconds <= 0) {
+                return wrong("timeout", "is not greater than 0".to_owned());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn failed(kind: &str, hook: &Hook, why: &str) -> Error {
+    Error::new(format!("error running {kind} hook {}: {why}", hook.path))
+}
+
+fn timeout(hook: &Hook) -> Option<u32> {
+    let seconds = hook.timeout?;
+    Some(u32::try_from(seconds).unwrap_or(u32::MAX))
+}
+
+fn run_one(hook: &Hook, state: &str, bundle: &Path) -> Result<(), String> {
+    let words = |error: &std::io::Error| warren_namespaces::io_error_text(error);
+    let mut input = memory("state").map_err(|error| words(&error))?;
+    let output = memory("output").map_err(|error| words(&error))?;
+    input
+        .write_all(state.as_bytes())
+        .map_err(|error| words(&error))?;
+    input.rewind().map_err(|error| words(&error))?;
+    let clone = |file: &std::fs::File| file.try_clone().map_err(|error| words(&error));
+    let mut command = Command::new(&hook.path);
+    // Nothing of the caller's environment, nor of the container's: it runs outside.
+    command.env_clear().current_dir(bundle);
+    let (name, arguments) = hook.args.split_first().unwrap_or((&hook.path, &[]));
+    command.arg0(name).args(arguments);
+    command.envs(hook.env.iter().filter_map(|word| word.split_once('=')));
+    command.stdin(input);
+    command.stdout(clone(&output)?).stderr(clone(&output)?);
+    let mut child = command.spawn().map_err(|error| words(&error))?;
+    let status = wait(&mut child, timeout(hook)).map_err(|error| words(&error))?;
+    match status {
+        Some(status) if status.success() => Ok(()),
+        Some(status) => Err(format!("{status}{}", said(output))),
+        None => Err(format!(
+            "timeout after {} s",
+            hook.timeout.unwrap_or_default()
+        )),
+    }
+}
+
+/// A file without a name: whatever a hook does with it, nobody is kept waiting.
+fn memory(name: &str) -> std::io::Result<std::fs::File> {
+    Ok(rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?.into())
+}
+
+/// The end of what it wrote.
+fn said(mut output: std::fs::File) -> String {
+    const MOST: usize = 400;
+    let read = output
+        .rewind()
+        .and_then(|()| std::io::read_to_string(output));
+    let text = read.unwrap_or_default();
+    let text = text.trim_end();
+    let from = text.len().saturating_sub(MOST);
+    let from = (from..=text.len()).find(|at| text.is_char_boundary(*at));
+    match &text[from.unwrap_or_default()..] {
+        "" => String::new(),
+        text => format!(", output: {text}"),
+    }
+}
+
+/// `None` where its time was over, and it was killed.
+fn wait(child: &mut Child, timeout: Option<u32>) -> std::io::Result<Option<ExitStatus>> {
+    if let (Some(seconds), Some(pid)) = (timeout, Pid::from_raw(child.id() as i32)) {
+        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+        let mut ended = [PollFd::new(&pidfd, PollFlags::IN)];
+        let time = Timespec {
+            tv_sec: i64::from(seconds),
+            tv_nsec: 0,
+        };
+        if rustix::event::poll(&mut ended, Some(&time))? == 0 {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+    }
+    child.wait().map(Some)
+}
+
+/// Standard input of a hook that is run inside.
+pub fn state_file(state: &str) -> Result<std::fs::File, Error> {
+    let written = memory("state").and_then(|mut file| {
+        file.write_all(state.as_bytes())?;
+        Ok(file)
+    });
+    written.map_err(|error| Error::io("write the state for hooks", &error))
+}

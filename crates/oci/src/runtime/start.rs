@@ -1,0 +1,170 @@
+//! The word to start.
+
+use std::os::fd::AsFd;
+
+use rustix::fs::CWD;
+use warren_spawn::ErrorKind;
+use warren_spawn::gate::{self, At, Refusal};
+use warren_sys::Errno;
+use warren_sys::signal::SIGKILL;
+
+use super::container::Container;
+use super::error::{Error, words};
+use super::hooks;
+use super::status::Status;
+use super::store::GATE;
+use crate::config::{Config, Hooks, Process};
+
+impl Container {
+    /// Lets the program of a container that was created begin.
+    ///
+    /// # Errors
+    /// Where it was started before, or its program cannot be executed; the container is
+    /// stopped then, also where a hook has failed.
+    pub fn start(&self) -> Result<(), Error> {
+        self.locked(|| self.start_locked())
+    }
+
+    /// The same for a container that was made without waiting for its start, as far as there
+    /// is something left to do.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn begin(&self) -> Result<(), Error> {
+        if self.record.gated {
+            return self.start();
+        }
+        // Without hooks there is nothing: the config.json need not be read again.
+        if !self.text.contains("\"poststart\"") {
+            return Ok(());
+        }
+        let hooks = self.config()?.hooks.unwrap_or_default();
+        self.after_start(&hooks, self.pid().unwrap_or(0))
+    }
+
+    fn start_locked(&self) -> Result<(), Error> {
+        match self.status()? {
+            Status::Created => {}
+            Status::Stopped => {
+                return Err(Error::new("cannot start a container that has stopped"));
+            }
+            Status::Running => {
+                return Err(Error::new("cannot start an already running container"));
+            }
+            status => {
+                let message = format!("cannot start a container in the {status} state");
+                return Err(Error::new(message));
+            }
+        }
+        let pid = self.pid().unwrap_or(0);
+        let config = self.config()?;
+        let hooks = config.hooks.clone().unwrap_or_default();
+        self.open_gate(&config, &hooks, pid)?;
+        // Nobody waits there any more, and the name would say nothing.
+        let _ = rustix::fs::unlinkat(
+            CWD,
+            self.folder.path.join(GATE),
+            rustix::fs::AtFlags::empty(),
+        );
+        self.after_start(&hooks, pid)
+    }
+
+    fn open_gate(&self, config: &Config, hooks: &Hooks, pid: u32) -> Result<(), Error> {
+        let state = match hooks.start_container.is_empty() {
+            true => None,
+            false => {
+                let text = self.state_text(Status::Created, pid);
+                Some(hooks::state_file(&text)?)
+            }
+        };
+        let path = self.folder.short_path(GATE);
+        gate::open(&path, state.as_ref().map(AsFd::as_fd))
+            .map_err(|refusal| refused(&refusal, config, hooks))
+    }
+
+    /// A hook that fails now ends the container.
+    pub(super) fn after_start(&self, hooks: &Hooks, pid: u32) -> Result<(), Error> {
+        let state = self.state_text(Status::Running, pid);
+        hooks::run("poststart", &hooks.poststart, &state, self.bundle()).inspect_err(
+            |_| {
+                if let Some(init) = self.living_init() {
+                    let _ = init.signal(&self.proc, SIGKILL);
+                }
+            },
+        )
+    }
+}
+
+fn refused(refusal: &Refusal, config: &Config, hooks: &Hooks) -> Error {
+    use std::os::unix::process::ExitStatusExt;
+    let said = words(refusal.errno);
+    match refusal.at {
+        At::Gate if refusal.errno == Errno::CONNREFUSED => {
+            Error::new("cannot start a container that has stopped")
+        }
+        At::Gate => Error::new(format!("open the gate of the container: {said}")),
+        At::Hook(number) => {
+            let hook = hooks.start_container.get(number);
+            let path = hook.map_or("", |hook| hook.path.as_str());
+            let how = match refusal.status {
+                Some(status) => std::process::ExitStatus::from_raw(status).to_string(),
+                None => said,
+            };
+            Error::new(format!("error running startContainer hook {path}: {how}"))
+        }
+        At::Step(number) => {
+            Error::new(format!("step {number} before the program: {said}"))
+        }
+        At::Program {
+            interpreter_missing,
+        } => {
+            let args = config
+                .process
+                .as_ref()
+                .map(|process| process.args.as_slice());
+            let name = args
+                .and_then(|args| args.first())
+                .map_or("", String::as_str);
+            not_executed(name, refusal.errno, interpreter_missing)
+        }
+    }
+}
+
+/// In words that engines look for.
+pub(super) fn not_executed(name: &str, errno: Errno, interpreter_missing: bool) -> Error {
+    let words = match errno {
+        Errno::NOENT if !name.contains('/') => {
+            "executable file not found in $PATH".to_owned()
+        }
+        errno if name.contains('/') && errno == Errno::NOENT && !interpreter_missing => {
+            format!("stat {name}: {}", words(errno))
+        }
+        errno => words(errno),
+    };
+    let error = Error::new(format!(
+        "unable to start container process: exec: {name:?}: {words}"
+    ));
+    match interpreter_missing {
+        true => error.hint(
+            "the file is there; the interpreter in its first line, or its ELF loader, is not",
+        ),
+        false => error,
+    }
+}
+
+/// A launch that failed: of the program, in the words that engines look for.
+pub(super) fn explain(error: warren_spawn::Error, process: Option<&Process>) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotExecutable => {
+            let args = process.map(|process| process.args.as_slice());
+            let name = args
+                .and_then(|args| args.first())
+                .map_or("", String::as_str);
+            let number = error.raw_os_error().unwrap_or_default();
+            let explained = not_executed(name, Errno::from_raw_os_error(number), false);
+            let hints = error.hints().iter();
+            hints.fold(explained, |explained, hint| explained.hint(hint))
+        }
+        _ => error.into(),
+    }
+}

@@ -1,0 +1,93 @@
+//! Where the process stops on its way, and who lets it go on.
+
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, RawFd};
+
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+use rustix::process::DumpableBehavior;
+use warren_sys::{Errno, Result, exit_now};
+
+use super::{Child, Failure, borrowed, exec};
+use crate::gate::Answer;
+use crate::report::Detail;
+use crate::step::Step;
+
+impl Child<'_> {
+    /// Looks whether the program could be executed: at the gate nobody is there to be told.
+    pub(super) fn check_program(&self) -> std::result::Result<(), Failure> {
+        let program = self.with.steps.iter().find_map(|step| match step {
+            Step::Exec(program) => Some(program),
+            _ => None,
+        });
+        program.map_or(Ok(()), exec::check)
+    }
+
+    /// Ends the launch, and stays until the gate is opened: a message with a descriptor to
+    /// answer on, and perhaps one for hooks to read.
+    pub(super) fn await_gate(&mut self, gate: RawFd) -> Result<()> {
+        // A program that is executed into the container meanwhile shall not look into this
+        // process, which is still Warren.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+        let alive = self.with.alive.as_raw_fd() as u32;
+        // SAFETY: this process never returns to code that owns the descriptor.
+        unsafe { warren_sys::close_range(alive, alive) };
+        loop {
+            match self.take_word(gate) {
+                Ok(true) => return Ok(()),
+                // Nobody who may open the gate sends anything else.
+                Ok(false) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+
+    fn take_word(&mut self, gate: RawFd) -> Result<bool> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut byte = [0];
+        let into = &mut [IoSliceMut::new(&mut byte)];
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        rustix::net::recvmsg(borrowed(&gate), into, &mut control, flags)?;
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(mut fds) = message {
+                self.fds.answer = fds.next();
+                self.fds.state = fds.next();
+            }
+        }
+        Ok(self.fds.answer.is_some())
+    }
+
+    /// Tells who opened the gate that nothing came of it.
+    pub(super) fn answer(
+        &self,
+        step: &Step,
+        number: usize,
+        errno: Errno,
+        detail: Detail,
+    ) {
+        let Some(answer) = &self.fds.answer else {
+            return;
+        };
+        let status = self.with.report.ended().unwrap_or(0);
+        let record = Answer::of(step, number, errno, detail, status);
+        // Who has gone meanwhile hears nothing.
+        let _ = rustix::io::write(answer, &record.bytes());
+    }
+
+    /// Gives the caller its turn.
+    pub(super) fn await_caller(&self) -> Result<()> {
+        let channel = self.with.turn.ok_or(Errno::BADF)?;
+        let mut byte = [0];
+        rustix::io::write(channel, &byte)?;
+        loop {
+            match rustix::io::read(channel, &mut byte) {
+                // The caller has died, or has failed at what it wanted to do.
+                Ok(0) => exit_now(127),
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Time on a CPU.
+
+use warren_testkit::{Running, Test, run, tests};
+
+use super::{is_v2, limited, ways};
+
+pub const TESTS: &[Test] = tests! {
+    Root:
+        cpu_time_is_within_five_percent_of_the_quota,
+        a_period_of_ones_own_keeps_the_share,
+        the_heavier_of_two_groups_gets_more,
+        a_set_of_cpus_is_all_that_is_run_on;
+};
+
+/// Works for three seconds and says which share of them it was on a CPU, in thousandths.
+const WORKS: &str = "
+import time, os
+begin, used = time.monotonic(), os.times()
+while time.monotonic() - begin < 3: pass
+wall, now = time.monotonic() - begin, os.times()
+print(round(1000 * (now[0] + now[1] - used[0] - used[1]) / wall))
+";
+
+fn share(way: &[&str], options: &[&str]) -> u64 {
+    let mut command = limited(way, options);
+    let output = run(command.args(["python3", "-c", WORKS]));
+    output.succeeds().parse().expect("a number")
+}
+
+fn cpu_time_is_within_five_percent_of_the_quota() {
+    for way in ways() {
+        // A fifth of one CPU is there whatever else runs.
+        let share = share(way, &["--cpus", "0.2"]);
+        assert!((190..=210).contains(&share), "{way:?}: {share} thousandths");
+    }
+}
+
+fn a_period_of_ones_own_keeps_the_share() {
+    for way in ways() {
+        let share = share(way, &["--limit", "cpu.max=10000 50000"]);
+        assert!((190..=210).contains(&share), "{way:?}: {share} thousandths");
+    }
+}
+
+/// Both on one CPU, so that they are in each other's way.
+fn the_heavier_of_two_groups_gets_more() {
+    let options = |weight| ["--cpu-weight", weight, "--cpuset-cpus", "0"];
+    let way: &[&str] = if is_v2() { &["--cgroup", "/"] } else { &[] };
+    let mut light = limited(way, &options("10"));
+    let mut heavy = limited(way, &options("1000"));
+    let mut light = Running::start(light.args(["python3", "-c", WORKS]));
+    let mut heavy = Running::start(heavy.args(["python3", "-c", WORKS]));
+    let number = |running: &mut Running| running.line().parse::<u64>().expect("a number");
+    let (light_share, heavy_share) = (number(&mut light), number(&mut heavy));
+    assert_eq!((light.ends(), heavy.ends()), (0, 0));
+    assert!(
+        heavy_share > 3 * light_share,
+        "{heavy_share} and {light_share}"
+    );
+}
+
+fn a_set_of_cpus_is_all_that_is_run_on() {
+    for way in ways() {
+        let mut command = limited(way, &["--cpuset-cpus", "1"]);
+        let output =
+            run(command.args(["grep", "Cpus_allowed_list", "/proc/self/status"]));
+        output.says("Cpus_allowed_list:\t1");
+    }
+}

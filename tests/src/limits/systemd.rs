@@ -1,0 +1,119 @@
+//! Scopes of systemd, as its own tools see them.
+
+use warren_testkit::{Running, Test, program, run, tests};
+
+use super::{folders_of, init_of, limited};
+
+pub const TESTS: &[Test] = tests! {
+    Machine:
+        a_scope_is_a_unit_with_the_limits_as_properties,
+        a_slice_of_ones_own_is_made,
+        a_changed_limit_is_told_to_systemd,
+        the_messages_are_those_of_busctl;
+};
+
+const WAITS: [&str; 3] = ["sh", "-c", "echo here; exec sleep 1000"];
+
+/// The name of the unit that a run is in.
+fn unit_of(running: &Running) -> String {
+    let folder = folders_of(&init_of(running.pid())).pop().expect("a group");
+    folder.rsplit('/').next().expect("a name").to_owned()
+}
+
+fn property(unit: &str, name: &str) -> String {
+    let mut show = program("systemctl");
+    let output = run(show.args(["show", "--value", "--property", name, unit]));
+    output.succeeds().to_owned()
+}
+
+fn end(running: Running) {
+    running.signal(rustix::process::Signal::TERM);
+    assert_eq!(running.ends(), 143);
+}
+
+fn a_scope_is_a_unit_with_the_limits_as_properties() {
+    let options = [
+        "--memory",
+        "64M",
+        "--pids",
+        "20",
+        "--cpus",
+        "0.5",
+        "--cpu-weight",
+        "50",
+    ];
+    let mut running = Running::start(limited(&[], &options).args(WAITS));
+    running.line();
+    let unit = unit_of(&running);
+    assert!(
+        unit.starts_with("warren-") && unit.ends_with(".scope"),
+        "{unit}"
+    );
+    let expected = [
+        ("MemoryMax", "67108864"),
+        ("TasksMax", "20"),
+        ("CPUQuotaPerSecUSec", "500ms"),
+        ("CPUWeight", "50"),
+        ("Delegate", "yes"),
+        ("ActiveState", "active"),
+    ];
+    for (name, value) in expected {
+        assert_eq!(property(&unit, name), value, "{name}");
+    }
+    end(running);
+    assert_eq!(property(&unit, "LoadState"), "not-found");
+}
+
+fn a_slice_of_ones_own_is_made() {
+    let options = ["--slice", "warren-test", "--pids", "20"];
+    let mut running = Running::start(limited(&[], &options).args(WAITS));
+    running.line();
+    let unit = unit_of(&running);
+    assert_eq!(property(&unit, "Slice"), "warren-test.slice");
+    end(running);
+    run(program("systemctl").args(["stop", "warren-test.slice", "warren.slice"]))
+        .succeeds();
+}
+
+fn a_changed_limit_is_told_to_systemd() {
+    let mut running = Running::start(limited(&[], &["--memory", "64M"]).args(WAITS));
+    running.line();
+    let unit = unit_of(&running);
+    let init = init_of(running.pid());
+    let words = ["limits", &init, "--set", "memory.max=32M"];
+    run(&mut warren_testkit::warren(words)).succeeds();
+    // Nor does a reload put the old one back.
+    run(program("systemctl").arg("daemon-reload")).succeeds();
+    assert_eq!(property(&unit, "MemoryMax"), "33554432");
+    let output = run(&mut warren_testkit::warren(["limits", &init]));
+    output.has("32.0M");
+    end(running);
+}
+
+/// The unit's own record of what was asked for, read over the bus by systemd's tool.
+fn the_messages_are_those_of_busctl() {
+    let options = ["--memory", "64M", "--cpuset-cpus", "0-1"];
+    let mut running = Running::start(limited(&[], &options).args(WAITS));
+    running.line();
+    let unit = unit_of(&running);
+    let object = property(&unit, "Id");
+    assert_eq!(object, unit);
+    let path = unit.bytes().fold(String::new(), |path, byte| {
+        if byte.is_ascii_alphanumeric() {
+            path + &char::from(byte).to_string()
+        } else {
+            path + &format!("_{byte:02x}")
+        }
+    });
+    let path = format!("/org/freedesktop/systemd1/unit/{path}");
+    let get = |name: &str| {
+        let mut busctl = program("busctl");
+        busctl.args(["get-property", "org.freedesktop.systemd1", &path]);
+        busctl.args(["org.freedesktop.systemd1.Scope", name]);
+        run(&mut busctl).succeeds().to_owned()
+    };
+    assert_eq!(get("MemoryMax"), "t 67108864");
+    assert_eq!(get("AllowedCPUs"), "ay 1 3");
+    assert_eq!(get("Delegate"), "b true");
+    end(running);
+}
