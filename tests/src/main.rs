@@ -19,7 +19,9 @@ mod ls;
 mod lsns;
 mod map;
 mod mount;
+mod net;
 mod nsenter;
+mod oci;
 mod posture;
 mod profile;
 mod readme;
@@ -37,12 +39,28 @@ use warren_testkit::harness::{Needed, Suite};
 /// What the tests call besides a Debian system's essential packages.
 const NEEDED: &[Needed] = &[
     Needed {
+        program: "busybox",
+        package: "busybox-static",
+    },
+    Needed {
         program: "bwrap",
         package: "bubblewrap",
     },
     Needed {
+        program: "conmon",
+        package: "conmon",
+    },
+    Needed {
+        program: "containerd",
+        package: "containerd",
+    },
+    Needed {
         program: "crun",
         package: "crun",
+    },
+    Needed {
+        program: "dockerd",
+        package: "docker.io",
     },
     Needed {
         program: "ip",
@@ -51,6 +69,10 @@ const NEEDED: &[Needed] = &[
     Needed {
         program: "nsenter",
         package: "util-linux",
+    },
+    Needed {
+        program: "podman",
+        package: "podman",
     },
     Needed {
         program: "ps",
@@ -91,9 +113,11 @@ fn main() -> ExitCode {
     tests.extend([watch::TESTS, map::TESTS]);
     tests.extend(bwrap::TESTS);
     tests.extend(keep::TESTS);
+    tests.extend([net::TESTS]);
     tests.extend(profile::TESTS);
     tests.extend(limits::TESTS);
     tests.extend(lsns::TESTS);
+    tests.extend(oci::TESTS);
     tests.extend([mount::TESTS, nsenter::TESTS, unshare::TESTS, ls::TESTS]);
     tests.extend([
         discovery::TESTS,

@@ -11,6 +11,7 @@ mod doctor;
 mod enter;
 mod explain;
 mod failure;
+mod gc;
 mod getopt;
 #[cfg(test)]
 mod golden;
@@ -21,6 +22,7 @@ mod ls;
 mod lsns;
 mod map;
 mod mount;
+mod net;
 mod nsenter;
 mod oci;
 mod overview;
@@ -127,6 +129,18 @@ const COMMANDS: &[Command] = &[
         name: "limits",
         about: "show and change what a group of processes may use",
         run: limits::run,
+        personality: false,
+    },
+    Command {
+        name: "net",
+        about: "make, list, show and remove networks for `warren run --net NAME`",
+        run: net::run,
+        personality: false,
+    },
+    Command {
+        name: "gc",
+        about: "remove what containers have left whose supervisor was killed",
+        run: gc::run,
         personality: false,
     },
     Command {

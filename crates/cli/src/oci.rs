@@ -11,6 +11,7 @@ mod look;
 mod options;
 mod place;
 mod spec;
+mod update;
 
 use std::ffi::{CString, OsString};
 
@@ -36,6 +37,7 @@ An OCI runtime: containers of bundles, for podman, Docker, containerd and Kubern
   list                   all containers
   ps ID [OPTIONS]        its processes, as ps(1) lists them
   pause ID, resume ID    stop all its processes, and let them go on
+  update ID              change its limits
   events ID              what it uses
   features               what this runtime can do, as JSON
   spec                   write a config.json to begin with
@@ -90,6 +92,7 @@ const COMMANDS: &[(&str, Run)] = &[
     ("events", look::events),
     ("features", look::features),
     ("spec", spec::run),
+    ("update", update::run),
 ];
 
 /// Those of which a process goes into a container.

@@ -41,7 +41,12 @@ pub struct Care<'a> {
     pub limits: TimeLimits,
     /// Who watches it.
     pub watch: Option<&'a mut dyn Watch>,
+    /// Who is told of the process when its namespaces are there.
+    pub announce: Option<Announce<'a>>,
 }
+
+/// Is called with the number of a process that has namespaces and no program yet.
+pub type Announce<'a> = &'a mut dyn FnMut(u32) -> Result<(), Error>;
 
 /// Who watches a command: the kernel tells of it by the same signal as of an end.
 pub trait Watch {
@@ -60,14 +65,15 @@ pub trait Watch {
 /// [observed](Plan::observed).
 pub fn run_with(plan: Plan, mut care: Care<'_>) -> Result<(Ended, Remains), Failure> {
     let plan = if care.trace { plan.timed() } else { plan };
+    let mut nobody = |_| Ok(());
+    let announce = care.announce.take().unwrap_or(&mut nobody);
     let started = match &mut care.watch {
-        None => start(plan)?,
+        None => start_announced(plan, announce)?,
         Some(watch) => {
             signal::default_action(SIGCHLD);
             let own_group = plan.leaves_caller();
             let plan = plan.holding_signals();
-            let child =
-                plan.launch_observed(&mut |_| Ok(()), &mut |held| watch.begin(held))?;
+            let child = plan.launch_observed(announce, &mut |held| watch.begin(held))?;
             Started { child, own_group }
         }
     };
@@ -91,10 +97,14 @@ impl Started {
 
 /// Carries a plan out up to the start of its command.
 pub fn start(plan: Plan) -> Result<Started, Error> {
+    start_announced(plan, &mut |_| Ok(()))
+}
+
+fn start_announced(plan: Plan, announce: Announce<'_>) -> Result<Started, Error> {
     // Who started us may ignore it, which is inherited: then nothing could be waited for.
     signal::default_action(SIGCHLD);
     let own_group = plan.leaves_caller();
-    let child = plan.holding_signals().launch()?;
+    let child = plan.holding_signals().launch_announced(announce)?;
     Ok(Started { child, own_group })
 }
 

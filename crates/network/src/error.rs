@@ -40,6 +40,12 @@ impl Error {
         self
     }
 
+    /// What was being done.
+    #[must_use]
+    pub fn doing(&self) -> &str {
+        &self.doing
+    }
+
     /// What the kernel said.
     #[must_use]
     pub fn errno(&self) -> Option<Errno> {

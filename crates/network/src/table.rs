@@ -91,12 +91,6 @@ pub fn make(change: &mut Change) {
     ports(change);
 }
 
-/// Removes both.
-pub fn remove(change: &mut Change) {
-    change.remove_table(Family::Inet);
-    change.remove_table(Family::Bridge);
-}
-
 const PREROUTING: u32 = 0;
 const INPUT: u32 = 1;
 const FORWARD: u32 = 2;

@@ -120,6 +120,8 @@ type Failure = (Errno, Detail);
 #[derive(Debug, Default)]
 struct Fds {
     root: Option<OwnedFd>,
+    /// Whether what is unmounted here is unmounted on the host too.
+    spreads: bool,
     /// How many mounts lie on the root of this process, one over the other.
     stacked: u32,
     layers: Option<OwnedFd>,
@@ -169,6 +171,7 @@ impl Child<'_> {
         match step {
             Step::DieWithParent { signal } => self.die_with_parent(*signal),
             Step::AwaitParent => self.await_parent(self.with.report.released()),
+            Step::AwaitNetwork => self.await_parent(self.with.report.connected()),
             Step::AwaitGroup => self.await_parent(self.with.report.in_group()),
             Step::CoreSched => warren_sys::share_cores_with_none(),
             Step::CgroupNamespace => {
@@ -299,7 +302,11 @@ impl Child<'_> {
             Step::LockFile(path) => self.lock_file(path),
             Step::ProcOfHost { target } => self.proc_of_host(target),
             Step::Proc { target } => self.mount_proc(target),
-            Step::ProcMasks { cover, all } => self.mask_proc(*cover, *all),
+            Step::ProcMasks {
+                cover,
+                all,
+                readable,
+            } => self.mask_proc(*cover, *all, *readable),
             Step::DevFolder { target } => self.dev_folder(target),
             Step::Devices => self.devices(),
             Step::DevLinks => self.dev_links(),
@@ -372,10 +379,21 @@ impl Child<'_> {
                 bind,
                 console,
             } => self.device_files(target, *bind, *console),
+            Step::ProcPaths {
+                target,
+                masked,
+                read_only,
+            } => self.proc_paths(target, masked, read_only),
             Step::Cgroups { tree, target } => self.cgroups(tree, target),
             Step::Console => self.console(),
             Step::RootPropagation(propagation) => self.root_propagation(*propagation),
-            Step::PrivateRoot => warren_mounts::make_root_private(),
+            Step::PrivateRoot => {
+                self.fds.spreads = true;
+                warren_mounts::make_root_private()
+            }
+            Step::IpcNamespace => {
+                warren_sys::unshare(warren_namespaces::Kind::Ipc.clone_flag())
+            }
             Step::TimeNamespace { offsets } => self.time_namespace(offsets),
             Step::Scheduler(attributes) => warren_sys::sched_setattr(*attributes),
             Step::IoPriority(one) => {
@@ -422,6 +440,7 @@ impl Child<'_> {
             | Step::Release
             | Step::CheckProgram
             | Step::Hook(_)
+            | Step::Connect(_)
             | Step::Exec(_) => Ok(()),
         }
     }

@@ -7,6 +7,7 @@ mod group;
 mod join;
 mod listener;
 mod maps;
+mod network;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
@@ -141,7 +142,7 @@ impl Plan {
         if self.timed {
             report.take_times();
         }
-        if self.has_init || self.is_holder {
+        if self.has_init || self.is_holder || self.is_gated() {
             warren_sys::arguments::find();
         }
         if self.is_holder || self.has_examinable_init {
@@ -425,6 +426,10 @@ impl Launch<'_> {
                         .map_err(failed)?;
                 }
                 Step::Release => release(self.report).map_err(failed)?,
+                Step::Connect(connection) => {
+                    network::connect(connection, started, self.proc, self.report)
+                        .map_err(|error| plan.at(step, error))?;
+                }
                 _ => {}
             }
         }

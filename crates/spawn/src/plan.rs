@@ -144,6 +144,11 @@ impl Plan {
             .any(|step| matches!(step, Step::AwaitObserver))
     }
 
+    pub(crate) fn is_gated(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| matches!(step, Step::AwaitGate(_)))
+    }
+
     pub(crate) fn gives_turn(&self) -> bool {
         let mut steps = self.steps.iter();
         steps.any(|step| matches!(step, Step::AwaitCaller))
@@ -225,6 +230,11 @@ fn check(spec: &Spec) -> Result<(), Error> {
             matches!(spec.role, Role::Grafter(_))
                 && !matches!(spec.namespaces.get(Kind::Mnt), Namespace::Join(_)),
             "a mount into a namespace needs that namespace",
+        ),
+        (
+            spec.connection.is_some()
+                && (!is_new(Kind::Net) || spec.role != Role::Program),
+            "a connection needs a program in a new net namespace",
         ),
         (
             spec.role != Role::Program && spec.terminal != Terminal::Inherit,
@@ -499,6 +509,9 @@ impl Planner<'_> {
         if self.spec.new_session {
             self.push(Step::NewSession);
         }
+        if self.owns_queues() {
+            self.push(Step::IpcNamespace);
+        }
         self.time_offsets();
         if let Some(name) = &self.spec.hostname {
             self.push(Step::Hostname(uts_name(name, "host")?));
@@ -702,6 +715,9 @@ impl Planner<'_> {
         self.push(Step::Descriptors {
             keep: spec.keep_fds.clone(),
         });
+        if spec.connection.is_some() {
+            self.push(Step::AwaitNetwork);
+        }
         // The parent takes the listener, and may be gone when the word is given.
         let listens = spec.listener.is_some();
         if spec.no_new_privs && listens {
@@ -755,6 +771,9 @@ impl Planner<'_> {
         if !self.spec.time_offsets.is_empty() {
             namespaces = namespaces.without(Kind::Time);
         }
+        if self.owns_queues() {
+            namespaces = namespaces.without(Kind::Ipc);
+        }
         if let Some(listener) = &self.spec.listener {
             self.push(Step::ConnectListener(listener.socket.clone()));
         }
@@ -771,6 +790,9 @@ impl Planner<'_> {
         }
         // Before the wait for a child that waits for its group.
         self.fill_group();
+        if let Some(connection) = &self.spec.connection {
+            self.push(Step::Connect(Box::new(connection.clone())));
+        }
         if let Some(listener) = &self.spec.listener {
             self.push(Step::SendListener(listener.clone()));
         }

@@ -27,6 +27,8 @@ pub struct Report {
     released: AtomicU32,
     /// The futex of a second wait: 1 when it is in its control group.
     in_group: AtomicU32,
+    /// The futex of the program's wait: 1 when its network is there.
+    connected: AtomicU32,
     /// 1 when `status` is valid.
     ended: AtomicU32,
     /// The wait status of the program.
@@ -116,6 +118,11 @@ impl Report {
     /// The futex of the child's wait.
     pub fn released(&self) -> &AtomicU32 {
         &self.released
+    }
+
+    /// The futex of the program's wait for its network.
+    pub fn connected(&self) -> &AtomicU32 {
+        &self.connected
     }
 
     /// The futex of the child's wait for its control group.

@@ -13,6 +13,7 @@ use warren_confine::landlock::Landlock;
 use warren_confine::seccomp::Profile;
 use warren_confine::{CapabilitySet, Rlimit};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
+use warren_network::Connection;
 
 use crate::role::Role;
 pub use detailed::{
@@ -82,6 +83,10 @@ pub struct Spec {
     pub sysctl: Vec<(String, String)>,
     /// Brings `lo` up in a new network namespace.
     pub loopback: bool,
+    /// What a new network namespace is connected to. Whoever launches holds the
+    /// [`Reservation`](warren_network::Reservation) that says so, and releases it when the
+    /// process has ended.
+    pub connection: Option<Connection>,
     /// Forbids user namespaces below a new one (`user.max_user_namespaces` = 0).
     pub no_nested_user_namespaces: bool,
     /// Lets what is mounted on the host later be seen inside, where the host shares it.

@@ -13,6 +13,7 @@ use warren_confine::landlock::{Files, Handled, Tcp};
 use warren_confine::{CapabilitySet, Filter, Rlimit};
 use warren_mounts::{Attributes, Change, Node, Target};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
+use warren_network::Connection;
 use warren_sys::{CStringArray, Errno, SchedulerAttributes, SeccompFlags};
 
 use crate::spec::{
@@ -128,6 +129,8 @@ pub enum Step {
     Release,
     /// Hands the listener of the child's filter to who answers.
     SendListener(Listener),
+    /// Connects the child's network namespace, while it makes its mounts.
+    Connect(Box<Connection>),
     /// Shows the files of a cloned tree under the ids of a user namespace.
     ShiftIdsTo {
         /// Its number among the cloned trees.
@@ -307,6 +310,15 @@ pub enum Step {
         /// Where.
         target: Target,
     },
+    /// Covers and seals what lies directly in a procfs that was just mounted.
+    ProcPaths {
+        /// Where that is.
+        target: Target,
+        /// What is covered, and reads as empty.
+        masked: Vec<CString>,
+        /// What cannot be written.
+        read_only: Vec<CString>,
+    },
     /// Mounts the control groups.
     Cgroups {
         /// What.
@@ -336,6 +348,9 @@ pub enum Step {
     RootPropagation(Propagation),
     /// Keeps mounts on the root itself from spreading; all others stay shared.
     PrivateRoot,
+    /// Makes an ipc namespace as who the container is set up as: the creator owns its
+    /// message queues.
+    IpcNamespace,
     /// Makes a time namespace with offsets and enters it.
     TimeNamespace {
         /// The lines of timens_offsets.
@@ -469,6 +484,8 @@ pub enum Step {
         cover: bool,
         /// Whether also what a user namespace of the container's own keeps from it.
         all: bool,
+        /// Whether a covered file reads as empty, instead of not at all.
+        readable: bool,
     },
     /// Mounts a tmpfs for the device files.
     DevFolder {
@@ -641,6 +658,8 @@ pub enum Step {
         /// Which.
         keep: Vec<RawFd>,
     },
+    /// Waits until the network is there.
+    AwaitNetwork,
     /// Says that it is there, and waits until it is watched.
     AwaitObserver,
     /// Executes the program.
@@ -880,12 +899,14 @@ impl Step {
             | Self::WriteMaps { .. }
             | Self::ShiftIds { .. }
             | Self::ShiftIdsTo { .. }
+            | Self::Connect(_)
             | Self::Release => Side::Parent,
             Self::DieWithInit
             | Self::ControlTerminal { .. }
             | Self::Descriptors { .. }
             | Self::LoadProfile { .. }
             | Self::LoadFilter(_)
+            | Self::AwaitNetwork
             | Self::AwaitExec(_)
             | Self::CheckProgram
             | Self::OutliveCaller

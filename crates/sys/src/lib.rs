@@ -31,6 +31,7 @@ pub mod signal;
 pub mod socket;
 mod statmount;
 mod wait;
+mod worker;
 
 #[cfg(target_arch = "x86_64")]
 pub use attempt::i386_getpid;
@@ -75,6 +76,7 @@ pub use seccomp::{
 pub use shared::{SharedPage, Zeroed};
 pub use statmount::{MountWords, describe_mount, list_mounts};
 pub use wait::{Usage, wait4};
+pub use worker::{die_with_maker, worker};
 
 /// The result of a system call.
 pub type Result<T> = std::result::Result<T, Errno>;

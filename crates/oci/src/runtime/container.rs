@@ -1,9 +1,10 @@
 //! One container, as a command finds it.
 
+use std::cell::OnceCell;
 use std::path::Path;
 
 use serde::Serialize;
-use warren_cgroups::Frozen;
+use warren_cgroups::{Frozen, Hierarchies};
 use warren_namespaces::ProcRoot;
 use warren_spawn::gate;
 
@@ -22,6 +23,8 @@ pub struct Container {
     pub(super) record: Record,
     /// The text that the record was read from, with the config.json in it.
     pub(super) text: String,
+    /// Where control groups are mounted, once that was needed.
+    pub(super) hierarchies: OnceCell<Hierarchies>,
 }
 
 impl Container {
@@ -36,6 +39,7 @@ impl Container {
             proc,
             record,
             text,
+            hierarchies: OnceCell::new(),
         }))
     }
 

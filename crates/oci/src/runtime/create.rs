@@ -1,5 +1,6 @@
 //! From a bundle to a container that waits for its start, or runs.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -82,7 +83,10 @@ impl Store {
         let mut record = record(wanted, &config);
         record.cgroup = group.as_ref().map(|planned| planned.group.clone());
         let mut host = Host::probe();
+        spec.cgroup = None;
+        let hierarchies = OnceCell::new();
         if let Some(planned) = group {
+            let _ = hierarchies.set(planned.hierarchies());
             planned.check()?;
             spec.cgroup = Some(planned.placement);
             host.ground = Some(planned.ground);
@@ -92,6 +96,7 @@ impl Store {
             folder: self.make(&wanted.id)?,
             proc: open_proc()?,
             record,
+            hierarchies,
         };
         let made =
             make(&container, spec, &host, wanted, &config).and_then(|mut child| {
@@ -168,6 +173,7 @@ fn spec(
         hooks::check(hooks)?;
     }
     let (mut spec, notes) = crate::to_spec(config, &wanted.bundle)?;
+    refuse(&notes)?;
     check_terminal(wanted, spec.terminal)?;
     size(&mut spec.terminal, wanted.terminal_size);
     spec.keep_fds = keep;
@@ -178,6 +184,12 @@ fn spec(
     }
     live_as_a_container(&mut spec);
     Ok((spec, notes))
+}
+
+/// What is asked for and cannot be had must not be missed silently, where it isolates.
+fn refuse(notes: &[Unsupported]) -> Result<(), Error> {
+    let mut weaker = notes.iter().filter(|note| note.weakens);
+    weaker.next().map_or(Ok(()), |note| Err(Error::new(note)))
 }
 
 /// How it lives with its maker. Up to its program it dies with that, so that a maker that is

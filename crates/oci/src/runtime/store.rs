@@ -237,6 +237,16 @@ impl Folder {
         }
     }
 
+    /// Where it will be when it is complete.
+    fn complete_path(&self) -> Option<PathBuf> {
+        let name = self.path.file_name()?.to_str()?.strip_prefix(NEW)?;
+        Some(self.path.with_file_name(name))
+    }
+
+    pub fn has_record(&self) -> bool {
+        rustix::fs::statat(&self.fd, RECORD, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
     /// The record's text; `None` where there is none.
     pub fn text(&self) -> Result<Option<String>, Error> {
         let doing = || format!("read {}", self.path.join(RECORD).display());
@@ -271,10 +281,14 @@ impl Folder {
                 Err(errno) => return Err(failed(errno)),
             }
         }
-        match rustix::fs::rmdir(&self.path) {
+        // It may have got its name since it was opened.
+        let mut paths = std::iter::once(self.path.clone()).chain(self.complete_path());
+        paths.try_for_each(|path| match rustix::fs::rmdir(&path) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
+            // One of the same name that was made meanwhile.
+            Err(Errno::NOTEMPTY | Errno::EXIST) if path != self.path => Ok(()),
             Err(errno) => Err(failed(errno)),
-        }
+        })
     }
 }
 

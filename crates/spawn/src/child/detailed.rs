@@ -1,17 +1,17 @@
 //! Mounts of which every property is said, and device files.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::mount::MountFlags;
 use warren_mounts::{
-    Filesystem, Node, Target, attach_at, attach_over, clone_tree, ensure, ensure_exactly,
-    ensure_parent,
+    Filesystem, Node, Target, attach_at, attach_over, bind_here, clone_tree, ensure,
+    ensure_exactly, ensure_parent, mount_here, open_in_root,
 };
 use warren_sys::{Errno, Result};
 
-use super::kernel::DEVICES;
+use super::kernel::{DEVICES, if_there};
 use super::{Child, copy, leave_open};
 use crate::spec::{Device, DeviceKind, Propagation};
 use crate::step::{Changes, NewFilesystem, Source};
@@ -32,7 +32,7 @@ impl Child<'_> {
         // In a procfs nothing but a procfs may be mounted, but for a few places: who looks
         // for the kernel's files there must find them (CVE-2019-16884).
         if !may_be_covered(place.as_fd(), target)? && !is_procfs(tree.as_fd())? {
-            return Err(Errno::ACCESS);
+            return Err(Errno::NOTSUP);
         }
         attach_over(tree.as_fd(), place.as_fd()).map_err(|errno| match errno {
             Errno::INVAL => unlike(node, place.as_fd()),
@@ -87,7 +87,7 @@ impl Child<'_> {
             false => ensure(root, target, Node::Folder)?,
         };
         if !(new.is_of_kernel || may_be_covered(place.as_fd(), target)?) {
-            return Err(Errno::ACCESS);
+            return Err(Errno::NOTSUP);
         }
         let mode = match new.takes_mode {
             true => Some(rustix::fs::fstat(&place)?.st_mode & 0o7777),
@@ -107,6 +107,38 @@ impl Child<'_> {
             leave_open(mount);
         }
         leave_open(place);
+        Ok(())
+    }
+
+    /// By mount(2) and plain names: in a procfs of one's own nobody has put a symlink. A
+    /// file takes one call where [`Self::mask`] takes five.
+    pub(super) fn proc_paths(
+        &self,
+        target: &Target,
+        masked: &[CString],
+        read_only: &[CString],
+    ) -> Result<()> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        let proc = open_in_root(self.root()?, target.path(), flags)?;
+        if !is_procfs(proc.as_fd())? {
+            return Err(Errno::ACCESS);
+        }
+        rustix::process::fchdir(&proc)?;
+        for name in read_only {
+            if_there(bind_here(name, name).and_then(|()| {
+                let forbids = warren_mounts::Attributes::READ_ONLY;
+                warren_mounts::add_attributes(proc.as_fd(), name, forbids)
+            }))?;
+        }
+        for name in masked {
+            if_there(match bind_here(c"/dev/null", name) {
+                Err(Errno::NOTDIR) => {
+                    mount_here(c"tmpfs", name, MountFlags::RDONLY, None)
+                }
+                result => result,
+            })?;
+        }
+        leave_open(proc);
         Ok(())
     }
 

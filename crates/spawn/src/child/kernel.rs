@@ -56,7 +56,12 @@ impl Child<'_> {
 
     /// Files that tell of the host are covered; those that change it are read-only. Where
     /// no id is that of the host's root, nobody has the right to most of them anyway.
-    pub(super) fn mask_proc(&mut self, cover: bool, all: bool) -> Result<()> {
+    pub(super) fn mask_proc(
+        &mut self,
+        cover: bool,
+        all: bool,
+        readable: bool,
+    ) -> Result<()> {
         let proc = self.fds.proc.as_ref().ok_or(Errno::BADF)?;
         rustix::process::fchdir(proc)?;
         let (files, settings) = if all {
@@ -72,9 +77,11 @@ impl Child<'_> {
                 if_there(mount_here(c"tmpfs", name, MountFlags::RDONLY, None))?;
             }
             // Nothing that covers can be opened as a device, or be anything else.
-            let attributes =
-                Attributes::NO_SUID | Attributes::NO_DEVICES | Attributes::NO_EXEC;
-            warren_mounts::set_attributes(proc.as_fd(), attributes, true)?;
+            if !readable {
+                let attributes =
+                    Attributes::NO_SUID | Attributes::NO_DEVICES | Attributes::NO_EXEC;
+                warren_mounts::set_attributes(proc.as_fd(), attributes, true)?;
+            }
         }
         for name in SETTINGS.iter().chain(settings) {
             if_there(bind_here(name, name).and_then(|()| {
@@ -158,7 +165,7 @@ impl Child<'_> {
 }
 
 /// Takes what is not there as done.
-fn if_there(result: Result<()>) -> Result<()> {
+pub(super) fn if_there(result: Result<()>) -> Result<()> {
     match result {
         Err(Errno::NOENT) => Ok(()),
         other => other,

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path};
 
 use warren_mounts::{Node, Target};
 use warren_namespaces::Kind;
@@ -181,6 +182,43 @@ impl Planner<'_> {
         })
     }
 
+    /// The masks and seals that lie directly in a procfs which is mounted as it is told:
+    /// they can be made at once.
+    pub(super) fn proc_paths(&self) -> Option<ProcPaths> {
+        let mounts = &self.spec.mounts;
+        let is_proc = |mount: &Mount| match mount {
+            Mount::Detailed(mount) => matches!(
+                &mount.what,
+                Mounted::Filesystem { kind, .. } if kind == "proc"
+            ),
+            _ => false,
+        };
+        let proc = mounts.iter().rposition(is_proc)?;
+        let target = mounts[proc].target();
+        let mut paths = ProcPaths {
+            target: self::target(target).ok()?,
+            places: Vec::new(),
+            masked: Vec::new(),
+            read_only: Vec::new(),
+        };
+        for (place, mount) in mounts.iter().enumerate().skip(proc + 1) {
+            let Ok(name) = mount.target().strip_prefix(target) else {
+                continue;
+            };
+            let list = match mount {
+                Mount::Mask { .. } if self.spec.readable_masks => &mut paths.masked,
+                Mount::ReadOnly { .. } => &mut paths.read_only,
+                // What is mounted there may be none of the kernel's.
+                _ => return None,
+            };
+            if is_plain(name) {
+                list.push(c_string(name.as_os_str()).ok()?);
+                paths.places.push(place);
+            }
+        }
+        (!paths.places.is_empty()).then_some(paths)
+    }
+
     pub(super) fn device_files(&mut self, target: Target) {
         let step = Step::DeviceFiles {
             target,
@@ -201,6 +239,21 @@ impl Planner<'_> {
         self.spec.terminal != Terminal::Inherit && self.spec.mounts.iter().any(is_dev)
     }
 
+    /// Whether there is a filesystem of message queues in a user namespace, to be owned by
+    /// its root: with the process the ipc namespace would be made by the caller.
+    pub(super) fn owns_queues(&self) -> bool {
+        let is_of_queues = |mount: &Mount| match mount {
+            Mount::Detailed(mount) => matches!(
+                &mount.what,
+                Mounted::Filesystem { kind, .. } if kind == "mqueue"
+            ),
+            _ => false,
+        };
+        self.is_new(Kind::User)
+            && self.is_new(Kind::Ipc)
+            && self.spec.mounts.iter().any(is_of_queues)
+    }
+
     /// Before anything is mounted: what becomes of the mounts that the host has.
     pub(super) fn spreading(&mut self) {
         let spec = self.spec;
@@ -219,6 +272,42 @@ impl Planner<'_> {
             (false, false) => Step::PrivateMounts,
         });
     }
+}
+
+/// What of a list of mounts is done at once in a procfs.
+pub(super) struct ProcPaths {
+    target: Target,
+    /// Their places in the list.
+    places: Vec<usize>,
+    masked: Vec<CString>,
+    read_only: Vec<CString>,
+}
+
+impl ProcPaths {
+    pub(super) fn takes(&self, place: usize) -> bool {
+        self.places.contains(&place)
+    }
+
+    pub(super) fn begins(&self, place: usize) -> bool {
+        self.places.first() == Some(&place)
+    }
+
+    pub(super) fn step(&self) -> Step {
+        Step::ProcPaths {
+            target: self.target.clone(),
+            masked: self.masked.clone(),
+            read_only: self.read_only.clone(),
+        }
+    }
+}
+
+/// Whether it is one name, and none of a symlink of the kernel's.
+fn is_plain(name: &Path) -> bool {
+    const LINKS: [&str; 4] = ["self", "thread-self", "mounts", "net"];
+    let mut parts = name.components();
+    let is_one =
+        matches!(parts.next(), Some(Component::Normal(_))) && parts.next().is_none();
+    is_one && !LINKS.iter().any(|link| name == Path::new(link))
 }
 
 fn changes(mount: &DetailedMount, recursive: bool) -> Changes {

@@ -41,7 +41,16 @@ impl Planner<'_> {
             self.push_cover(Step::Layers);
         }
         self.root()?;
-        spec.mounts.iter().try_for_each(|mount| self.mount(mount))?;
+        let paths = self.proc_paths();
+        for (place, mount) in spec.mounts.iter().enumerate() {
+            if let Some(paths) = &paths
+                && paths.takes(place)
+            {
+                paths.begins(place).then(|| self.push(paths.step()));
+                continue;
+            }
+            self.mount(mount)?;
+        }
         for path in crate::hide::hidden(spec)? {
             let target = target(&path)?;
             self.push(Step::Mask {
@@ -292,7 +301,12 @@ impl Planner<'_> {
         if masks != ProcMasks::None {
             let all = self.may_be_hosts_root()?;
             let cover = masks == ProcMasks::All;
-            self.push(Step::ProcMasks { cover, all });
+            let readable = self.spec.readable_masks;
+            self.push(Step::ProcMasks {
+                cover,
+                all,
+                readable,
+            });
         }
         Ok(())
     }

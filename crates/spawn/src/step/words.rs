@@ -8,6 +8,7 @@ use std::fmt;
 
 use warren_confine::landlock::{Handled, Scopes, Tcp};
 use warren_mounts::Attributes;
+use warren_network::Connection;
 
 use super::{Layering, LayeringUpper, MapLines, MapWriter, Maps, Place, Source, Step};
 use crate::spec::{Access, Content, Join, Tree, User};
@@ -50,6 +51,8 @@ impl fmt::Display for Step {
                 write!(f, "show {name} under the container's ids")
             }
             Self::Release => f.write_str("let the child go on"),
+            Self::Connect(connection) => connect(f, connection),
+            Self::AwaitNetwork => f.write_str("wait until the network is there"),
             Self::MakeGroup(blueprint) => {
                 write!(
                     f,
@@ -549,4 +552,25 @@ impl fmt::Display for Maps {
             MapWriter::Child | MapWriter::Parent => Ok(()),
         }
     }
+}
+
+fn connect(f: &mut fmt::Formatter<'_>, connection: &Connection) -> fmt::Result {
+    for (n, member) in connection.members.iter().enumerate() {
+        let before = if n == 0 { "connect " } else { "; " };
+        write!(f, "{before}{member}")?;
+    }
+    for publish in &connection.publish {
+        write!(f, "; publish {publish}")?;
+    }
+    if let Some(allow) = &connection.allow {
+        let places: usize = allow.iter().map(|place| place.addresses.len()).sum();
+        write!(f, "; nothing else than {places} places can be reached")?;
+    }
+    if let Some(rate) = connection.rate {
+        write!(f, "; {rate} each way")?;
+    }
+    if let Some(quota) = connection.quota {
+        write!(f, "; {quota} bytes in all")?;
+    }
+    Ok(())
 }

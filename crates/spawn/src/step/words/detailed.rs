@@ -1,5 +1,6 @@
 //! The words of what is done as it is told, property by property.
 
+use std::ffi::CString;
 use std::fmt;
 
 use super::text;
@@ -40,6 +41,21 @@ impl Step {
                     DeviceKind::Pipe => write!(f, "make the named pipe {target}"),
                 }
             }
+            Self::ProcPaths {
+                target,
+                masked,
+                read_only,
+            } => {
+                let list = |names: &[CString]| {
+                    let names: Vec<_> = names.iter().map(|name| text(name)).collect();
+                    names.join(", ")
+                };
+                write!(f, "in {target} mask {}", list(masked))?;
+                match read_only.is_empty() {
+                    true => Ok(()),
+                    false => write!(f, "; make read-only {}", list(read_only)),
+                }
+            }
             Self::Cgroups { tree, target } => {
                 let kind = if tree.folders.is_empty() { "v2" } else { "v1" };
                 let change = FlagChange {
@@ -57,6 +73,7 @@ impl Step {
                 )
             }
             Self::Console => f.write_str("show the terminal as the console"),
+            Self::IpcNamespace => f.write_str("make an ipc namespace"),
             Self::RootPropagation(one) => write!(f, "make the root {one}"),
             Self::PrivateRoot => f.write_str("keep mounts on the root from spreading"),
             Self::TimeNamespace { offsets } => {
