@@ -38,7 +38,7 @@ impl DeviceRule {
     }
 
     /// Whether it is about all devices: then v1 looks neither at numbers nor access.
-    fn is_default(&self) -> bool {
+    pub(crate) fn is_default(&self) -> bool {
         self.kind == DeviceKind::All
     }
 

@@ -54,11 +54,17 @@ impl Instruction {
 /// as the groups above allow it.
 #[must_use]
 pub fn compile(rules: &Rules) -> Vec<u64> {
+    // The verifier refuses what can never be reached: nothing follows a rule about all.
+    let everything = rules.list().iter().rposition(|rule| rule.is_default());
+    let (begin, last) = match everything {
+        Some(at) => (at + 1, rules.list()[at].allow),
+        None => (0, true),
+    };
     let mut program = prologue();
-    for rule in rules.list().iter().rev() {
+    for rule in rules.list()[begin..].iter().rev() {
         program.extend(block(rule));
     }
-    program.extend(answer(true));
+    program.extend(answer(last));
     program.into_iter().map(Instruction::encode).collect()
 }
 
@@ -208,6 +214,36 @@ mod tests {
         let program = compile(&Rules::new(&rules));
         let (kind, major, minor, access) = what;
         run(&program, kind, access, major, minor) == 1
+    }
+
+    /// Each block but the last has a test that leads behind it.
+    #[test]
+    fn every_instruction_can_be_reached() {
+        let rules = [
+            (true, "c 1:3 r"),
+            (false, "a"),
+            (true, "c 1:3 r"),
+            (true, "c *:* m"),
+        ];
+        let rules: Vec<_> = rules
+            .iter()
+            .map(|(allow, text)| rule(*allow, text))
+            .collect();
+        let program = compile(&Rules::new(&rules));
+        let opcode = |at: usize| program[at].to_ne_bytes()[0];
+        let mut reached = vec![false; program.len()];
+        let mut next = vec![0];
+        while let Some(at) = next.pop() {
+            if std::mem::replace(&mut reached[at], true) || opcode(at) == EXIT {
+                continue;
+            }
+            next.push(at + 1);
+            if matches!(opcode(at), JUMP_UNLESS_EQUAL | JUMP_IF_EQUAL) {
+                let [_, _, o0, o1, ..] = program[at].to_ne_bytes();
+                next.push(at + 1 + i16::from_ne_bytes([o0, o1]) as usize);
+            }
+        }
+        assert!(reached.iter().all(|it| *it), "{reached:?}");
     }
 
     #[test]
