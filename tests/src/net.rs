@@ -23,7 +23,8 @@ pub const TESTS: &[Test] = tests! {
 
 /// Runs a script there.
 fn stage(script: &str) -> Output {
-    const MACHINE: &str = "mount -t tmpfs tmpfs /run && ip link set lo up && exec python3 script.py";
+    const MACHINE: &str =
+        "mount -t tmpfs tmpfs /run && ip link set lo up && exec python3 script.py";
     let binary = warren([""; 0]).get_program().to_owned();
     let script = format!("{}\n{script}", include_str!("net/stage.py"));
     let mut unshare = program("unshare");
@@ -37,7 +38,12 @@ fn stage(script: &str) -> Output {
 }
 
 fn an_option_of_networks_without_one_is_refused() {
-    for option in ["--publish=80", "--ip=10.0.0.1", "--net-rate=1mbit", "--dns=192.0.2.1"] {
+    for option in [
+        "--publish=80",
+        "--ip=10.0.0.1",
+        "--net-rate=1mbit",
+        "--dns=192.0.2.1",
+    ] {
         run(&mut warren(["run", option, "--", "true"]))
             .exits(125)
             .complains("there is no network that it could be of");

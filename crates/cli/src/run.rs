@@ -217,7 +217,11 @@ fn execute(
     let mut network = arguments.user_network.take(&arguments.network, &mut spec)?;
     let plan = plan(arguments, &spec, host)?;
     let keeping = arguments.changes.keeping(&plan, host)?;
-    let mut connect = |pid| network.as_mut().map_or(Ok(()), |network| network.connect(pid));
+    let mut connect = |pid| {
+        network
+            .as_mut()
+            .map_or(Ok(()), |network| network.connect(pid))
+    };
     let care = Care {
         trace: arguments.trace,
         limits: arguments.results.time_limits(),

@@ -283,10 +283,10 @@ impl Change {
                     Value::None => {}
                 }
                 body.be32(10, number);
-            if shape.key == [Part::Name] {
-                // For nft(8), which else takes the name for a number.
-                body.bytes(13, &HOST_ORDER);
-            }
+                if shape.key == [Part::Name] {
+                    // For nft(8), which else takes the name for a number.
+                    body.bytes(13, &HOST_ORDER);
+                }
             });
     }
 

@@ -36,7 +36,8 @@ pub const TESTS: &[Test] = tests! {
         a_working_folder_is_made;
 };
 
-const MOUNTS: &str = "mawk '{print $5, $6}' /proc/self/mountinfo | grep -v ^/sys/fs/cgroup";
+const MOUNTS: &str =
+    "mawk '{print $5, $6}' /proc/self/mountinfo | grep -v ^/sys/fs/cgroup";
 
 fn the_usual_mounts_are_those_of_runc() {
     Bundle::new(&[]).as_runc(MOUNTS);
@@ -287,7 +288,10 @@ fn files_have_the_owners_of_the_containers_map() {
     let mut bundle = Bundle::with_mount(mount);
     bundle.mount(plain);
     mapped(&mut bundle, 100_000);
-    run(program("chown").args(["-R", "100000:100000"]).arg(bundle.root())).succeeds();
+    run(program("chown")
+        .args(["-R", "100000:100000"])
+        .arg(bundle.root()))
+    .succeeds();
     let script = "touch /mnt/new; stat -c %u /mnt/new /etc/new";
     bundle.ours(script).says("0\n65534");
     let stat = run(program("stat").args(["-c", "%u"]).arg(folder.join("new")));
