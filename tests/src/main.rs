@@ -79,6 +79,14 @@ const NEEDED: &[Needed] = &[
         package: "procps",
     },
     Needed {
+        program: "iperf3",
+        package: "iperf3",
+    },
+    Needed {
+        program: "nft",
+        package: "nftables",
+    },
+    Needed {
         program: "python3",
         package: "python3",
     },
