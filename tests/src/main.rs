@@ -19,6 +19,7 @@ mod ls;
 mod lsns;
 mod map;
 mod mount;
+mod net_user;
 mod nsenter;
 mod oci;
 mod posture;
@@ -96,6 +97,7 @@ fn main() -> ExitCode {
     tests.extend(limits::TESTS);
     tests.extend(lsns::TESTS);
     tests.extend(oci::TESTS);
+    tests.extend([net_user::TESTS]);
     tests.extend([mount::TESTS, nsenter::TESTS, unshare::TESTS, ls::TESTS]);
     tests.extend([
         discovery::TESTS,

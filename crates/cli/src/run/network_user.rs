@@ -7,12 +7,11 @@ use clap::Args;
 use rustix::pipe::PipeFlags;
 use warren_namespaces::Kind;
 use warren_network::user::{
-    self, Config, GATEWAY, INSIDE, Limit, Limits, Prepared, RESOLVER, Refusal, Refused, Rules,
+    self, Config, GATEWAY, INSIDE, Limit, Limits, Prepared, RESOLVER, Refusal, Refused,
+    Rules,
 };
 use warren_network::{Pinned, Publish, Rate, files, is_name};
-use warren_spawn::{
-    Access, Content, Error, IdMapping, Mount, Namespace, Open, Spec,
-};
+use warren_spawn::{Access, Content, Error, IdMapping, Mount, Namespace, Open, Spec};
 
 use super::network::{NetworkOptions, parse};
 use crate::failure::{self, Failure};
@@ -52,9 +51,9 @@ impl UserNetworkOptions {
             ("host-loopback", self.host_loopback),
         ];
         match given.iter().find(|(_, given)| *given) {
-            Some((option, _)) => {
-                Err(Failure::usage(format!("--{option}: it goes with --net user alone")))
-            }
+            Some((option, _)) => Err(Failure::usage(format!(
+                "--{option}: it goes with --net user alone"
+            ))),
             None => Ok(None),
         }
     }
@@ -71,7 +70,9 @@ impl UserNetworkOptions {
         let publish = options.publish.iter().map(|text| parse("--publish", text));
         let domains = self.allow_domain.iter().map(|text| domain(text));
         let rate = options.net_rate.as_deref();
-        let rate = rate.map(|text| parse::<Rate>("--net-rate", text)).transpose()?;
+        let rate = rate
+            .map(|text| parse::<Rate>("--net-rate", text))
+            .transpose()?;
         Ok(Wishes {
             publish: publish.collect::<Result<_, _>>()?,
             places: options.allowed()?.unwrap_or_default(),
@@ -126,7 +127,9 @@ impl UserNetwork {
     /// Listens on the published ports, and has the Spec wait for its network.
     fn prepare(wishes: Wishes, spec: &mut Spec) -> Result<Self, Failure> {
         if *spec.namespaces.get(Kind::Net) != Namespace::New {
-            return Err(Failure::usage("--net user: the host's network is kept with --share net"));
+            return Err(Failure::usage(
+                "--net user: the host's network is kept with --share net",
+            ));
         }
         let of_host = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
         show_names(&wishes, &of_host, spec);
@@ -147,7 +150,8 @@ impl UserNetwork {
 
     /// Connects the process, which does not execute its program before.
     pub fn connect(&mut self, pid: u32) -> Result<(), Error> {
-        let State::Waits(prepared) = std::mem::replace(&mut self.state, State::Failed) else {
+        let State::Waits(prepared) = std::mem::replace(&mut self.state, State::Failed)
+        else {
             return Ok(());
         };
         let network = prepared.start(pid).map_err(|error| {
@@ -163,7 +167,10 @@ impl UserNetwork {
 
     /// Ends it, if there is one, and says what it has refused; or why the run that it was for
     /// has failed, if that was its own failure.
-    pub fn finish<T>(network: Option<Self>, run: Result<T, Failure>) -> Result<T, Failure> {
+    pub fn finish<T>(
+        network: Option<Self>,
+        run: Result<T, Failure>,
+    ) -> Result<T, Failure> {
         match (network, run) {
             (Some(network), Err(failure)) => Err(network.failure.unwrap_or(failure)),
             (Some(network), Ok(ended)) => {
@@ -175,7 +182,9 @@ impl UserNetwork {
     }
 
     fn tell(self) {
-        let State::Works(network) = self.state else { return };
+        let State::Works(network) = self.state else {
+            return;
+        };
         // Nobody who closed standard error wants to hear of it.
         let _ = failure::print_error(&words(&network.finish()));
     }
@@ -256,15 +265,18 @@ fn words(refused: &Refused) -> String {
         text.push_str(&match what {
             Refusal::Address { udp, to } => {
                 let protocol = if *udp { "/udp" } else { "" };
-                format!("refused: connect {to}{protocol}{times}; {}\n", cure(to.ip(), || {
-                    format!("--allow {to}{protocol}")
-                }))
+                format!(
+                    "refused: connect {to}{protocol}{times}; {}\n",
+                    cure(to.ip(), || { format!("--allow {to}{protocol}") })
+                )
             }
             Refusal::Echo(to) => {
                 format!("refused: echo request to {to}{times}\n")
             }
             Refusal::Name(name) => {
-                format!("refused: look up {name}{times}; --allow-domain {name} allows it\n")
+                format!(
+                    "refused: look up {name}{times}; --allow-domain {name} allows it\n"
+                )
             }
         });
     }
