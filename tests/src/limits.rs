@@ -13,6 +13,7 @@ mod pids;
 mod refused;
 mod shown;
 mod systemd;
+mod unified;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -32,6 +33,7 @@ pub const TESTS: &[&[Test]] = &[
     left_over::TESTS,
     delegated::TESTS,
     systemd::TESTS,
+    unified::TESTS,
 ];
 
 /// Whether everything is in the one tree of v2.
