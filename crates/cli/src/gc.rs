@@ -8,8 +8,8 @@ use crate::failure::{self, Failure};
 
 /// Remove what containers have left whose supervisor was killed
 ///
-/// Links, elements and tables of nftables, and settings of the host that were changed for
-/// them. Who is alive is never guessed: a container holds its address by a name that the
+/// Links, elements and tables of nftables, settings of the host that were changed for
+/// them, and control groups. Who is alive is never guessed: a container holds its address by a name that the
 /// kernel frees with it.
 #[derive(Debug, Parser)]
 #[command(
@@ -25,7 +25,8 @@ struct Arguments {
 
 pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     let arguments = Arguments::try_parse_from(arguments)?;
-    let removed = warren_network::collect()?;
+    let mut removed = warren_network::collect()?;
+    removed.extend(groups()?);
     let text = if arguments.json {
         crate::json::text(&serde_json::json!({ "version": 1, "removed": removed }))?
     } else {
@@ -36,4 +37,15 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     };
     failure::print(&text)?;
     Ok(0)
+}
+
+/// Removes control groups that nobody is in and nobody holds.
+fn groups() -> Result<Vec<String>, Failure> {
+    let mut removed = Vec::new();
+    for group in warren_cgroups::left_over().map_err(Failure::new)? {
+        let path = group.path().display().to_string();
+        group.remove().map_err(Failure::new)?;
+        removed.push(format!("control group {path}"));
+    }
+    Ok(removed)
 }
