@@ -125,6 +125,10 @@ impl Container {
             .map_err(|errno| Error::errno("note the process of the container", errno))
     }
 
+    pub(super) fn forget_init(&self) {
+        let _ = rustix::fs::unlinkat(&self.folder.fd, INIT, rustix::fs::AtFlags::empty());
+    }
+
     /// Its state, as the specification has it, for hooks and for people.
     ///
     /// # Errors

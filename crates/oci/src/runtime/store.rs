@@ -53,6 +53,12 @@ impl Store {
         }
     }
 
+    /// Whether its folder is there.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.folder.is_dir()
+    }
+
     /// Finds a container.
     ///
     /// # Errors
@@ -102,7 +108,7 @@ impl Store {
     /// Makes and locks the folder of a new container.
     pub(super) fn make(&self, id: &str) -> Result<Folder, Error> {
         id::check(id)?;
-        if self.exists(id) && !self.clear(id, false)? {
+        if self.has(id) && !self.clear(id, false)? {
             return Err(exists(id));
         }
         let name = format!("{NEW}{id}");
@@ -187,7 +193,7 @@ impl Store {
         self.clear(id, false).map(drop)
     }
 
-    fn exists(&self, id: &str) -> bool {
+    fn has(&self, id: &str) -> bool {
         rustix::fs::access(&self.folder.join(id), rustix::fs::Access::EXISTS).is_ok()
     }
 
