@@ -69,7 +69,7 @@ fn a_port_an_address_or_a_rate_that_is_none_is_refused() {
 fn links_of_the_hosts_need_root() {
     run(&mut warren(["run", "--net", "nat", "--", "true"]))
         .exits(125)
-        .complains("operation not permitted");
+        .complains("Operation not permitted");
 }
 
 fn a_plan_says_what_is_connected_and_nothing_is_left_of_it() {
