@@ -376,7 +376,7 @@ fn a_killed_supervisor_takes_the_network_along() {
          until [ -s started ]; do sleep 0.02; done\n\
          kill -9 $!; wait $!\n\
          for n in $(seq 100); do ss -ltn | grep -q :8080 || break; sleep 0.05; done\n\
-         ss -ltn | grep -c :8080; pgrep -f -c \"run --net user\"; true",
+         ss -ltn | grep -c :8080; pgrep -x -c warren; true",
     )
     .says("0\n0");
 }
