@@ -19,6 +19,7 @@ mod sizes;
 mod watch;
 
 use std::ffi::OsString;
+use std::mem::ManuallyDrop;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
@@ -116,8 +117,11 @@ struct Arguments {
 }
 
 pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
-    let matches = Arguments::command().try_get_matches_from(arguments)?;
-    let arguments = Arguments::from_arg_matches(&matches)?;
+    // Not dropped, as nothing else that is there to the end: the process ends then, and its
+    // memory with it. What describes the options alone is some thousand pieces.
+    let mut command = ManuallyDrop::new(Arguments::command());
+    let matches = ManuallyDrop::new(command.try_get_matches_from_mut(arguments)?);
+    let arguments = ManuallyDrop::new(Arguments::from_arg_matches(&matches)?);
     let host = Host::probe();
     if arguments.explains() {
         return explain(&arguments, &matches, &host);
@@ -204,7 +208,7 @@ fn execute(
     matches: &ArgMatches,
     host: &Host,
 ) -> Result<Executed, Failure> {
-    let mut spec = wanted(arguments, matches, host)?;
+    let mut spec = ManuallyDrop::new(wanted(arguments, matches, host)?);
     if !spec.keep_fds.is_empty() {
         // From here on a free number could become one of ours.
         plan(arguments, &spec, host)?.check_kept_descriptors()?;
@@ -213,7 +217,11 @@ fn execute(
     let mut network = arguments.user_network.take(&arguments.network, &mut spec)?;
     let plan = plan(arguments, &spec, host)?;
     let keeping = arguments.changes.keeping(&plan, host)?;
-    let mut connect = |pid| network.as_mut().map_or(Ok(()), |network| network.connect(pid));
+    let mut connect = |pid| {
+        network
+            .as_mut()
+            .map_or(Ok(()), |network| network.connect(pid))
+    };
     let care = Care {
         trace: arguments.trace,
         limits: arguments.results.time_limits(),

@@ -181,6 +181,9 @@ impl NetworkOptions {
         let resolver = files::resolv_conf(&self.dns, &of_host);
         spec.mounts.push(made_file("/etc/hosts", hosts));
         spec.mounts.push(made_file("/etc/resolv.conf", resolver));
+        // All ports of the namespace are the command's, which has no capability over it.
+        let ports = "net.ipv4.ip_unprivileged_port_start";
+        spec.sysctl.push((ports.to_owned(), "0".to_owned()));
         spec.connection = Some(connection);
         Ok(reservation)
     }

@@ -82,8 +82,8 @@ fn devices_are_opened_as_the_rules_say() {
         bundle.set(&format!("process/capabilities/{set}"), json!(all));
     }
     // /dev/kmsg is none of those that every container has.
-    let script = "echo x >/dev/null && head -c 1 /dev/zero | wc -c; mknod /tmp/kmsg c 1 11 && \
-        head -c 1 /tmp/kmsg 2>&1 | grep -o 'not permitted'";
+    let script = "echo x >/dev/null && head -c 1 /dev/zero | wc -c; rm -f /tmp/kmsg; \
+        mknod /tmp/kmsg c 1 11 && head -c 1 /tmp/kmsg 2>&1 | grep -o 'not permitted'";
     bundle.as_runc(script).says("1\nnot permitted");
 }
 

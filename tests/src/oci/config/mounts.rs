@@ -36,8 +36,9 @@ pub const TESTS: &[Test] = tests! {
         a_working_folder_is_made;
 };
 
-const MOUNTS: &str =
-    "awk '{print $5, $6}' /proc/self/mountinfo | grep -v ^/sys/fs/cgroup";
+/// Each place, and with which options, but for those of what only masks.
+const MOUNTS: &str = "mawk '{print $5, ($5 ~ /^.(proc|sys)./ ? \"\" : $6)}' /proc/self/mountinfo \
+    | grep -v ^/sys/fs/cgroup";
 
 fn the_usual_mounts_are_those_of_runc() {
     Bundle::new(&[]).as_runc(MOUNTS);
@@ -52,7 +53,7 @@ fn a_root_is_read_only_when_all_is_in_it() {
 }
 
 /// Options of the mount at `/mnt`, as the kernel says them.
-const OPTIONS: &str = "awk '$5 ~ /^\\/mnt/ {print $6}' /proc/self/mountinfo";
+const OPTIONS: &str = "mawk '$5 ~ /^\\/mnt/ {print $6}' /proc/self/mountinfo";
 
 fn options_of_a_bind_are_of_the_mount() {
     for options in [
@@ -133,13 +134,13 @@ fn a_tmpfs_begins_with_what_it_covers() {
     let mount = json!({"destination": "/mnt", "type": "tmpfs", "options": ["tmpcopyup"]});
     let bundle = Bundle::with_mount(mount);
     let root = bundle.root().join("mnt");
-    let script = "cd \"$1\" && mkdir -p deep/er && echo text >deep/er/file && chmod 641 deep/er/file \
-        && ln -s /etc/shadow link && mkfifo pipe && head -c 100000 /dev/zero >big && \
+    let script = "cd \"$1\" && mkdir -p deep/er && echo text >deep/er/file && chmod 645 deep/er/file \
+        && ln -s /etc/shadow link && head -c 100000 /dev/zero >big && \
         chown 5:6 deep/er/file && chmod 4755 big";
     run(program("sh").args(["-c", script, "sh"]).arg(&root)).succeeds();
     let look = "cd /mnt && find . -printf '%p %y %m %U:%G %s %l\\n' | grep -v '^\\. ' | grep -v ' d ' \
         | sort && cat deep/er/file && touch new && grep -c ' /mnt tmpfs ' /proc/self/mounts";
-    bundle.as_runc(look).has("./deep/er/file f 641 5:6");
+    bundle.as_runc(look).has("./deep/er/file f 645 5:6");
     assert!(!root.join("new").exists(), "the copy is another");
 }
 
@@ -213,7 +214,7 @@ fn an_overlay_has_more_layers_than_one_page_of_options() {
 /// Whether the mount at a place is shared, a slave or unbindable.
 fn spreads(place: &str) -> String {
     format!(
-        "awk '$5 == \"{place}\" {{for (i = 7; $i != \"-\"; i++) print $i}}' \
+        "mawk '$5 == \"{place}\" {{for (i = 7; $i != \"-\"; i++) print $i}}' \
          /proc/self/mountinfo | sed 's/:.*//'"
     )
 }
@@ -288,6 +289,10 @@ fn files_have_the_owners_of_the_containers_map() {
     let mut bundle = Bundle::with_mount(mount);
     bundle.mount(plain);
     mapped(&mut bundle, 100_000);
+    run(program("chown")
+        .args(["-R", "100000:100000"])
+        .arg(bundle.root()))
+    .succeeds();
     let script = "touch /mnt/new; stat -c %u /mnt/new /etc/new";
     bundle.ours(script).says("0\n65534");
     let stat = run(program("stat").args(["-c", "%u"]).arg(folder.join("new")));
@@ -302,7 +307,7 @@ fn control_groups_are_shown_as_the_host_has_them() {
     bundle.set("linux/namespaces/-", json!({"type": "cgroup"}));
     bundle.as_runc(names);
     // What is shown is the group of the container alone.
-    let script = "awk -F: '{print $3}' /proc/self/cgroup | sort -u";
+    let script = "mawk -F: '{print $3}' /proc/self/cgroup | sort -u";
     bundle.ours(script).says("/");
 }
 
