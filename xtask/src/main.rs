@@ -3,6 +3,7 @@
 mod bench;
 mod command;
 mod faults;
+mod order;
 mod stage;
 mod tally;
 mod test;
@@ -33,6 +34,8 @@ enum Chore {
     Bench(bench::Arguments),
     /// Let each system call of a run fail once, and kill the run at each
     Faults(faults::Arguments),
+    /// Write down which functions a run executes, so that they lie together in the binary
+    Order(order::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Chore::Vm(arguments) => vm::run(&arguments),
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Faults(arguments) => faults::run(&arguments),
+        Chore::Order(arguments) => order::run(&arguments),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

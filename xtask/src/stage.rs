@@ -13,7 +13,12 @@ use crate::command::{cargo, output, repository, succeed};
 pub const USER: u32 = 61_234;
 
 /// How the names of these folders begin, and of those of the end-to-end tests.
-const PREFIXES: [&str; 3] = ["warren-bench.", "warren-faults.", "warren-tests."];
+const PREFIXES: [&str; 4] = [
+    "warren-bench.",
+    "warren-faults.",
+    "warren-order.",
+    "warren-tests.",
+];
 
 /// Whether a file of the temporary folder is called like a stage, or like that of a test.
 pub fn is_stage(name: &str) -> bool {

@@ -8,6 +8,7 @@ mod isolation;
 mod landlock;
 mod limits;
 mod network;
+mod network_user;
 mod print;
 mod process;
 mod profile;
@@ -18,6 +19,7 @@ mod sizes;
 mod watch;
 
 use std::ffi::OsString;
+use std::mem::ManuallyDrop;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
@@ -38,6 +40,7 @@ pub use isolation::id_map;
 use landlock::LandlockOptions;
 use limits::LimitOptions;
 use network::NetworkOptions;
+use network_user::{UserNetwork, UserNetworkOptions};
 use print::PrintOptions;
 use process::ProcessOptions;
 pub use process::variable;
@@ -76,6 +79,8 @@ struct Arguments {
     #[command(flatten)]
     network: NetworkOptions,
     #[command(flatten)]
+    user_network: UserNetworkOptions,
+    #[command(flatten)]
     landlock: LandlockOptions,
     #[command(flatten)]
     limits: LimitOptions,
@@ -112,8 +117,11 @@ struct Arguments {
 }
 
 pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
-    let matches = Arguments::command().try_get_matches_from(arguments)?;
-    let arguments = Arguments::from_arg_matches(&matches)?;
+    // Not dropped, as nothing else that is there to the end: the process ends then, and its
+    // memory with it. What describes the options alone is some thousand pieces.
+    let mut command = ManuallyDrop::new(Arguments::command());
+    let matches = ManuallyDrop::new(command.try_get_matches_from_mut(arguments)?);
+    let arguments = ManuallyDrop::new(Arguments::from_arg_matches(&matches)?);
     let host = Host::probe();
     if arguments.explains() {
         return explain(&arguments, &matches, &host);
@@ -139,6 +147,8 @@ fn explain(
     host: &Host,
 ) -> Result<u8, Failure> {
     let mut spec = wanted(arguments, matches, host)?;
+    // Held until all is said: nobody is connected to it.
+    let _network = arguments.user_network.take(&arguments.network, &mut spec)?;
     // Held until all is said: nothing is made with it.
     let _reservation = arguments.network.take(&mut spec, host, false)?;
     let plan = plan(arguments, &spec, host)?;
@@ -198,28 +208,37 @@ fn execute(
     matches: &ArgMatches,
     host: &Host,
 ) -> Result<Executed, Failure> {
-    let mut spec = wanted(arguments, matches, host)?;
+    let mut spec = ManuallyDrop::new(wanted(arguments, matches, host)?);
     if !spec.keep_fds.is_empty() {
         // From here on a free number could become one of ours.
         plan(arguments, &spec, host)?.check_kept_descriptors()?;
     }
     let reservation = arguments.network.take(&mut spec, host, true)?;
+    let mut network = arguments.user_network.take(&arguments.network, &mut spec)?;
     let plan = plan(arguments, &spec, host)?;
     let keeping = arguments.changes.keeping(&plan, host)?;
+    let mut connect = |pid| {
+        network
+            .as_mut()
+            .map_or(Ok(()), |network| network.connect(pid))
+    };
     let care = Care {
         trace: arguments.trace,
         limits: arguments.results.time_limits(),
+        announce: Some(&mut connect),
         ..Care::default()
     };
     let refused = plan.refused().to_vec();
     limits::tell_refused(&refused)?;
-    let (ended, remains) = match arguments.watch.watching(&spec, host)? {
-        Some(watching) => watching.run(plan, care)?,
-        None => supervise::run_with(plan, care)?,
+    let executed = match arguments.watch.watching(&spec, host)? {
+        Some(watching) => watching.run(plan, care),
+        None => supervise::run_with(plan, care),
     };
+    let executed = UserNetwork::finish(network, executed);
     if let Some(reservation) = reservation {
         network::give_back(reservation)?;
     }
+    let (ended, remains) = executed?;
     limits::tell_end(&remains, &spec, &refused, ended.was_killed())?;
     Ok(Executed {
         ended,

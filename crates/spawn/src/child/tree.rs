@@ -13,9 +13,9 @@ use warren_namespaces::Kind;
 use warren_sys::{Errno, Result};
 
 use super::digits::{Digits, FdPath};
+use super::enter::own_root;
 use super::terminal::send_descriptor;
 use super::{Child, borrowed};
-use super::enter::own_root;
 use crate::spec::{Access, Content, PropagationKind};
 use crate::step::{Layering, LayeringUpper, Source, Step};
 
