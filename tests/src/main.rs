@@ -19,6 +19,8 @@ mod ls;
 mod lsns;
 mod map;
 mod mount;
+mod net;
+mod net_user;
 mod nsenter;
 mod oci;
 mod posture;
@@ -38,12 +40,28 @@ use warren_testkit::harness::{Needed, Suite};
 /// What the tests call besides a Debian system's essential packages.
 const NEEDED: &[Needed] = &[
     Needed {
+        program: "busybox",
+        package: "busybox-static",
+    },
+    Needed {
         program: "bwrap",
         package: "bubblewrap",
     },
     Needed {
+        program: "conmon",
+        package: "conmon",
+    },
+    Needed {
+        program: "containerd",
+        package: "containerd",
+    },
+    Needed {
         program: "crun",
         package: "crun",
+    },
+    Needed {
+        program: "dockerd",
+        package: "docker.io",
     },
     Needed {
         program: "ip",
@@ -54,8 +72,20 @@ const NEEDED: &[Needed] = &[
         package: "util-linux",
     },
     Needed {
+        program: "podman",
+        package: "podman",
+    },
+    Needed {
         program: "ps",
         package: "procps",
+    },
+    Needed {
+        program: "iperf3",
+        package: "iperf3",
+    },
+    Needed {
+        program: "nft",
+        package: "nftables",
     },
     Needed {
         program: "python3",
@@ -92,10 +122,12 @@ fn main() -> ExitCode {
     tests.extend([watch::TESTS, map::TESTS]);
     tests.extend(bwrap::TESTS);
     tests.extend(keep::TESTS);
+    tests.extend([net::TESTS]);
     tests.extend(profile::TESTS);
     tests.extend(limits::TESTS);
     tests.extend(lsns::TESTS);
     tests.extend(oci::TESTS);
+    tests.extend([net_user::TESTS]);
     tests.extend([mount::TESTS, nsenter::TESTS, unshare::TESTS, ls::TESTS]);
     tests.extend([
         discovery::TESTS,

@@ -63,6 +63,12 @@ impl Ground {
                 }),
             }
         }
+        if placement.delegate && !self.is_v2_alone() {
+            refused.push(Refused {
+                limit: "delegate".to_owned(),
+                why: Why::Other("needs cgroup v2 alone".to_owned()),
+            });
+        }
         refused.dedup();
         if !placement.best_effort && !refused.is_empty() {
             return Err(Error::refused(refused));

@@ -11,6 +11,7 @@ mod look;
 mod options;
 mod place;
 mod spec;
+mod update;
 
 use std::ffi::{CString, OsString};
 
@@ -36,6 +37,7 @@ An OCI runtime: containers of bundles, for podman, Docker, containerd and Kubern
   list                   all containers
   ps ID [OPTIONS]        its processes, as ps(1) lists them
   pause ID, resume ID    stop all its processes, and let them go on
+  update ID              change its limits
   events ID              what it uses
   features               what this runtime can do, as JSON
   spec                   write a config.json to begin with
@@ -67,6 +69,8 @@ const OPTIONS: &[Known<&str>] = &[
 /// What every command knows.
 struct Context {
     store: Store,
+    /// Whether somebody said where it is.
+    names_store: bool,
     log: Log,
     /// Whether systemd makes control groups.
     systemd: bool,
@@ -90,6 +94,7 @@ const COMMANDS: &[(&str, Run)] = &[
     ("events", look::events),
     ("features", look::features),
     ("spec", spec::run),
+    ("update", update::run),
 ];
 
 /// Those of which a process goes into a container.
@@ -176,6 +181,7 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     }
     let context =
         context(&options, called).map_err(|stop| Failure::new(stop.message).code(1))?;
+    context.log.debug(&format!("{name}: begins"));
     match command(&context, &options.operands) {
         Ok(code) => Ok(code),
         Err(stop) => Ok(context.log.fail(&stop)),
@@ -186,6 +192,7 @@ fn context(options: &Options, called: &str) -> Result<Context, Stop> {
     let log = Log::new(options, called)?;
     Ok(Context {
         store: Store::at(place::store(options)),
+        names_store: options.value("root").is_some(),
         log,
         systemd: options.is("systemd-cgroup")
             || options.text("cgroup-manager")? == Some("systemd"),
@@ -200,9 +207,9 @@ fn print(text: &str) -> Result<u8, Failure> {
 /// Engines read the first line, and some look for the word `spec`.
 fn version(called: &str) -> Result<u8, Failure> {
     let called = if called == "oci" { "warren" } else { called };
+    let version = env!("CARGO_PKG_VERSION");
     print(&format!(
-        "{called} version {}\nspec: {}\n",
-        env!("CARGO_PKG_VERSION"),
+        "{called} version {version}\ncommit: v{version}\nspec: {}\n",
         warren_oci::config::VERSION
     ))
 }

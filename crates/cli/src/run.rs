@@ -8,6 +8,7 @@ mod isolation;
 mod landlock;
 mod limits;
 mod network;
+mod network_user;
 mod print;
 mod process;
 mod profile;
@@ -39,6 +40,7 @@ pub use isolation::id_map;
 use landlock::LandlockOptions;
 use limits::LimitOptions;
 use network::NetworkOptions;
+use network_user::{UserNetwork, UserNetworkOptions};
 use print::PrintOptions;
 use process::ProcessOptions;
 pub use process::variable;
@@ -76,6 +78,8 @@ struct Arguments {
     watch: WatchOptions,
     #[command(flatten)]
     network: NetworkOptions,
+    #[command(flatten)]
+    user_network: UserNetworkOptions,
     #[command(flatten)]
     landlock: LandlockOptions,
     #[command(flatten)]
@@ -143,6 +147,8 @@ fn explain(
     host: &Host,
 ) -> Result<u8, Failure> {
     let mut spec = wanted(arguments, matches, host)?;
+    // Held until all is said: nobody is connected to it.
+    let _network = arguments.user_network.take(&arguments.network, &mut spec)?;
     // Held until all is said: nothing is made with it.
     let _reservation = arguments.network.take(&mut spec, host, false)?;
     let plan = plan(arguments, &spec, host)?;
@@ -208,22 +214,31 @@ fn execute(
         plan(arguments, &spec, host)?.check_kept_descriptors()?;
     }
     let reservation = arguments.network.take(&mut spec, host, true)?;
+    let mut network = arguments.user_network.take(&arguments.network, &mut spec)?;
     let plan = plan(arguments, &spec, host)?;
     let keeping = arguments.changes.keeping(&plan, host)?;
+    let mut connect = |pid| {
+        network
+            .as_mut()
+            .map_or(Ok(()), |network| network.connect(pid))
+    };
     let care = Care {
         trace: arguments.trace,
         limits: arguments.results.time_limits(),
+        announce: Some(&mut connect),
         ..Care::default()
     };
     let refused = plan.refused().to_vec();
     limits::tell_refused(&refused)?;
-    let (ended, remains) = match arguments.watch.watching(&spec, host)? {
-        Some(watching) => watching.run(plan, care)?,
-        None => supervise::run_with(plan, care)?,
+    let executed = match arguments.watch.watching(&spec, host)? {
+        Some(watching) => watching.run(plan, care),
+        None => supervise::run_with(plan, care),
     };
+    let executed = UserNetwork::finish(network, executed);
     if let Some(reservation) = reservation {
         network::give_back(reservation)?;
     }
+    let (ended, remains) = executed?;
     limits::tell_end(&remains, &spec, &refused, ended.was_killed())?;
     Ok(Executed {
         ended,

@@ -1,7 +1,7 @@
 //! Connecting a network namespace, and undoing it.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{Mode, OFlags};
@@ -180,6 +180,10 @@ fn ensure(network: &Network, route: &Socket, nft: &Socket) -> Result<()> {
     settings::prepare_bridge(&bridge);
     let mut batch = Batch::default();
     route::bring_up(&mut batch, &bridge, index);
+    if settings::has_v6() {
+        // Who forwards asks for neighbours from an address of the link.
+        route::add_address(&mut batch, &bridge, index, LINK_LOCAL, 64);
+    }
     for address in network.addresses(GATEWAY, settings::has_v6()) {
         route::add_address(
             &mut batch,
@@ -191,6 +195,9 @@ fn ensure(network: &Network, route: &Socket, nft: &Socket) -> Result<()> {
     }
     route.send(batch)
 }
+
+/// The address of every bridge of ours on its own link.
+const LINK_LOCAL: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
 
 fn has_link(route: &Socket, index: Index) -> Result<bool> {
     let mut ask = Batch::default();

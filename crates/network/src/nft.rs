@@ -283,6 +283,10 @@ impl Change {
                     Value::None => {}
                 }
                 body.be32(10, number);
+                if shape.key == [Part::Name] {
+                    // For nft(8), which else takes the name for a number.
+                    body.bytes(13, &HOST_ORDER);
+                }
             });
     }
 
@@ -402,6 +406,11 @@ impl Change {
 }
 
 const QUOTA: u32 = 2;
+/// The byte order of a key, as nft(8) notes it: kind, length, value.
+const HOST_ORDER: [u8; 6] = {
+    let [a, b, c, d] = 1_u32.to_ne_bytes();
+    [0, 4, a, b, c, d]
+};
 
 fn data(body: &mut Body, kind: u16, bytes: &[u8]) {
     body.nest(kind, |inner| {

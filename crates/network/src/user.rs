@@ -235,9 +235,11 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        let _ = rustix::process::kill_process(self.process, rustix::process::Signal::KILL);
+        let _ =
+            rustix::process::kill_process(self.process, rustix::process::Signal::KILL);
         // Nobody else waits for it: the number is its own until then.
-        let waited = || rustix::process::waitpid(Some(self.process), WaitOptions::empty());
+        let waited =
+            || rustix::process::waitpid(Some(self.process), WaitOptions::empty());
         let _ = rustix::io::retry_on_intr(waited);
     }
 }

@@ -71,6 +71,14 @@ pub fn process(text: &str) -> Result<Process, Error> {
     serde_json::from_str(text).map_err(|error| locate::explain(text, &error))
 }
 
+/// Reads the text of `linux.resources` alone.
+///
+/// # Errors
+/// As [`Config::parse`].
+pub fn resources(text: &str) -> Result<Resources, Error> {
+    serde_json::from_str(text).map_err(|error| locate::explain(text, &error))
+}
+
 impl Config {
     /// Reads the text of a config.json.
     ///

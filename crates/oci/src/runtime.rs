@@ -29,6 +29,7 @@ mod stats;
 mod status;
 mod store;
 mod template;
+mod update;
 
 pub use clock::now;
 pub use console::send_descriptor;

@@ -10,8 +10,8 @@ use warren_namespaces::{IdMap, Kind, NamespaceSet};
 use warren_oci::{Config, Unsupported, to_config, to_spec};
 use warren_spawn::{
     Access, CapabilitySets, DetailedMount, DeviceKind, FlagChange, Forbidden, IdMapping,
-    IoClass, Join, Mount, MountIds, Mounted, Namespace, Namespaces, Policy, ProcMasks, Root,
-    Seccomp, Spec, Terminal, Tree, User, system,
+    IoClass, Join, Mount, MountIds, Mounted, Namespace, Namespaces, Policy, ProcMasks,
+    Root, Seccomp, Spec, Terminal, Tree, User, system,
 };
 
 /// As `runc spec` writes it.
@@ -93,12 +93,22 @@ fn the_usual_container_is_a_spec_that_lacks_nothing() {
         recursive: true,
         ids: None,
     };
-    assert_eq!((&spec.root, &detailed(&spec, "/").what), (&Root::Scratch, &root));
+    assert_eq!(
+        (&spec.root, &detailed(&spec, "/").what),
+        (&Root::Scratch, &root)
+    );
     let targets: Vec<_> = spec.mounts.iter().map(|mount| mount.target()).collect();
     let targets: Vec<_> = targets.iter().map(|path| path.to_str()).collect();
     let expected = [
-        "/", "/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/sys",
-        "/sys/fs/cgroup", "/dev",
+        "/",
+        "/proc",
+        "/dev",
+        "/dev/pts",
+        "/dev/shm",
+        "/dev/mqueue",
+        "/sys",
+        "/sys/fs/cgroup",
+        "/dev",
     ];
     assert_eq!(targets[..expected.len()], expected.map(Some));
     assert_eq!(spec.mounts.last(), Some(&sealed("/")));
@@ -148,13 +158,18 @@ fn options_of_a_mount_are_what_they_say() {
     };
     assert_eq!(mount.flags, flags);
     assert_eq!(mount.flags_below.set, FlagChange::NO_SUID);
-    let words: Vec<_> = mount.propagation.iter().map(|one| one.kind.name()).collect();
+    let words: Vec<_> = mount
+        .propagation
+        .iter()
+        .map(|one| one.kind.name())
+        .collect();
     assert_eq!(words, ["slave", "shared"]);
 }
 
 #[test]
 fn a_tmpfs_becomes_read_only_when_all_is_in_it() {
-    let mount = json!({"destination": "/a", "type": "tmpfs", "options": ["ro", "noexec"]});
+    let mount =
+        json!({"destination": "/a", "type": "tmpfs", "options": ["ro", "noexec"]});
     let (spec, _) = read(&with("/mounts/-", mount), "/no/such".as_ref());
     assert_eq!(detailed(&spec, "/a").flags.set, FlagChange::NO_EXEC);
     let place = spec.mounts.iter().position(|mount| *mount == sealed("/a"));
@@ -238,8 +253,7 @@ fn devices_are_made_before_the_usual_ones() {
 #[test]
 fn priorities_clocks_and_interfaces_are_read() {
     let mut json = usual();
-    json["process"]["scheduler"] =
-        json!({"policy": "SCHED_BATCH", "nice": 5, "flags": ["SCHED_FLAG_RESET_ON_FORK"]});
+    json["process"]["scheduler"] = json!({"policy": "SCHED_BATCH", "nice": 5, "flags": ["SCHED_FLAG_RESET_ON_FORK"]});
     json["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_IDLE", "priority": 3});
     json["linux"]["namespaces"] = json!([{"type": "mount"}, {"type": "uts"},
         {"type": "time"}, {"type": "network"}]);
@@ -313,7 +327,10 @@ fn limits_are_those_of_a_control_group() {
     assert_eq!(limits.pids, Some(Most::Max));
     assert_eq!(limits.io.throttles.len(), 1);
     assert_eq!(limits.io.throttles[0].write_iops, Some(Most::Of(9)));
-    assert_eq!(limits.unified, [("memory.high".to_owned(), "1M".to_owned())]);
+    assert_eq!(
+        limits.unified,
+        [("memory.high".to_owned(), "1M".to_owned())]
+    );
     let place = spec.cgroup.clone().expect("a group").place;
     assert_eq!(place, Place::Path("/a/b".into()));
     // And back.
@@ -346,10 +363,15 @@ fn rules_on_devices_end_with_what_every_container_may() {
     let devices = &spec.limits.devices;
     assert!(!devices[0].allow && devices[0].major.is_none() && devices[0].mknod);
     assert!(devices[1].read && !devices[1].write && devices[1].minor.is_none());
-    let null = devices.iter().find(|rule| rule.major == Some(1) && rule.minor == Some(3));
+    let null = devices
+        .iter()
+        .find(|rule| rule.major == Some(1) && rule.minor == Some(3));
     assert!(null.is_some_and(|rule| rule.allow && rule.write));
     let (spec, _) = read(&with("/linux/resources", json!({})), "/no/such".as_ref());
-    assert!(spec.limits.devices.is_empty(), "without rules none is added");
+    assert!(
+        spec.limits.devices.is_empty(),
+        "without rules none is added"
+    );
 }
 
 #[test]

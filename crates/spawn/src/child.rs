@@ -120,6 +120,8 @@ type Failure = (Errno, Detail);
 #[derive(Debug, Default)]
 struct Fds {
     root: Option<OwnedFd>,
+    /// Whether what is unmounted here is unmounted on the host too.
+    spreads: bool,
     /// How many mounts lie on the root of this process, one over the other.
     stacked: u32,
     layers: Option<OwnedFd>,
@@ -391,7 +393,10 @@ impl Child<'_> {
             Step::Cgroups { tree, target } => self.cgroups(tree, target),
             Step::Console => self.console(),
             Step::RootPropagation(propagation) => self.root_propagation(*propagation),
-            Step::PrivateRoot => warren_mounts::make_root_private(),
+            Step::PrivateRoot => {
+                self.fds.spreads = true;
+                warren_mounts::make_root_private()
+            }
             Step::IpcNamespace => {
                 warren_sys::unshare(warren_namespaces::Kind::Ipc.clone_flag())
             }

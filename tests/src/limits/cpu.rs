@@ -1,6 +1,8 @@
 //! Time on a CPU.
 
-use warren_testkit::{Running, Test, run, tests};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use warren_testkit::{Running, Test, patience, run, tests};
 
 use super::{is_v2, limited, ways};
 
@@ -42,14 +44,18 @@ fn a_period_of_ones_own_keeps_the_share() {
     }
 }
 
-/// Both on one CPU, so that they are in each other's way.
+/// Both on one CPU and from the same moment on, so that they are in each other's way.
 fn the_heavier_of_two_groups_gets_more() {
-    let options = |weight| ["--cpu-weight", weight, "--cpuset-cpus", "0"];
+    let begin = SystemTime::now() + Duration::from_secs(2) * patience();
+    let begin = begin.duration_since(UNIX_EPOCH).expect("later").as_secs();
+    let script = format!("import time; time.sleep(max(0, {begin} - time.time())){WORKS}");
     let way: &[&str] = if is_v2() { &["--cgroup", "/"] } else { &[] };
-    let mut light = limited(way, &options("10"));
-    let mut heavy = limited(way, &options("1000"));
-    let mut light = Running::start(light.args(["python3", "-c", WORKS]));
-    let mut heavy = Running::start(heavy.args(["python3", "-c", WORKS]));
+    let start = |weight| {
+        let options = ["--cpu-weight", weight, "--cpuset-cpus", "0"];
+        let mut command = limited(way, &options);
+        Running::start(command.args(["python3", "-c", &script]))
+    };
+    let (mut light, mut heavy) = (start("10"), start("1000"));
     let number = |running: &mut Running| running.line().parse::<u64>().expect("a number");
     let (light_share, heavy_share) = (number(&mut light), number(&mut heavy));
     assert_eq!((light.ends(), heavy.ends()), (0, 0));

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use warren_testkit::{Output, Test, program, run, scratch, staged, tests};
+use warren_testkit::{Output, Test, program, run, staged, tests, warren};
 
 pub const TESTS: &[Test] = tests! {
     Machine:
@@ -101,10 +101,15 @@ fn beside_processes_no_controller_is_handed_down() {
 }
 
 fn groups_can_be_made_inside_of_what_is_handed_over() {
-    let mut command = warren_testkit::warren(["run", "--cgroup", "/", "--delegate"]);
-    command.args(["--pids", "50", "--bind", "/sys/fs/cgroup", "--", "sh", "-c"]);
-    let _ = scratch();
-    // Seen from the host the group is one level down; who owns it may make others there.
-    run(command.arg("id=$(ls -d /sys/fs/cgroup/warren-*); mkdir $id/inner && rmdir $id/inner && echo made"))
-        .says("made");
+    // The processes first go below, where they are not beside those to be made.
+    let script = "cd /sys/fs/cgroup && mkdir own inner && echo $$ >own/cgroup.procs &&
+        echo 1 >own/cgroup.procs && echo +pids >cgroup.subtree_control &&
+        echo 3 >inner/pids.max && cat inner/pids.max; echo 9 >pids.max";
+    for way in [&[][..], &["--cgroup", "/"]] {
+        let mut command = warren(["run", "--delegate", "--pids", "50"]);
+        let output = run(command.args(way).args(["--", "sh", "-c", script]));
+        // What limits the whole stays with who made it.
+        output.complains("cannot create pids.max: Permission denied");
+        assert_eq!(output.stdout.trim(), "3", "{output}");
+    }
 }

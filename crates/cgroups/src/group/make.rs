@@ -107,7 +107,7 @@ impl Blueprint {
                 _ => parent.below.join(path),
             };
             let hand_down: Vec<&str> = self.hand_down(*tier).into_iter().collect();
-            make_tier(group, parent, below, &hand_down)?;
+            make_tier(group, parent, &below, &hand_down)?;
         }
         Ok(())
     }
@@ -159,56 +159,58 @@ impl Blueprint {
 fn make_tier(
     group: &mut Cgroup,
     parent: &Parent,
-    below: PathBuf,
+    below: &Path,
     hand_down: &[&str],
 ) -> Result<(), Error> {
     let hierarchy = &parent.hierarchy;
     let mut made_above = 0;
     let mut at = PathBuf::new();
-    let names: Vec<&OsStr> = below.iter().collect();
-    let depth = parent.below.iter().count();
-    for (position, name) in names.iter().enumerate() {
-        let is_last = position + 1 == names.len();
-        // What was there when the ground was probed stays as it is.
-        if position < depth.saturating_sub(1) && !is_last {
+    let above: Vec<&OsStr> = below.parent().into_iter().flatten().collect();
+    for name in above {
+        // What is there stays as it is.
+        if open(hierarchy, &at.join(name)).is_ok() {
             at.push(name);
             continue;
         }
         let folder = open(hierarchy, &at)?;
         hand_controllers_down(hierarchy, &folder, &at, hand_down)?;
         at.push(name);
-        let made = match make_folder(hierarchy, &folder, name, &at) {
-            Ok(()) => true,
-            Err(error) if error.errno() == Errno::EXIST => false,
-            Err(error) => return Err(error),
-        };
-        if made && hierarchy.controllers.iter().any(|it| it == "cpuset") {
-            inherit_cpuset(hierarchy, &folder, name, &at)?;
-        }
-        if !is_last {
-            made_above = if made { made_above + 1 } else { 0 };
-            continue;
-        }
-        let folder = open(hierarchy, &at).map_err(|error| match error.errno() {
-            Errno::NOENT => wrap("open", hierarchy, &at, Errno::AGAIN),
-            _ => error,
-        })?;
-        let held = hold(&folder).map_err(|errno| wrap("lock", hierarchy, &at, errno))?;
-        let is_there = file::exists(&folder, "cgroup.procs");
-        // Who looks for what is left over may have found it before it was held.
-        if made && !(held && is_there) {
-            return Err(wrap("lock", hierarchy, &at, Errno::AGAIN));
-        }
-        group.tiers.push(Tier {
-            controllers: controllers(hierarchy, &folder),
-            hierarchy: hierarchy.clone(),
-            below: at.clone(),
-            folder,
-            made_above,
-            made,
-        });
+        make_folder(hierarchy, &folder, name, &at)?;
+        made_above += 1;
     }
+    let folder = open(hierarchy, &at)?;
+    hand_controllers_down(hierarchy, &folder, &at, hand_down)?;
+    let name = below.file_name().unwrap_or_default();
+    let made = match make_folder(hierarchy, &folder, name, below) {
+        Ok(()) => true,
+        Err(error) if error.errno() == Errno::EXIST => false,
+        Err(error) => return Err(error),
+    };
+    let folder = open_held(hierarchy, below, made)?;
+    group.tiers.push(Tier {
+        controllers: controllers(hierarchy, &folder),
+        hierarchy: hierarchy.clone(),
+        below: below.to_owned(),
+        folder,
+        made_above,
+        made,
+    });
     Ok(())
+}
+
+/// Opens a group that is there now, and holds it if it was made here. Who looks for what is
+/// left over may have found it in between: `EAGAIN`.
+fn open_held(hierarchy: &Hierarchy, below: &Path, made: bool) -> Result<OwnedFd, Error> {
+    let lost = || wrap("lock", hierarchy, below, Errno::AGAIN);
+    let folder = match open(hierarchy, below) {
+        Err(error) if made && error.errno() == Errno::NOENT => return Err(lost()),
+        folder => folder?,
+    };
+    let held = hold(&folder).map_err(|errno| wrap("lock", hierarchy, below, errno))?;
+    if made && !(held && file::exists(&folder, "cgroup.procs")) {
+        return Err(lost());
+    }
+    Ok(folder)
 }
 
 fn make_folder(
@@ -219,7 +221,11 @@ fn make_folder(
 ) -> Result<(), Error> {
     let mode = Mode::from_raw_mode(0o755);
     rustix::fs::mkdirat(parent, name, mode)
-        .map_err(|errno| wrap("make", hierarchy, path, errno))
+        .map_err(|errno| wrap("make", hierarchy, path, errno))?;
+    if hierarchy.controllers.iter().any(|it| it == "cpuset") {
+        inherit_cpuset(hierarchy, parent, name, path)?;
+    }
+    Ok(())
 }
 
 fn hand_controllers_down(

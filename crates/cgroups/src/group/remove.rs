@@ -17,10 +17,10 @@ use crate::{Error, file};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Cgroup {
-    /// The processes in it and in all groups below it.
+    /// The processes in it and in all groups below it; none where it was removed.
     ///
     /// # Errors
-    /// `ENODEV` where it was removed.
+    /// `EOPNOTSUPP` for a group of threads.
     pub fn procs(&self) -> Result<Vec<u32>, Error> {
         let Some(tier) = self.v2().or(self.tiers.first()) else {
             return Ok(Vec::new());
@@ -32,7 +32,10 @@ impl Cgroup {
             Ok(())
         };
         let wrap = |errno| Error::new("list", tier.path().to_string_lossy(), errno);
-        walk(&tier.folder, false, &mut collect).map_err(wrap)?;
+        // systemd may have removed it with its last process.
+        walk(&tier.folder, false, &mut collect)
+            .or_else(gone)
+            .map_err(wrap)?;
         pids.sort_unstable();
         pids.dedup();
         Ok(pids)

@@ -54,7 +54,7 @@ pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
         }
     };
     if !keep || ended.is_err() {
-        for error in context.store.delete(&wanted.id, true)? {
+        for error in created.container.delete(true)? {
             context.log.warn(&error.to_string());
         }
     }

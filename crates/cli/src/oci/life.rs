@@ -58,7 +58,7 @@ pub fn kill(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     };
     options.operands.truncate(1);
     let container = context.store.open(options.id()?)?;
-    container.kill(signal)?;
+    container.kill(signal, options.is("all"))?;
     Ok(0)
 }
 

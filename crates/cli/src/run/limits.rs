@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use warren_cgroups::{Cgroup, Limits, Place, Placement, Refused};
-use warren_spawn::{Child, GroupEnd, Spec};
+use warren_namespaces::Kind;
+use warren_spawn::{
+    Child, DetailedMount, FlagChange, GroupEnd, Mount, Mounted, Namespace, Spec,
+};
 
 use crate::failure::{self, Failure};
 use crate::limits::words::{self, Rate};
@@ -107,7 +110,7 @@ pub struct LimitOptions {
     /// Have systemd make it, in this slice
     #[arg(long, value_name = "NAME")]
     slice: Option<String>,
-    /// Hand it over: groups can be made below it from inside (v2)
+    /// Hand it over, at /sys/fs/cgroup: groups can be made below it from inside (v2)
     #[arg(long)]
     delegate: bool,
 }
@@ -130,6 +133,9 @@ impl LimitOptions {
         spec.disk = disk.transpose()?.or(spec.disk);
         if self.places() {
             spec.cgroup = Some(self.placement());
+        }
+        if self.delegate && *spec.namespaces.get(Kind::Mnt) == Namespace::New {
+            spec.mounts.push(own_groups());
         }
         Ok(())
     }
@@ -224,6 +230,18 @@ impl LimitOptions {
         }
         Ok(())
     }
+}
+
+/// What was handed over, where programs look for it.
+fn own_groups() -> Mount {
+    let set = FlagChange::NO_SUID | FlagChange::NO_DEVICES | FlagChange::NO_EXEC;
+    Mount::Detailed(Box::new(DetailedMount {
+        what: Mounted::Cgroup,
+        target: "/sys/fs/cgroup".into(),
+        flags: FlagChange { set, clear: 0 },
+        flags_below: FlagChange::default(),
+        propagation: Vec::new(),
+    }))
 }
 
 fn with_suffix(slice: &str) -> String {

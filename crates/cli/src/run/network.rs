@@ -20,7 +20,7 @@ use crate::keep;
 /// Whom the command may talk to.
 #[derive(Debug, Args)]
 pub struct NetworkOptions {
-    /// none (the default: its own loopback), nat (also without a word), host, the NAME of a
+    /// none (the default: its own loopback), nat (also without a word), user, host, the NAME of a
     /// network of `warren net`, container:TARGET or ns:PATH; several networks by several
     #[arg(
         long,
@@ -62,6 +62,8 @@ pub struct NetworkOptions {
 enum Mode {
     None,
     Host,
+    /// See [`network_user`](super::network_user).
+    User,
     Networks(Vec<Network>),
     Container(String),
     Namespace(PathBuf),
@@ -109,11 +111,11 @@ impl NetworkOptions {
         enters: bool,
     ) -> Result<Option<Reservation>, Failure> {
         let mode = self.mode()?;
-        if !matches!(mode, Mode::Networks(_)) {
+        if !matches!(mode, Mode::Networks(_) | Mode::User) {
             self.refuse_without_network()?;
         }
         match mode {
-            Mode::None | Mode::Host => {}
+            Mode::None | Mode::Host | Mode::User => {}
             Mode::Container(word) if enters => self.enter_container(&word)?,
             Mode::Namespace(path) if enters => self.enter_namespace(&path)?,
             Mode::Container(_) | Mode::Namespace(_) => {}
@@ -179,6 +181,9 @@ impl NetworkOptions {
         let resolver = files::resolv_conf(&self.dns, &of_host);
         spec.mounts.push(made_file("/etc/hosts", hosts));
         spec.mounts.push(made_file("/etc/resolv.conf", resolver));
+        // All ports of the namespace are the command's, which has no capability over it.
+        let ports = "net.ipv4.ip_unprivileged_port_start";
+        spec.sysctl.push((ports.to_owned(), "0".to_owned()));
         spec.connection = Some(connection);
         Ok(reservation)
     }
@@ -216,7 +221,7 @@ impl NetworkOptions {
         })
     }
 
-    fn allowed(&self) -> Result<Option<Vec<warren_network::Pinned>>, Failure> {
+    pub fn allowed(&self) -> Result<Option<Vec<warren_network::Pinned>>, Failure> {
         if self.allow.is_empty() {
             return Ok(None);
         }
@@ -234,7 +239,7 @@ impl NetworkOptions {
             .map(Some)
     }
 
-    fn more_hosts(&self) -> Result<Vec<(String, IpAddr)>, Failure> {
+    pub fn more_hosts(&self) -> Result<Vec<(String, IpAddr)>, Failure> {
         let split = |text: &String| {
             let pair = text.split_once(':').and_then(|(name, address)| {
                 let address = address.trim_start_matches('[').trim_end_matches(']');
@@ -277,6 +282,7 @@ fn special(word: &str) -> Option<Mode> {
     match word {
         "none" => Some(Mode::None),
         "host" => Some(Mode::Host),
+        "user" => Some(Mode::User),
         _ => match word.split_once(':') {
             Some(("container", target)) => Some(Mode::Container(target.to_owned())),
             Some(("ns", path)) => Some(Mode::Namespace(path.into())),
@@ -298,7 +304,7 @@ fn network(word: &str) -> Result<Network, Failure> {
     Store::default().find(&name)?.ok_or_else(unknown)
 }
 
-fn parse<T: std::str::FromStr>(option: &str, text: &str) -> Result<T, Failure>
+pub fn parse<T: std::str::FromStr>(option: &str, text: &str) -> Result<T, Failure>
 where
     T::Err: std::fmt::Display,
 {

@@ -1,45 +1,113 @@
 //! `--net user`: a network without privilege.
 
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
 
-use rustix::pipe::PipeFlags;
+use clap::Args;
 use warren_namespaces::Kind;
 use warren_network::user::{
-    self, Config, GATEWAY, INSIDE, Limit, Limits, Prepared, RESOLVER, Refusal, Refused, Rules,
+    self, Config, GATEWAY, INSIDE, Limit, Limits, Prepared, RESOLVER, Refusal, Refused,
+    Rules,
 };
-use warren_network::{Pinned, Publish, files, is_name};
-use warren_spawn::{
-    Access, Content, Error, IdMapping, Mount, Namespace, Open, Spec,
-};
+use warren_network::{Pinned, Publish, Rate, files, is_name};
+use warren_spawn::{Access, Content, Error, IdMapping, Mount, Namespace, Spec};
 
+use super::network::{NetworkOptions, parse};
 use crate::failure::{self, Failure};
 
 /// The name by which the inside finds the host's loopback, where it may.
 const HOST: &str = "host.warren.internal";
 
-/// What the options say of it.
-#[derive(Default)]
-pub struct Wishes {
-    pub publish: Vec<Publish>,
-    /// The places of `--allow`; everything may be reached if there are none, and no domain.
-    pub places: Vec<Pinned>,
-    pub domains: Vec<String>,
-    pub more_hosts: Vec<(String, IpAddr)>,
-    /// Who is asked about names, in place of the host's resolvers.
-    pub dns: Vec<IpAddr>,
+/// What a network has besides, if it is the user's own.
+#[derive(Debug, Args)]
+pub struct UserNetworkOptions {
+    /// With --net user: refuse all but NAME and the names below it, as a resolver tells their
+    /// addresses
+    #[arg(long, value_name = "NAME", help_heading = "Network")]
+    pub allow_domain: Vec<String>,
+    /// With --net user: let host.warren.internal lead to the host's loopback
+    #[arg(long, help_heading = "Network")]
     pub host_loopback: bool,
+}
+
+impl UserNetworkOptions {
+    /// Takes the network that is asked for, and has the Spec wait for it.
+    pub fn take(
+        &self,
+        options: &NetworkOptions,
+        spec: &mut Spec,
+    ) -> Result<Option<UserNetwork>, Failure> {
+        if options.net != ["user"] {
+            return self.refuse_without_network();
+        }
+        let wishes = self.wishes(options)?;
+        UserNetwork::prepare(wishes, spec).map(Some)
+    }
+
+    fn refuse_without_network(&self) -> Result<Option<UserNetwork>, Failure> {
+        let given = [
+            ("allow-domain", !self.allow_domain.is_empty()),
+            ("host-loopback", self.host_loopback),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((option, _)) => Err(Failure::usage(format!(
+                "--{option}: it goes with --net user alone"
+            ))),
+            None => Ok(None),
+        }
+    }
+
+    fn wishes(&self, options: &NetworkOptions) -> Result<Wishes, Failure> {
+        let of_links = [
+            ("ip", options.ip.is_some()),
+            ("mac", options.mac.is_some()),
+            ("net-quota", options.net_quota.is_some()),
+        ];
+        if let Some((option, _)) = of_links.iter().find(|(_, given)| *given) {
+            return Err(Failure::usage(format!("--{option}: not with --net user")));
+        }
+        let publish = options.publish.iter().map(|text| parse("--publish", text));
+        let domains = self.allow_domain.iter().map(|text| domain(text));
+        let rate = options.net_rate.as_deref();
+        let rate = rate
+            .map(|text| parse::<Rate>("--net-rate", text))
+            .transpose()?;
+        Ok(Wishes {
+            publish: publish.collect::<Result<_, _>>()?,
+            places: options.allowed()?.unwrap_or_default(),
+            domains: domains.collect::<Result<_, _>>()?,
+            more_hosts: options.more_hosts()?,
+            dns: options.dns.clone(),
+            host_loopback: self.host_loopback,
+            limit: rate.map(limit),
+        })
+    }
+}
+
+fn limit(rate: Rate) -> Limit {
+    Limit {
+        rate: rate.bytes,
+        burst: Some(rate.burst.into()),
+    }
+}
+
+/// What the options come to.
+#[derive(Default)]
+struct Wishes {
+    publish: Vec<Publish>,
+    /// The places of `--allow`; everything may be reached if there are none, and no domain.
+    places: Vec<Pinned>,
+    domains: Vec<String>,
+    more_hosts: Vec<(String, IpAddr)>,
+    /// Who is asked about names, in place of the host's resolvers.
+    dns: Vec<IpAddr>,
+    host_loopback: bool,
     /// Of each direction.
-    pub limit: Option<Limit>,
+    limit: Option<Limit>,
 }
 
 /// The network, from before its process until after it.
 pub struct UserNetwork {
     state: State,
-    /// A byte lets the program begin.
-    ready: OwnedFd,
-    /// What it waits for; open until it was launched.
-    _waits: OwnedFd,
     failure: Option<Failure>,
 }
 
@@ -51,30 +119,27 @@ enum State {
 
 impl UserNetwork {
     /// Listens on the published ports, and has the Spec wait for its network.
-    pub fn prepare(wishes: Wishes, spec: &mut Spec) -> Result<Self, Failure> {
+    fn prepare(wishes: Wishes, spec: &mut Spec) -> Result<Self, Failure> {
         if *spec.namespaces.get(Kind::Net) != Namespace::New {
-            return Err(Failure::usage("--net user: the host's network is kept with --share net"));
+            return Err(Failure::usage(
+                "--net user: the host's network is kept with --share net",
+            ));
         }
         let of_host = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
         show_names(&wishes, &of_host, spec);
-        let (waits, ready) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)
-            .map_err(|errno| Failure::new(format!("make a pipe: {errno}")))?;
-        spec.await_before_exec = Some(Open {
-            fd: waits.as_raw_fd(),
-            name: "the network".to_owned(),
-        });
+        // Later it might not be entered any more: a hidden init is undumpable.
+        spec.await_announcement = true;
         let prepared = Prepared::new(config(wishes, &of_host))?;
         Ok(Self {
             state: State::Waits(Box::new(prepared)),
-            ready,
-            _waits: waits,
             failure: None,
         })
     }
 
-    /// Connects the process, which does not execute its program before.
+    /// Connects the process, which waits for that before all else.
     pub fn connect(&mut self, pid: u32) -> Result<(), Error> {
-        let State::Waits(prepared) = std::mem::replace(&mut self.state, State::Failed) else {
+        let State::Waits(prepared) = std::mem::replace(&mut self.state, State::Failed)
+        else {
             return Ok(());
         };
         let network = prepared.start(pid).map_err(|error| {
@@ -83,27 +148,36 @@ impl UserNetwork {
             failed
         })?;
         self.state = State::Works(network);
-        rustix::io::write(&self.ready, &[1])
-            .map(drop)
-            .map_err(|errno| Error::of_caller(format!("let the program begin: {errno}")))
+        Ok(())
     }
 
-    /// Why it could not be connected, with its reasons.
-    pub fn failure(&mut self) -> Option<Failure> {
-        self.failure.take()
+    /// Ends it, if there is one, and says what it has refused; or why the run that it was for
+    /// has failed, if that was its own failure.
+    pub fn finish<T>(
+        network: Option<Self>,
+        run: Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        match (network, run) {
+            (Some(network), Err(failure)) => Err(network.failure.unwrap_or(failure)),
+            (Some(network), Ok(ended)) => {
+                network.tell();
+                Ok(ended)
+            }
+            (None, run) => run,
+        }
     }
 
-    /// Ends it, and says what it has refused.
-    pub fn finish(self) {
-        let State::Works(network) = self.state else { return };
-        let text = words(&network.finish());
+    fn tell(self) {
+        let State::Works(network) = self.state else {
+            return;
+        };
         // Nobody who closed standard error wants to hear of it.
-        let _ = failure::print_error(&text);
+        let _ = failure::print_error(&words(&network.finish()));
     }
 }
 
 /// A name of `--allow-domain`.
-pub fn domain(text: &str) -> Result<String, Failure> {
+fn domain(text: &str) -> Result<String, Failure> {
     // `*.example.org` is what is meant anyhow.
     let name = text.strip_prefix("*.").unwrap_or(text);
     if is_name(name) && name.parse::<IpAddr>().is_err() {
@@ -177,15 +251,18 @@ fn words(refused: &Refused) -> String {
         text.push_str(&match what {
             Refusal::Address { udp, to } => {
                 let protocol = if *udp { "/udp" } else { "" };
-                format!("refused: connect {to}{protocol}{times}; {}\n", cure(to.ip(), || {
-                    format!("--allow {to}{protocol}")
-                }))
+                format!(
+                    "refused: connect {to}{protocol}{times}; {}\n",
+                    cure(to.ip(), || { format!("--allow {to}{protocol}") })
+                )
             }
             Refusal::Echo(to) => {
                 format!("refused: echo request to {to}{times}\n")
             }
             Refusal::Name(name) => {
-                format!("refused: look up {name}{times}; --allow-domain {name} allows it\n")
+                format!(
+                    "refused: look up {name}{times}; --allow-domain {name} allows it\n"
+                )
             }
         });
     }

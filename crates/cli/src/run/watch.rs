@@ -102,11 +102,15 @@ impl Watching<'_> {
         plan: Plan,
         care: Care<'_>,
     ) -> Result<(Ended, Remains), Failure> {
+        let mut nobody = |_| Ok(());
+        let announce = care.announce.unwrap_or(&mut nobody);
+        // Of this function's life, like the watch.
+        let mut announce = |pid| announce(pid);
         let care = Care {
             trace: care.trace,
             limits: care.limits,
             watch: Some(&mut self),
-            ..Care::default()
+            announce: Some(&mut announce),
         };
         let (ended, remains) = supervise::run_with(plan, care)?;
         self.tell();

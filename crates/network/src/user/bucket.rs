@@ -70,7 +70,10 @@ mod tests {
             now += bucket.pause();
         }
         let wanted = 12_500_000;
-        assert!((wanted * 99 / 100..wanted * 101 / 100).contains(&passed), "{passed}");
+        assert!(
+            (wanted * 99 / 100..wanted * 101 / 100).contains(&passed),
+            "{passed}"
+        );
     }
 
     #[test]

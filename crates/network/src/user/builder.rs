@@ -44,7 +44,10 @@ pub fn build(
 
 fn enter_and_build(pid: u32, pidfd: BorrowedFd<'_>, maker: Pid) -> Result<Router> {
     enter(pidfd, maker).map_err(|errno| {
-        Error::new(format!("enter the network namespace of process {pid}"), errno)
+        Error::new(
+            format!("enter the network namespace of process {pid}"),
+            errno,
+        )
     })?;
     let router = Router::new(pid)?;
     warren_sys::setns(pidfd, NEWNET)
@@ -95,7 +98,9 @@ pub const READY: &[u8] = &[DONE];
 pub fn answer(message: &[u8]) -> Result<()> {
     let (errno, text) = match message.split_first() {
         Some((&DONE, _)) => return Ok(()),
-        Some((&REFUSED, rest)) => rest.split_first_chunk::<4>().unwrap_or((&[0; 4], rest)),
+        Some((&REFUSED, rest)) => {
+            rest.split_first_chunk::<4>().unwrap_or((&[0; 4], rest))
+        }
         _ => return Err(Error::words("the network's process has ended")),
     };
     let text = String::from_utf8_lossy(text);
@@ -114,7 +119,9 @@ mod tests {
 
     #[test]
     fn a_failure_reads_as_it_was_written() {
-        let error = Error::new("load the rules", Errno::NOENT).hint("one").hint("two");
+        let error = Error::new("load the rules", Errno::NOENT)
+            .hint("one")
+            .hint("two");
         assert_eq!(answer(&refusal(&error)), Err(error));
         assert_eq!(answer(READY), Ok(()));
         assert!(answer(&[]).is_err());

@@ -70,10 +70,13 @@ impl Echoes {
             IpAddr::V6(_) => ipproto::ICMPV6,
         };
         let socket = ping_socket(target, protocol).inspect_err(|errno| {
-            shared.policy.refused.no_echo |= matches!(*errno, Errno::ACCESS | Errno::PERM);
+            shared.policy.refused.no_echo |=
+                matches!(*errno, Errno::ACCESS | Errno::PERM);
         })?;
         let id = shared.events.new_id();
-        shared.events.on_input(&socket, Source::new(Kind::Echo, id))?;
+        shared
+            .events
+            .on_input(&socket, Source::new(Kind::Echo, id))?;
         let result = send(&socket, &echo.request_message());
         self.0.insert(id, key, socket);
         result

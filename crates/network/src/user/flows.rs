@@ -69,7 +69,9 @@ impl Flows {
     ) -> Result<(), Errno> {
         let outside = connected(target, SocketType::DGRAM, None)?;
         let id = shared.events.new_id();
-        shared.events.on_input(&outside, Source::new(Kind::Flow, id))?;
+        shared
+            .events
+            .on_input(&outside, Source::new(Kind::Flow, id))?;
         let result = send(&outside, data);
         self.0.insert(id, (from, to), outside);
         result

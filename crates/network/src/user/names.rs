@@ -60,7 +60,8 @@ impl Names {
         to: SocketAddr,
         question: &[u8],
     ) {
-        let Some(number) = question.first_chunk().map(|two| u16::from_be_bytes(*two)) else {
+        let Some(number) = question.first_chunk().map(|two| u16::from_be_bytes(*two))
+        else {
             return;
         };
         if shared.policy.has_rules() {
@@ -213,7 +214,9 @@ fn reply(packet: &Packet<'_>, code: RCODE, addresses: &[IpAddr]) -> Option<Vec<u
             _ => continue,
         };
         let name = asked.qname.clone();
-        reply.answers.push(ResourceRecord::new(name, CLASS::IN, SECONDS, data));
+        reply
+            .answers
+            .push(ResourceRecord::new(name, CLASS::IN, SECONDS, data));
     }
     reply.build_bytes_vec().ok()
 }
@@ -255,13 +258,18 @@ mod tests {
         let mut packet = Packet::new_query(0x1234);
         let name = Name::new(name).expect("a name");
         let class = QCLASS::CLASS(CLASS::IN);
-        packet.questions.push(Question::new(name, QTYPE::TYPE(kind), class, false));
+        packet
+            .questions
+            .push(Question::new(name, QTYPE::TYPE(kind), class, false));
         packet.build_bytes_vec().expect("it is short")
     }
 
     #[test]
     fn an_answer_has_the_addresses_of_the_family_that_was_asked_for() {
-        let known = [IpAddr::from([192, 0, 2, 1]), IpAddr::from([1, 2, 3, 4, 5, 6, 7, 8])];
+        let known = [
+            IpAddr::from([192, 0, 2, 1]),
+            IpAddr::from([1, 2, 3, 4, 5, 6, 7, 8]),
+        ];
         for (kind, expected) in [(TYPE::A, known[0]), (TYPE::AAAA, known[1])] {
             let question = question("pinned.test", kind);
             let question = parse(&question).expect("a question");
@@ -277,7 +285,9 @@ mod tests {
         let good = question("www.example.org", TYPE::A);
         let mut state = 7_u64;
         let mut random = move |below: usize| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             (state >> 33) as usize % below
         };
         for _ in 0..100_000 {

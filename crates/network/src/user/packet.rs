@@ -281,11 +281,10 @@ pub fn datagram(from: SocketAddr, to: SocketAddr, data: &[u8]) -> Option<Vec<u8>
     let mut packet = ip(from.ip(), to.ip(), UDP, &[&header, data]);
     let start = packet.len() - usize::from(length);
     // No sum at all is written as 0; a sum that is 0 as its other form.
-    let sum =
-        match sum_with_pseudo_header(from.ip(), to.ip(), UDP, &packet[start..]) {
-            0 => u16::MAX,
-            sum => sum,
-        };
+    let sum = match sum_with_pseudo_header(from.ip(), to.ip(), UDP, &packet[start..]) {
+        0 => u16::MAX,
+        sum => sum,
+    };
     packet[start + SUM..start + SUM + 2].copy_from_slice(&sum.to_be_bytes());
     u16::try_from(packet.len()).is_ok().then_some(packet)
 }
@@ -321,7 +320,9 @@ fn ip(from: IpAddr, to: IpAddr, protocol: u8, parts: &[&[u8]]) -> Vec<u8> {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
             // The kernel writes its sum, and an identification.
             let whole = ((IP4_HEADER + length) as u16).to_be_bytes();
-            packet.extend([0x45, 0, whole[0], whole[1], 0, 0, 0, 0, HOPS, protocol, 0, 0]);
+            packet.extend([
+                0x45, 0, whole[0], whole[1], 0, 0, 0, 0, HOPS, protocol, 0, 0,
+            ]);
             packet.extend(from.octets());
             packet.extend(to.octets());
         }
@@ -355,7 +356,10 @@ fn sum_with_pseudo_header(from: IpAddr, to: IpAddr, protocol: u8, body: &[u8]) -
 /// The sum of all pairs of bytes: RFC 1071.
 fn sum(bytes: &[u8]) -> u64 {
     let (pairs, rest) = bytes.as_chunks::<2>();
-    let pairs: u64 = pairs.iter().map(|pair| u64::from(u16::from_be_bytes(*pair))).sum();
+    let pairs: u64 = pairs
+        .iter()
+        .map(|pair| u64::from(u16::from_be_bytes(*pair)))
+        .sum();
     pairs + rest.first().map_or(0, |byte| u64::from(*byte) << 8)
 }
 

@@ -118,7 +118,10 @@ impl Policy {
             return NameVerdict::Ask;
         };
         let is_it = |place: &&Pinned| {
-            place.name.as_ref().is_some_and(|own| plain_name(own) == name)
+            place
+                .name
+                .as_ref()
+                .is_some_and(|own| plain_name(own) == name)
         };
         let mut known: Vec<IpAddr> = rules
             .places
@@ -172,7 +175,10 @@ fn is_of_host(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
             // 0.0.0.0 is taken for the loopback.
-            ip.is_loopback() || ip.octets()[0] == 0 || ip.is_broadcast() || ip.is_multicast()
+            ip.is_loopback()
+                || ip.octets()[0] == 0
+                || ip.is_broadcast()
+                || ip.is_multicast()
         }
         IpAddr::V6(ip) => {
             let is_embedded = |ip: Ipv6Addr| {
@@ -187,7 +193,6 @@ fn is_of_host(ip: IpAddr) -> bool {
         }
     }
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -242,7 +247,10 @@ mod tests {
     #[test]
     fn the_gateway_is_the_host_where_that_was_asked_for() {
         let mut policy = Policy::new(None, true);
-        assert_eq!(to(&mut policy, "10.0.2.2:80").as_deref(), Some("127.0.0.1:80"));
+        assert_eq!(
+            to(&mut policy, "10.0.2.2:80").as_deref(),
+            Some("127.0.0.1:80")
+        );
         assert_eq!(to(&mut policy, "127.0.0.1:80"), None);
         let mut policy = Policy::new(Some(Rules::default()), true);
         assert_eq!(to(&mut policy, "10.0.2.2:80"), None, "it is no place");
@@ -259,7 +267,11 @@ mod tests {
         assert!(to(&mut policy, "[::ffff:192.0.2.1]:443").is_some());
         assert_eq!(to(&mut policy, "192.0.2.1:80"), None);
         assert_eq!(to(&mut policy, "192.0.2.2:443"), None);
-        assert_eq!(to(&mut policy, "127.0.0.1:80"), None, "whatever the rules say");
+        assert_eq!(
+            to(&mut policy, "127.0.0.1:80"),
+            None,
+            "whatever the rules say"
+        );
         assert_eq!(policy.refused.total(), 3);
     }
 

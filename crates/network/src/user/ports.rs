@@ -127,11 +127,7 @@ impl Ports {
     ///
     /// # Errors
     /// What epoll_ctl(2) says.
-    pub fn new(
-        shared: &Shared,
-        all: Vec<Port>,
-        maker: OwnedFd,
-    ) -> Result<Self, Errno> {
+    pub fn new(shared: &Shared, all: Vec<Port>, maker: OwnedFd) -> Result<Self, Errno> {
         for (number, port) in all.iter().enumerate() {
             let source = Source::new(Kind::Port, number as u32);
             shared.events.on_input(port, source)?;
@@ -154,7 +150,9 @@ impl Ports {
     ) {
         let number = number as usize;
         for _ in 0..TURN {
-            let Some(port) = self.all.get(number) else { return };
+            let Some(port) = self.all.get(number) else {
+                return;
+            };
             let inside = port.inside;
             let result = match port.protocol {
                 Protocol::Tcp => self.accept(shared, relays, number, inside),
@@ -231,9 +229,7 @@ impl Ports {
         };
         shared.events.forget(&inside);
         let _ = match sockopt::socket_error(&inside).and_then(|result| result) {
-            Ok(()) => {
-                relays.add(&mut shared.events, [outside, inside], Direction::In)
-            }
+            Ok(()) => relays.add(&mut shared.events, [outside, inside], Direction::In),
             Err(_) => self.enter(shared, relays, outside, rest),
         };
     }
@@ -262,7 +258,9 @@ impl Ports {
         let client = make(&self.maker, place.ip(), Protocol::Udp)?;
         rustix::net::connect(&client, &place)?;
         let id = shared.events.new_id();
-        shared.events.on_input(&client, Source::new(Kind::Client, id))?;
+        shared
+            .events
+            .on_input(&client, Source::new(Kind::Client, id))?;
         let result = send(&client, data);
         self.clients.insert(id, (number, from), client);
         result
@@ -273,7 +271,9 @@ impl Ports {
         let Some(((number, to), client)) = self.clients.of_id(id) else {
             return;
         };
-        let Some(port) = self.all.get(number) else { return };
+        let Some(port) = self.all.get(number) else {
+            return;
+        };
         for _ in 0..TURN {
             let received = rustix::net::recv(&*client, &mut *buffer, RecvFlags::DONTWAIT);
             let Ok((_, length)) = received else { return };

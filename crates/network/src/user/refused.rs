@@ -115,8 +115,14 @@ impl FromStr for Refused {
             let (kind, what) = rest.split_once(' ').ok_or(())?;
             let address = || what.parse().map_err(|_| ());
             let refusal = match kind {
-                "tcp" => Refusal::Address { udp: false, to: address()? },
-                "udp" => Refusal::Address { udp: true, to: address()? },
+                "tcp" => Refusal::Address {
+                    udp: false,
+                    to: address()?,
+                },
+                "udp" => Refusal::Address {
+                    udp: true,
+                    to: address()?,
+                },
                 "echo" => Refusal::Echo(what.parse().map_err(|_| ())?),
                 "name" => Refusal::Name(what.to_owned()),
                 "more" => {
@@ -141,11 +147,17 @@ mod tests {
 
     #[test]
     fn what_was_refused_reads_as_it_was_written() {
-        let mut refused = Refused { no_echo: true, ..Refused::default() };
+        let mut refused = Refused {
+            no_echo: true,
+            ..Refused::default()
+        };
         for _ in 0..3 {
             refused.address(Protocol::Udp, SocketAddr::from(([192, 0, 2, 1], 53)));
         }
-        refused.address(Protocol::Tcp, "[2001:db8::1]:443".parse().expect("an address"));
+        refused.address(
+            Protocol::Tcp,
+            "[2001:db8::1]:443".parse().expect("an address"),
+        );
         refused.echo(IpAddr::from([192, 0, 2, 1]));
         refused.name("example.org");
         refused.name("bad\nname");

@@ -174,7 +174,10 @@ impl Relays {
             return Some(Duration::ZERO);
         }
         let pauses = buckets.iter().flatten().map(Bucket::pause);
-        let pause = pauses.min().unwrap_or(NO_PIPE).clamp(Duration::from_millis(1), NO_PIPE);
+        let pause = pauses
+            .min()
+            .unwrap_or(NO_PIPE)
+            .clamp(Duration::from_millis(1), NO_PIPE);
         (!self.starved.is_empty()).then_some(pause)
     }
 
@@ -324,7 +327,10 @@ impl Way {
 
     /// Empties the pipe as far as there is room: how many bytes went.
     fn send(&mut self, to: &OwnedFd) -> Result<usize, Errno> {
-        let Some(pipe) = self.pipe.as_ref().filter(|_| self.held > 0 && self.writable)
+        let Some(pipe) = self
+            .pipe
+            .as_ref()
+            .filter(|_| self.held > 0 && self.writable)
         else {
             return Ok(0);
         };

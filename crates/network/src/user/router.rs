@@ -37,7 +37,9 @@ const fn addresses(last: u8, last6: u16) -> [IpAddr; 2] {
     let prefix: [u16; 3] = [0xfd77, 0x6172, 0x7265];
     [
         IpAddr::V4(Ipv4Addr::new(10, 0, 2, last)),
-        IpAddr::V6(Ipv6Addr::new(prefix[0], prefix[1], prefix[2], 0, 0, 0, 0, last6)),
+        IpAddr::V6(Ipv6Addr::new(
+            prefix[0], prefix[1], prefix[2], 0, 0, 0, 0, last6,
+        )),
     ]
 }
 
@@ -186,7 +188,10 @@ fn transparent(
         AddressFamily::INET => (NumberOption::Transparent, Ipv4Addr::UNSPECIFIED.into()),
         _ => {
             sockopt::set_ipv6_v6only(&socket, true)?;
-            (NumberOption::Transparent6, IpAddr::from(Ipv6Addr::UNSPECIFIED))
+            (
+                NumberOption::Transparent6,
+                IpAddr::from(Ipv6Addr::UNSPECIFIED),
+            )
         }
     };
     turn_on(socket.as_fd(), option)?;
@@ -282,7 +287,8 @@ fn add_address(batch: &mut Batch, address: IpAddr) {
     header[4..].copy_from_slice(&LINK.to_ne_bytes());
     let doing = format!("give {LINK_NAME} the address {address}");
     batch.add(doing, NEWADDR, CREATE | EXCLUSIVE, &header, |body| {
-        body.bytes(LOCAL, &octets(address)).bytes(ADDRESS, &octets(address));
+        body.bytes(LOCAL, &octets(address))
+            .bytes(ADDRESS, &octets(address));
     });
 }
 

@@ -39,16 +39,28 @@ pub fn load() -> Result<()> {
     let whole = [0, 0, 0, SUBSYSTEM as u8];
     batch.add("load the router's rules", BEGIN, 0, &whole, |_| {});
     let header = [INET, 0, 0, 0];
-    batch.add("make the router's table", NEW_TABLE, CREATE, &header, |body| {
-        body.text(1, TABLE);
-    });
+    batch.add(
+        "make the router's table",
+        NEW_TABLE,
+        CREATE,
+        &header,
+        |body| {
+            body.text(1, TABLE);
+        },
+    );
     batch.add("make the router's chain", NEW_CHAIN, CREATE, &header, chain);
     for rule in rules() {
         let flags = CREATE | APPEND;
-        batch.add("make a rule of the router", NEW_RULE, flags, &header, |body| {
-            body.text(1, TABLE).text(2, CHAIN);
-            body.nest(4, |list| rule.iter().for_each(|one| one.add(list)));
-        });
+        batch.add(
+            "make a rule of the router",
+            NEW_RULE,
+            flags,
+            &header,
+            |body| {
+                body.text(1, TABLE).text(2, CHAIN);
+                body.nest(4, |list| rule.iter().for_each(|one| one.add(list)));
+            },
+        );
     }
     // The last message that the kernel answers by itself.
     let last = batch.doing().len() - 1;
@@ -81,7 +93,11 @@ enum Expression {
     /// The protocol is this one.
     Protocol(u8),
     /// The byte at this place of the transport's header, under a mask, is this.
-    Byte { at: u32, mask: u8, is: u8 },
+    Byte {
+        at: u32,
+        mask: u8,
+        is: u8,
+    },
     Drop,
     Tproxy,
 }
@@ -90,8 +106,16 @@ fn rules() -> [Vec<Expression>; 5] {
     use Expression::{Byte, Drop, Meta, Protocol, Tproxy};
     const IIF: u32 = 4;
     let from_inside = Meta(IIF, LINK);
-    let first = |is| Byte { at: 0, mask: 0xff, is };
-    let opens = Byte { at: 13, mask: 0x17, is: 2 };
+    let first = |is| Byte {
+        at: 0,
+        mask: 0xff,
+        is,
+    };
+    let opens = Byte {
+        at: 13,
+        mask: 0x17,
+        is: 2,
+    };
     [
         vec![from_inside, Protocol(6), opens, Drop],
         vec![from_inside, Protocol(1), first(8), Drop],
@@ -116,7 +140,10 @@ impl Expression {
             Self::Byte { at, mask, is } => {
                 const TRANSPORT: u32 = 2;
                 expression(list, "payload", |data| {
-                    data.be32(1, REGISTER).be32(2, TRANSPORT).be32(3, at).be32(4, 1);
+                    data.be32(1, REGISTER)
+                        .be32(2, TRANSPORT)
+                        .be32(3, at)
+                        .be32(4, 1);
                 });
                 expression(list, "bitwise", |data| {
                     data.be32(1, REGISTER).be32(2, REGISTER).be32(3, 1);

@@ -125,7 +125,11 @@ impl Stack {
     fn pause(&self) -> Duration {
         /// Nothing that is idle is in anybody's way.
         const LONGEST: Duration = Duration::from_secs(30);
-        let longest = if self.names.is_waiting() { TIDY } else { LONGEST };
+        let longest = if self.names.is_waiting() {
+            TIDY
+        } else {
+            LONGEST
+        };
         let buckets = &self.shared.buckets;
         self.relays.pause(buckets).unwrap_or(longest).min(longest)
     }

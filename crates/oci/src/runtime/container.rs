@@ -1,9 +1,10 @@
 //! One container, as a command finds it.
 
+use std::cell::OnceCell;
 use std::path::Path;
 
 use serde::Serialize;
-use warren_cgroups::Frozen;
+use warren_cgroups::{Frozen, Hierarchies};
 use warren_namespaces::ProcRoot;
 use warren_spawn::gate;
 
@@ -22,6 +23,8 @@ pub struct Container {
     pub(super) record: Record,
     /// The text that the record was read from, with the config.json in it.
     pub(super) text: String,
+    /// Where control groups are mounted, once that was needed.
+    pub(super) hierarchies: OnceCell<Hierarchies>,
 }
 
 impl Container {
@@ -36,6 +39,7 @@ impl Container {
             proc,
             record,
             text,
+            hierarchies: OnceCell::new(),
         }))
     }
 
@@ -119,6 +123,10 @@ impl Container {
     pub(super) fn note_init(&self, init: Init) -> Result<(), Error> {
         rustix::fs::symlinkat(init.to_string().as_str(), &self.folder.fd, INIT)
             .map_err(|errno| Error::errno("note the process of the container", errno))
+    }
+
+    pub(super) fn forget_init(&self) {
+        let _ = rustix::fs::unlinkat(&self.folder.fd, INIT, rustix::fs::AtFlags::empty());
     }
 
     /// Its state, as the specification has it, for hooks and for people.

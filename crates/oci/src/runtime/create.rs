@@ -1,10 +1,12 @@
 //! From a bundle to a container that waits for its start, or runs.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
-use warren_spawn::{Child, Host, Open, Plan, Spec, Terminal, gate};
+use warren_namespaces::Kind;
+use warren_spawn::{Child, Host, Namespace, Open, Plan, Spec, Terminal, gate};
 use warren_sys::signal::SIGKILL;
 
 use super::clock;
@@ -82,7 +84,10 @@ impl Store {
         let mut record = record(wanted, &config);
         record.cgroup = group.as_ref().map(|planned| planned.group.clone());
         let mut host = Host::probe();
+        spec.cgroup = None;
+        let hierarchies = OnceCell::new();
         if let Some(planned) = group {
+            let _ = hierarchies.set(planned.hierarchies());
             planned.check()?;
             spec.cgroup = Some(planned.placement);
             host.ground = Some(planned.ground);
@@ -92,6 +97,7 @@ impl Store {
             folder: self.make(&wanted.id)?,
             proc: open_proc()?,
             record,
+            hierarchies,
         };
         let made =
             make(&container, spec, &host, wanted, &config).and_then(|mut child| {
@@ -168,6 +174,7 @@ fn spec(
         hooks::check(hooks)?;
     }
     let (mut spec, notes) = crate::to_spec(config, &wanted.bundle)?;
+    refuse(&notes)?;
     check_terminal(wanted, spec.terminal)?;
     size(&mut spec.terminal, wanted.terminal_size);
     spec.keep_fds = keep;
@@ -180,10 +187,17 @@ fn spec(
     Ok((spec, notes))
 }
 
+/// What is asked for and cannot be had must not be missed silently, where it isolates.
+fn refuse(notes: &[Unsupported]) -> Result<(), Error> {
+    let mut weaker = notes.iter().filter(|note| note.weakens);
+    weaker.next().map_or(Ok(()), |note| Err(Error::new(note)))
+}
+
 /// How it lives with its maker. Up to its program it dies with that, so that a maker that is
 /// killed leaves no process.
 pub(super) fn live_as_a_container(spec: &mut Spec) {
     spec.no_init = true;
+    spec.callers_child = matches!(spec.namespaces.get(Kind::Pid), Namespace::Join(_));
     spec.parent_death_signal = Some(SIGKILL);
     spec.outlives_caller = true;
     spec.new_session = spec.terminal == Terminal::Inherit;
@@ -290,12 +304,18 @@ fn make(
         )
     };
     let program = config.process.as_ref();
-    launched.map_err(|error| {
+    let child = launched.map_err(|error| {
         if announced.is_some() {
             after_failure(container, &hooks);
         }
         said.unwrap_or_else(|| explain(error, program))
-    })
+    })?;
+    // In a joined pid namespace another process went on.
+    if announced != Some(child.id()) {
+        container.forget_init();
+        announce(container, child.id())?;
+    }
+    Ok(child)
 }
 
 /// Who answers system calls is told whose they are.
@@ -321,6 +341,17 @@ fn open(fd: &OwnedFd, name: &str) -> Open {
 fn take_hooks(spec: &mut Spec, hooks: &Hooks) -> Result<Option<fs::File>, Error> {
     spec.hooks_before_root = hooks::inside("createContainer", &hooks.create_container);
     spec.hooks_before_program = hooks::inside("startContainer", &hooks.start_container);
+    for hook in &mut spec.hooks_before_program {
+        if hook.env.is_empty() {
+            // It is one of the container's own programs.
+            let env = spec.env.iter();
+            hook.env = env
+                .map(|(key, value)| {
+                    [key.as_os_str(), "=".as_ref(), value].into_iter().collect()
+                })
+                .collect();
+        }
+    }
     let outside = [&hooks.prestart, &hooks.create_runtime];
     spec.await_before_root = !spec.hooks_before_root.is_empty()
         || outside.into_iter().any(|hooks| !hooks.is_empty());
@@ -368,6 +399,7 @@ fn after_failure(container: &Container, hooks: &Hooks) {
 }
 
 fn hand_over(wanted: &Create, child: &mut Child) -> Result<(), Error> {
+    console::show_plainly(child)?;
     if let Some(path) = &wanted.console_socket {
         let socket = console::connect(path)?;
         if let Some(terminal) = child.take_terminal() {

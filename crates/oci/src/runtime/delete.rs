@@ -28,23 +28,24 @@ impl Store {
             }
             container => container?,
         };
-        container.folder.lock()?;
-        // Somebody else may have removed it meanwhile, and even made another.
-        let container = match self.open(id) {
-            Err(error) if force && error.kind() == Kind::NoContainer => {
-                return Ok(Vec::new());
-            }
-            again => {
-                again?;
-                container
-            }
-        };
         container.delete(force)
     }
 }
 
 impl Container {
-    fn delete(&self, force: bool) -> Result<Vec<Error>, Error> {
+    /// The same of this container.
+    ///
+    /// # Errors
+    /// As [`Store::delete`].
+    pub fn delete(&self, force: bool) -> Result<Vec<Error>, Error> {
+        self.folder.lock()?;
+        // Somebody else may have been faster; what has no record is no container.
+        if !self.folder.has_record() {
+            return match force {
+                true => Ok(Vec::new()),
+                false => Err(Error::no_container(&self.record.id)),
+            };
+        }
         let status = self.status()?;
         match status {
             Status::Stopped => {}

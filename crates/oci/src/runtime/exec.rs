@@ -135,8 +135,8 @@ impl Container {
         if self.record.cgroup.is_none() {
             return Ok(Vec::new());
         }
-        let hierarchies = Hierarchies::detect(&self.proc).map_err(failed)?;
-        let entrance = Entrance::of_process(&hierarchies, &self.proc, init.pid);
+        let hierarchies = self.hierarchies()?;
+        let entrance = Entrance::of_process(hierarchies, &self.proc, init.pid);
         let entrance = entrance.map_err(failed)?;
         let mut open = Vec::new();
         for (path, file) in entrance.open_files() {
@@ -148,7 +148,7 @@ impl Container {
             return Err(Error::new("cannot exec in a stopped container"));
         }
         for below in &wanted.cgroups {
-            self.go_below(below, &hierarchies, &mut open)?;
+            self.go_below(below, hierarchies, &mut open)?;
         }
         Ok(open)
     }
@@ -204,6 +204,7 @@ impl Container {
     }
 
     fn hand_over(&self, wanted: &Exec, child: &mut Child) -> Result<(), Error> {
+        console::show_plainly(child)?;
         if let Some(path) = &wanted.console_socket {
             let socket = console::connect(path)?;
             if let Some(terminal) = child.take_terminal() {

@@ -7,7 +7,6 @@ use warren_cgroups::{Cgroup, Ground, Hierarchies, Place, Placement, Record};
 
 use super::container::Container;
 use super::error::Error;
-use super::store;
 use crate::config::Config;
 
 /// A group in every hierarchy, or a unit of systemd, as a record keeps it.
@@ -60,12 +59,20 @@ impl Planned {
         }))
     }
 
+    /// Where control groups are mounted.
+    pub fn hierarchies(&self) -> Hierarchies {
+        let parents = self.ground.parents.iter();
+        Hierarchies {
+            list: parents.map(|parent| parent.hierarchy.clone()).collect(),
+        }
+    }
+
     /// Nobody may be there already: the group is emptied when the container ends.
     pub fn check(&self) -> Result<(), Error> {
         if self.group.scope.is_some() {
             return Ok(());
         }
-        let Some(cgroup) = self.group.open()? else {
+        let Some(cgroup) = self.group.open(&self.hierarchies())? else {
             return Ok(());
         };
         match cgroup.procs().map_err(failed)?.len() {
@@ -144,9 +151,7 @@ fn slice_path(slice: &str) -> PathBuf {
 
 impl Group {
     /// The group in all hierarchies in which it is; `None` where it is gone.
-    pub fn open(&self) -> Result<Option<Cgroup>, Error> {
-        let proc = store::open_proc()?;
-        let hierarchies = Hierarchies::detect(&proc).map_err(failed)?;
+    pub fn open(&self, hierarchies: &Hierarchies) -> Result<Option<Cgroup>, Error> {
         let paths = hierarchies.list.iter();
         let record = Record {
             paths: paths
@@ -154,7 +159,7 @@ impl Group {
                 .collect(),
             scope: self.scope.clone(),
         };
-        match Cgroup::reopen(&hierarchies, &record) {
+        match Cgroup::reopen(hierarchies, &record) {
             Err(error) if error.errno() == rustix::io::Errno::NOENT => Ok(None),
             opened => opened.map(|group| Some(group.adopted())).map_err(failed),
         }
@@ -168,9 +173,17 @@ impl Container {
     /// Where the mounts of control groups cannot be read.
     pub fn cgroup(&self) -> Result<Option<Cgroup>, Error> {
         match &self.record.cgroup {
-            Some(group) => group.open(),
+            Some(group) => group.open(self.hierarchies()?),
             None => Ok(None),
         }
+    }
+
+    pub(super) fn hierarchies(&self) -> Result<&Hierarchies, Error> {
+        if let Some(known) = self.hierarchies.get() {
+            return Ok(known);
+        }
+        let found = Hierarchies::detect(&self.proc).map_err(failed)?;
+        Ok(self.hierarchies.get_or_init(|| found))
     }
 
     pub(super) fn needed_cgroup(&self, what: &str) -> Result<Cgroup, Error> {

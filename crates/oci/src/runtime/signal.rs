@@ -9,14 +9,18 @@ use super::group::failed;
 use super::status::Status;
 
 impl Container {
-    /// Sends a signal to its first process.
+    /// Sends a signal to its first process; with `all` it is no failure that it has ended.
     ///
     /// # Errors
     /// [`Kind::NotRunning`](super::Kind::NotRunning) where that has ended.
-    pub fn kill(&self, signal: i32) -> Result<(), Error> {
+    pub fn kill(&self, signal: i32, all: bool) -> Result<(), Error> {
         let status = self.status()?;
         if status == Status::Stopped {
-            return Err(Error::not_running());
+            // Who asks for all is content where nobody is left.
+            return match all {
+                true => self.kill_rest(signal),
+                false => Err(Error::not_running()),
+            };
         }
         if signal == SIGKILL && !self.has_own_pids()? {
             // Nothing else ends with its first process.
@@ -29,6 +33,14 @@ impl Container {
                 "send signal {signal}: {}",
                 words(errno)
             ))),
+        }
+    }
+
+    /// What is left in its control group when its first process has ended.
+    fn kill_rest(&self, signal: i32) -> Result<(), Error> {
+        match self.cgroup()? {
+            Some(cgroup) if signal == SIGKILL => cgroup.kill().map_err(failed),
+            _ => Ok(()),
         }
     }
 

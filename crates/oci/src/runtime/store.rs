@@ -53,6 +53,12 @@ impl Store {
         }
     }
 
+    /// Whether its folder is there.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.folder.is_dir()
+    }
+
     /// Finds a container.
     ///
     /// # Errors
@@ -102,7 +108,7 @@ impl Store {
     /// Makes and locks the folder of a new container.
     pub(super) fn make(&self, id: &str) -> Result<Folder, Error> {
         id::check(id)?;
-        if self.exists(id) && !self.clear(id, false)? {
+        if self.has(id) && !self.clear(id, false)? {
             return Err(exists(id));
         }
         let name = format!("{NEW}{id}");
@@ -187,7 +193,7 @@ impl Store {
         self.clear(id, false).map(drop)
     }
 
-    fn exists(&self, id: &str) -> bool {
+    fn has(&self, id: &str) -> bool {
         rustix::fs::access(&self.folder.join(id), rustix::fs::Access::EXISTS).is_ok()
     }
 
@@ -237,6 +243,16 @@ impl Folder {
         }
     }
 
+    /// Where it will be when it is complete.
+    fn complete_path(&self) -> Option<PathBuf> {
+        let name = self.path.file_name()?.to_str()?.strip_prefix(NEW)?;
+        Some(self.path.with_file_name(name))
+    }
+
+    pub fn has_record(&self) -> bool {
+        rustix::fs::statat(&self.fd, RECORD, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
     /// The record's text; `None` where there is none.
     pub fn text(&self) -> Result<Option<String>, Error> {
         let doing = || format!("read {}", self.path.join(RECORD).display());
@@ -271,10 +287,14 @@ impl Folder {
                 Err(errno) => return Err(failed(errno)),
             }
         }
-        match rustix::fs::rmdir(&self.path) {
+        // It may have got its name since it was opened.
+        let mut paths = std::iter::once(self.path.clone()).chain(self.complete_path());
+        paths.try_for_each(|path| match rustix::fs::rmdir(&path) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
+            // One of the same name that was made meanwhile.
+            Err(Errno::NOTEMPTY | Errno::EXIST) if path != self.path => Ok(()),
             Err(errno) => Err(failed(errno)),
-        }
+        })
     }
 }
 

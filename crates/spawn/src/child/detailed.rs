@@ -32,7 +32,7 @@ impl Child<'_> {
         // In a procfs nothing but a procfs may be mounted, but for a few places: who looks
         // for the kernel's files there must find them (CVE-2019-16884).
         if !may_be_covered(place.as_fd(), target)? && !is_procfs(tree.as_fd())? {
-            return Err(Errno::ACCESS);
+            return Err(Errno::NOTSUP);
         }
         attach_over(tree.as_fd(), place.as_fd()).map_err(|errno| match errno {
             Errno::INVAL => unlike(node, place.as_fd()),
@@ -87,7 +87,7 @@ impl Child<'_> {
             false => ensure(root, target, Node::Folder)?,
         };
         if !(new.is_of_kernel || may_be_covered(place.as_fd(), target)?) {
-            return Err(Errno::ACCESS);
+            return Err(Errno::NOTSUP);
         }
         let mode = match new.takes_mode {
             true => Some(rustix::fs::fstat(&place)?.st_mode & 0o7777),

@@ -29,6 +29,9 @@ impl Child<'_> {
         // A program that is executed into the container meanwhile shall not look into this
         // process, which is still Warren.
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+        // Everybody may read the arguments, and they name what is the host's.
+        // SAFETY: nothing in a child that walks its plan looks at them.
+        unsafe { warren_sys::arguments::replace_arguments(c"warren-init") };
         let alive = self.with.alive.as_raw_fd() as u32;
         // SAFETY: this process never returns to code that owns the descriptor.
         unsafe { warren_sys::close_range(alive, alive) };

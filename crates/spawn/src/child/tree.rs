@@ -13,9 +13,10 @@ use warren_namespaces::Kind;
 use warren_sys::{Errno, Result};
 
 use super::digits::{Digits, FdPath};
+use super::enter::own_root;
 use super::terminal::send_descriptor;
 use super::{Child, borrowed};
-use crate::spec::{Access, Content};
+use crate::spec::{Access, Content, PropagationKind};
 use crate::step::{Layering, LayeringUpper, Source, Step};
 
 impl Child<'_> {
@@ -360,6 +361,10 @@ impl Child<'_> {
     /// From here on the old root has no name; then it is gone.
     pub(super) fn enter_root(&mut self) -> Result<()> {
         rustix::process::fchdir(self.root()?)?;
+        let old = match self.fds.spreads {
+            true => Some(own_root()?),
+            false => None,
+        };
         match warren_sys::pivot_root() {
             // A root that is no mount, as after chroot(2), cannot be moved away.
             Err(Errno::INVAL) if self.fds.outer_root.is_some() => {
@@ -369,6 +374,14 @@ impl Child<'_> {
             result => result?,
         }
         self.fds.layers = None;
+        // Not before, when the new root was still one of the mounts in it.
+        if let Some(old) = old {
+            let slave = warren_mounts::Change {
+                propagation: PropagationKind::Slave.bits(),
+                ..warren_mounts::Change::default()
+            };
+            warren_mounts::change(old.as_fd(), slave, true)?;
+        }
         // The old root lies on the new one now; what the new root covered until it moved,
         // such as the layers, lies on the old one still. Each call takes the topmost.
         for _ in 0..self.fds.stacked {

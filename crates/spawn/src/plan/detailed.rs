@@ -305,7 +305,8 @@ impl ProcPaths {
 fn is_plain(name: &Path) -> bool {
     const LINKS: [&str; 4] = ["self", "thread-self", "mounts", "net"];
     let mut parts = name.components();
-    let is_one = matches!(parts.next(), Some(Component::Normal(_))) && parts.next().is_none();
+    let is_one =
+        matches!(parts.next(), Some(Component::Normal(_))) && parts.next().is_none();
     is_one && !LINKS.iter().any(|link| name == Path::new(link))
 }
 

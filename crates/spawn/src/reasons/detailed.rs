@@ -34,6 +34,9 @@ pub fn hints(step: &Step, errno: Errno) -> Vec<String> {
 fn reason(step: &Step, errno: Errno) -> Option<&'static str> {
     Some(match (step, errno) {
         (Step::MountTree { .. } | Step::MountFilesystem { .. }, Errno::ACCESS) => {
+            "the container's root may not make the place: who owns the files around it?"
+        }
+        (Step::MountTree { .. } | Step::MountFilesystem { .. }, Errno::NOTSUP) => {
             "inside of a procfs nothing else may be mounted, but over a few files"
         }
         (Step::MountFilesystem { new, .. }, Errno::LOOP | Errno::NOTDIR)

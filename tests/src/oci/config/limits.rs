@@ -56,11 +56,18 @@ fn limits_are_those_of_the_control_group() {
 
 fn the_control_group_is_where_it_is_asked_for_and_gone_then() {
     let mut bundle = bundle(&json!({"pids": {"limit": 50}}));
-    bundle.set("linux/namespaces", json!([{"type": "mount"}, {"type": "pid"}, {"type": "uts"}]));
+    bundle.set(
+        "linux/namespaces",
+        json!([{"type": "mount"}, {"type": "pid"}, {"type": "uts"}]),
+    );
     let wanted = name();
     let output = bundle.ours("cut -d: -f3 /proc/self/cgroup");
     output.expect("there", output.stdout.lines().any(|line| line == wanted));
-    let place = if is_v1() { "/sys/fs/cgroup/pids" } else { "/sys/fs/cgroup" };
+    let place = if is_v1() {
+        "/sys/fs/cgroup/pids"
+    } else {
+        "/sys/fs/cgroup"
+    };
     assert!(!Path::new(place).join(&wanted[1..]).exists(), "it is left");
 }
 
@@ -75,8 +82,8 @@ fn devices_are_opened_as_the_rules_say() {
         bundle.set(&format!("process/capabilities/{set}"), json!(all));
     }
     // /dev/kmsg is none of those that every container has.
-    let script = "echo x >/dev/null && head -c 1 /dev/zero | wc -c; mknod /tmp/kmsg c 1 11 && \
-        head -c 1 /tmp/kmsg 2>&1 | grep -o 'not permitted'";
+    let script = "echo x >/dev/null && head -c 1 /dev/zero | wc -c; rm -f /tmp/kmsg; \
+        mknod /tmp/kmsg c 1 11 && head -c 1 /tmp/kmsg 2>&1 | grep -o 'not permitted'";
     bundle.as_runc(script).says("1\nnot permitted");
 }
 
@@ -84,5 +91,6 @@ fn a_limit_that_cannot_be_had_is_refused_by_name() {
     let unified = json!({"unified": {"no.such.file": "1"}});
     bundle(&unified).ours("echo ran").is_refused("no.such.file");
     let path = Bundle::new(&[("linux/cgroupsPath", json!("/a/../../b"))]);
-    path.ours("echo ran").is_refused("linux.cgroupsPath: expected a path without ..");
+    path.ours("echo ran")
+        .is_refused("linux.cgroupsPath: expected a path without ..");
 }

@@ -40,17 +40,24 @@ fn new_namespaces_are_not_the_callers() {
         // Without a pid namespace the host's processes are seen.
         let script = format!("readlink /proc/self/ns/{name}");
         let inside = bundle.ours(&script).succeeds().trim().to_owned();
-        let own = std::fs::read_link(format!("/proc/self/ns/{name}")).expect("a namespace");
+        let own =
+            std::fs::read_link(format!("/proc/self/ns/{name}")).expect("a namespace");
         assert_ne!(own, PathBuf::from(inside), "{kind}");
     }
 }
 
 fn a_namespace_is_joined_by_its_path() {
-    for (kind, name) in [("network", "net"), ("ipc", "ipc"), ("uts", "uts"), ("time", "time")] {
+    for (kind, name) in [
+        ("network", "net"),
+        ("ipc", "ipc"),
+        ("uts", "uts"),
+        ("time", "time"),
+    ] {
         let mut bundle = Bundle::new(&[]);
         let path = scratch().join(name);
         std::fs::write(&path, "").expect("make a file");
-        let others = json!([{"type": "mount"}, {"type": "pid"}, {"type": kind, "path": path}]);
+        let others =
+            json!([{"type": "mount"}, {"type": "pid"}, {"type": kind, "path": path}]);
         bundle.set("linux/namespaces", others);
         bundle.set("hostname", Value::Null);
         bundle.write(&format!("readlink /proc/self/ns/{name}"));
@@ -60,10 +67,23 @@ fn a_namespace_is_joined_by_its_path() {
              \"$1\" run --from oci \"$2\"",
             path = path.display()
         );
-        let kept = format!("touch {0}; unshare {flag} true; {script}; umount {0}", path.display());
+        let kept = format!(
+            "touch {0}; unshare {flag} true; {script}; umount {0}",
+            path.display()
+        );
         let mut shell = program("unshare");
-        shell.args(["--mount", "--propagation", "private", "sh", "-c", &kept, "sh"]);
-        let output = run(shell.arg(warren_testkit::staged("warren")).arg(&bundle.folder));
+        shell.args([
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            &kept,
+            "sh",
+        ]);
+        let output = run(shell
+            .arg(warren_testkit::staged("warren"))
+            .arg(&bundle.folder));
         let lines: Vec<_> = output.succeeds().lines().collect();
         output.expect("the same twice", lines.len() == 2 && lines[0] == lines[1]);
     }
@@ -71,7 +91,9 @@ fn a_namespace_is_joined_by_its_path() {
     bundle.set("linux/namespaces/0/path", json!("/etc/passwd"));
     bundle.is_refused_as_by_runc("namespace");
     bundle.set("linux/namespaces/0/path", json!("relative"));
-    bundle.ours("true").is_refused("linux.namespaces[0].path: expected an absolute path");
+    bundle
+        .ours("true")
+        .is_refused("linux.namespaces[0].path: expected an absolute path");
 }
 
 fn names_are_set() {
@@ -79,7 +101,9 @@ fn names_are_set() {
         ("hostname", json!("burrow")),
         ("domainname", json!("warrens.example")),
     ]);
-    bundle.ours("hostname; cat /proc/sys/kernel/domainname").says("burrow\nwarrens.example");
+    bundle
+        .ours("hostname; cat /proc/sys/kernel/domainname")
+        .says("burrow\nwarrens.example");
     Bundle::new(&[("hostname", json!("burrow"))]).as_runc("hostname");
 }
 
@@ -109,25 +133,37 @@ fn clocks_have_their_offsets() {
         "linux/timeOffsets",
         json!({"boottime": {"secs": 5_000_000}, "monotonic": {"secs": 7, "nanosecs": 8}}),
     );
-    let script = "awk '{print $2, $3}' /proc/self/timens_offsets; \
-        awk '{print ($1 > 5000000)}' /proc/uptime; \
+    let script = "mawk '{print $2, $3}' /proc/self/timens_offsets; \
+        mawk '{print ($1 > 5000000)}' /proc/uptime; \
         [ $(readlink /proc/self/ns/time) = $(readlink /proc/self/ns/time_for_children) ] \
         && echo entered";
     bundle.ours(script).says("7 8\n5000000 0\n1\nentered");
-    bundle.set("linux/timeOffsets", json!({"boottime": {"secs": -5_000_000_000_i64}}));
-    bundle.ours("true").is_refused("with the offsets boottime -5000000000 0");
+    bundle.set(
+        "linux/timeOffsets",
+        json!({"boottime": {"secs": -5_000_000_000_i64}}),
+    );
+    bundle
+        .ours("true")
+        .is_refused("with the offsets boottime -5000000000 0");
     bundle.set("linux/timeOffsets", json!({"realtime": {"secs": 1}}));
-    bundle.ours("true").is_refused("linux.timeOffsets.realtime: there is no such clock");
+    bundle
+        .ours("true")
+        .is_refused("linux.timeOffsets.realtime: there is no such clock");
 }
 
 fn ids_are_mapped_as_they_are_given() {
     let mut bundle = Bundle::new(&[]);
     mapped(&mut bundle, 100_000);
-    run(program("chown").args(["-R", "100000:100000"]).arg(bundle.root())).succeeds();
+    run(program("chown")
+        .args(["-R", "100000:100000"])
+        .arg(bundle.root()))
+    .succeeds();
     let script = "cat /proc/self/uid_map /proc/self/gid_map | tr -s ' '; \
         touch /tmp/own && stat -c %u:%g /tmp/own";
     bundle.as_runc(script).has("0 100000 65536");
-    let stat = run(program("stat").args(["-c", "%u"]).arg(bundle.root().join("tmp/own")));
+    let stat = run(program("stat")
+        .args(["-c", "%u"])
+        .arg(bundle.root().join("tmp/own")));
     stat.says("100000");
     let lines: Vec<_> = (0..4000)
         .map(|line| json!({"containerID": line * 2, "hostID": line * 2 + 100_000, "size": 1}))
@@ -146,7 +182,9 @@ fn with_pair(bundle: &Bundle, script: &str) -> warren_testkit::Output {
     );
     let mut shell = program("unshare");
     shell.args(["--net", "sh", "-c", &all, "sh"]);
-    run(shell.arg(warren_testkit::staged("warren")).arg(&bundle.folder))
+    run(shell
+        .arg(warren_testkit::staged("warren"))
+        .arg(&bundle.folder))
 }
 
 fn an_interface_is_moved_in_with_its_addresses() {
@@ -155,7 +193,10 @@ fn an_interface_is_moved_in_with_its_addresses() {
         "ip -o link show eth0 | grep -o 'mtu 1400'; ip -o addr show eth0 | grep -o '10.98.0.2/24'; \
          ip -o addr show eth0 | grep -o 'fd98::2/64'; ip -o link show eth0 | grep -o ',UP'",
     );
-    let output = with_pair(&bundle, "\"$1\" run --from oci \"$2\"; ip -o link | grep -c w0");
+    let output = with_pair(
+        &bundle,
+        "\"$1\" run --from oci \"$2\"; ip -o link | grep -c w0",
+    );
     output.expect(
         "all of it",
         output.stdout == "mtu 1400\n10.98.0.2/24\nfd98::2/64\n,UP\n0\n",
@@ -165,8 +206,14 @@ fn an_interface_is_moved_in_with_its_addresses() {
 fn an_interface_that_cannot_be_moved_is_refused() {
     for (device, words) in [
         (json!({"no0": {}}), "there is no interface of this name"),
-        (json!({"w0": {"name": "lo"}}), "inside there is one of this name"),
-        (json!({"lo": {"name": "x0"}}), "bound to its network namespace"),
+        (
+            json!({"w0": {"name": "lo"}}),
+            "inside there is one of this name",
+        ),
+        (
+            json!({"lo": {"name": "x0"}}),
+            "bound to its network namespace",
+        ),
     ] {
         let bundle = Bundle::new(&[("linux/netDevices", device)]);
         bundle.write("true");
@@ -209,9 +256,13 @@ fn a_supervisor_that_is_not_there_is_refused() {
     let seccomp = json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/no/agent",
         "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]});
     let bundle = Bundle::new(&[("linux/seccomp", seccomp)]);
-    bundle.ours("true").is_refused("connect to /no/agent: No such file or directory");
+    bundle
+        .ours("true")
+        .is_refused("connect to /no/agent: No such file or directory");
     let seccomp = json!({"defaultAction": "SCMP_ACT_ALLOW",
         "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]});
     let bundle = Bundle::new(&[("linux/seccomp", seccomp)]);
-    bundle.ours("true").is_refused("needs a supervisor that answers");
+    bundle
+        .ours("true")
+        .is_refused("needs a supervisor that answers");
 }

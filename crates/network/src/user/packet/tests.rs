@@ -77,14 +77,26 @@ fn a_sum_left_to_a_card_is_written() {
 #[test]
 fn an_echo_comes_back_to_who_asked() {
     for (from, to) in pairs() {
-        let kind = if from.is_ipv4() { ECHO_REQUEST } else { ECHO6_REQUEST };
+        let kind = if from.is_ipv4() {
+            ECHO_REQUEST
+        } else {
+            ECHO6_REQUEST
+        };
         let packet = icmp(from, to, kind, 0, [1, 2, 0, 7], b"odd");
         let Some(Packet::Echo(echo)) = parse(&packet) else {
             panic!("{packet:?}");
         };
         assert_eq!((echo.from, echo.to), (from, to));
-        assert_eq!((echo.identifier, echo.sequence, echo.data), (0x102, 7, &b"odd"[..]));
-        let back = Echo { from: to, to: from, ..echo }.reply();
+        assert_eq!(
+            (echo.identifier, echo.sequence, echo.data),
+            (0x102, 7, &b"odd"[..])
+        );
+        let back = Echo {
+            from: to,
+            to: from,
+            ..echo
+        }
+        .reply();
         let protocol = if from.is_ipv4() { ICMP } else { ICMP6 };
         assert!(is_summed(&back, protocol));
         let message = Ip::parse(&back).expect("a packet");
@@ -143,7 +155,11 @@ fn the_filter_is_one_that_jumps_within_itself() {
 fn the_filter_passes_what_is_parsed() {
     for (from, to) in pairs() {
         let (from, to) = (SocketAddr::new(from, 4000), SocketAddr::new(to, 443));
-        let kind = if from.is_ipv4() { ECHO_REQUEST } else { ECHO6_REQUEST };
+        let kind = if from.is_ipv4() {
+            ECHO_REQUEST
+        } else {
+            ECHO6_REQUEST
+        };
         assert!(passes(&tcp(from, to, SYN)));
         assert!(!passes(&tcp(from, to, 0x12)));
         assert!(passes(&icmp(from.ip(), to.ip(), kind, 0, [0; 4], b"")));
@@ -159,12 +175,19 @@ fn passes(packet: &[u8]) -> bool {
     let (mut place, mut value, mut header) = (0, 0, 0);
     let program = filter();
     loop {
-        let BpfInstruction { code, jump_true, jump_false, k } = program[place];
+        let BpfInstruction {
+            code,
+            jump_true,
+            jump_false,
+            k,
+        } = program[place];
         let at = k as usize;
         place += 1;
         let loaded = match code {
             0x30 => byte(at),
-            0x28 => byte(at).zip(byte(at + 1)).map(|(high, low)| high << 8 | low),
+            0x28 => byte(at)
+                .zip(byte(at + 1))
+                .map(|(high, low)| high << 8 | low),
             0x50 => byte(at + header),
             0xb1 => {
                 header = (packet[at] & 0xf) as usize * 4;
@@ -172,7 +195,11 @@ fn passes(packet: &[u8]) -> bool {
             }
             0x54 => Some(value & k),
             0x15 | 0x45 => {
-                let holds = if code == 0x15 { value == k } else { value & k != 0 };
+                let holds = if code == 0x15 {
+                    value == k
+                } else {
+                    value & k != 0
+                };
                 place += usize::from(if holds { jump_true } else { jump_false });
                 Some(value)
             }
@@ -199,7 +226,9 @@ fn no_packet_brings_the_parser_down() {
     let mut understood = 0;
     for _ in 0..100_000 {
         let mut packet = match random.below(5) {
-            4 => (0..random.below(100)).map(|_| random.next() as u8).collect(),
+            4 => (0..random.below(100))
+                .map(|_| random.next() as u8)
+                .collect(),
             which => good[which].clone(),
         };
         for _ in 0..random.below(4) {

@@ -23,7 +23,9 @@ fn relayed(mut buckets: Buckets) -> ([TcpStream; 2], JoinHandle<()>) {
         let mut events = Events::new().expect("epoll");
         let mut relays = Relays::default();
         let sockets = [one.into(), two.into()];
-        relays.add(&mut events, sockets, Direction::Out).expect("epoll");
+        relays
+            .add(&mut events, sockets, Direction::Out)
+            .expect("epoll");
         while !relays.all.is_empty() {
             relays.go_on(&mut buckets);
             if relays.all.is_empty() {
@@ -58,7 +60,9 @@ fn bytes_arrive_as_they_were_sent_in_both_directions() {
         assert_eq!(bytes.len(), LENGTH);
         assert!(bytes.iter().enumerate().all(|(at, is)| *is == byte(at)));
     }
-    writers.into_iter().for_each(|writer| writer.join().expect("it wrote"));
+    writers
+        .into_iter()
+        .for_each(|writer| writer.join().expect("it wrote"));
     thread.join().expect("the relay is over");
 }
 
@@ -126,6 +130,10 @@ fn a_bucket_limits_its_direction_alone() {
     });
     left.read_to_end(&mut bytes).expect("it ends");
     writer.join().expect("it wrote");
-    assert!(start.elapsed() < Duration::from_millis(400), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_millis(400),
+        "{:?}",
+        start.elapsed()
+    );
     thread.join().expect("the relay is over");
 }

@@ -1,0 +1,108 @@
+before = machine()
+listen("0.0.0.0", 5001, "host")
+# Rates, both ways, at two values.
+HELPERS = """
+def pull(address, port, count):
+    s = socket.create_connection((address, port), 20); began = time.time(); got = 0
+    while got < count:
+        d = s.recv(65536)
+        if not d: break
+        got += len(d)
+    return got, time.time() - began
+def push(address, port, count):
+    s = socket.create_connection((address, port), 20); began = time.time()
+    s.sendall(bytes(count)); s.shutdown(1); s.recv(1)
+    return count, time.time() - began
+def drain(address, port):
+    s = socket.create_connection((address, port), 5); s.settimeout(2 * PATIENCE); got = 0
+    try:
+        while d := s.recv(65536): got += len(d)
+    except OSError: pass
+    return got
+"""
+
+
+def source(port, count):
+    server = socket.socket()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind(("0.0.0.0", port))
+    server.listen()
+
+    def serve():
+        while True:
+            client, _ = server.accept()
+            try:
+                client.sendall(bytes(count))
+            except OSError:
+                pass
+            client.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+
+
+received = []
+
+
+def sink(port):
+    server = socket.socket()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind(("0.0.0.0", port))
+    server.listen()
+
+    def serve():
+        while True:
+            client, _ = server.accept()
+            got = 0
+            while data := client.recv(65536):
+                got += len(data)
+            received.append(got)
+            client.send(b"x")
+            client.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+
+
+MEGA = 1_000_000
+source(5002, 5 * MEGA)
+sink(5003)
+for rate, bits, count in (("10mbit", 10e6, 3 * MEGA), ("40mbit", 40e6, 5 * MEGA)):
+    slow, = start(Container("slow", "--net", "nat", "--net-rate", rate))
+    slow.does(f"exec({HELPERS!r}, globals())")
+    for way in (f"pull('10.87.0.1', 5002, {count})", f"push('10.87.0.1', 5003, {count})"):
+        got, seconds = slow.does(way)
+        measured = got * 8 / seconds
+        # The headers, some 4 %, count too.
+        assert 0.9 * bits < measured * 1.04 < 1.1 * bits, (rate, way, measured)
+    slow.end()
+assert warren("run", "--net", "nat", "--net-rate", "1mbit", "--cap-add", "net_admin", "--", "true").returncode == 125
+# The quota: both directions together, and not a byte beyond.
+QUOTA = 2 << 20
+poor, = start(Container("poor", "--net", "nat", "--net-quota", "2M"))
+poor.does(f"exec({HELPERS!r}, globals())")
+got = poor.does("drain('10.87.0.1', 5002)")
+assert QUOTA * 0.85 < got <= QUOTA, got
+assert poor.asks("10.87.0.1", 5001, 1) == "TimeoutError"
+member, = json.loads(warren("net", "show", "--json", "nat").stdout)["members"]
+assert member["quota_used"] >= QUOTA
+poor.end()
+# A list of places: all else is refused at once, and counted.
+other, = start(Container("other", "--net", "nat"))
+tame, = start(Container("tame", "--net", "nat", "--allow", "10.87.0.1:5001", "-p", "8080:80"))
+assert tame.asks("10.87.0.1", 5001) == "host"
+began = time.time()
+assert tame.asks("10.87.0.1", 5002) in ("ConnectionRefusedError", "OSError", "PermissionError")
+assert time.time() - began < 1 * PATIENCE
+assert tame.asks(other.v4, 80, 1) == "TimeoutError" or tame.asks(other.v4, 80, 1) == "OSError"
+assert other.asks(tame.v4, 80, 1) in ("TimeoutError", "OSError")
+assert ask("127.0.0.1", 8080) == "tame"
+members = json.loads(warren("net", "show", "--json", "nat").stdout)["members"]
+refused = [member["refused"] for member in members if member["addresses"][0] == tame.v4]
+assert refused[0] >= 1, members
+other.end()
+tame.end()
+named, = start(Container("named", "--net", "nat", "--allow", "localhost:5001", "--add-host", "db:10.87.0.9", "--dns", "192.0.2.53"))
+hosts = named.does("open('/etc/hosts').read()")
+assert "10.87.0.9\tdb\n" in hosts and "127.0.0.1\tlocalhost\n" in hosts
+assert named.does("open('/etc/resolv.conf').read()").startswith("nameserver 192.0.2.53\n")
+named.end()
+unchanged(before)

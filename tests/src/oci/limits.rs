@@ -1,0 +1,150 @@
+//! Control groups of containers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use warren_testkit::{Test, eventually, tests};
+
+use super::{BOTH, Bundle, Runtime, remove_groups};
+
+pub const TESTS: &[Test] = tests! {
+    Root:
+        a_limit_holds_and_can_be_changed,
+        a_group_is_where_the_path_says,
+        a_group_that_is_in_use_is_not_taken,
+        half_a_mebibyte_is_enough_for_true,
+        without_processes_of_its_own_kill_ends_all;
+};
+
+/// The file of a group of this controller, wherever it is mounted.
+fn file(group: &str, controller: &str, v1: &str, v2: &str) -> PathBuf {
+    let root = Path::new("/sys/fs/cgroup");
+    match root.join("cgroup.controllers").exists() {
+        true => root.join(group).join(v2),
+        false => root.join(controller).join(group).join(v1),
+    }
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path)
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+fn group(name: &str) -> String {
+    format!("warren-oci-test-{}-{name}", std::process::id())
+}
+
+fn a_limit_holds_and_can_be_changed() {
+    for runtime in BOTH {
+        let name = group("limit");
+        let mut bundle = Bundle::new(&["sleep", "100"]);
+        bundle.set(|config| {
+            config["linux"]["cgroupsPath"] = json!(format!("/{name}"));
+            config["linux"]["resources"]["pids"] = json!({"limit": 20});
+            config["linux"]["resources"]["memory"] = json!({"limit": 64 << 20});
+        });
+        runtime
+            .run(&["run", "-d", "-b", bundle.path(), "web"])
+            .succeeds();
+        let pids = file(&name, "pids", "pids.max", "pids.max");
+        let memory = file(&name, "memory", "memory.limit_in_bytes", "memory.max");
+        assert_eq!(read(&pids), "20");
+        assert_eq!(read(&memory), (64 << 20).to_string());
+        runtime
+            .run(&["update", "--pids-limit", "30", "web"])
+            .succeeds();
+        runtime
+            .run(&["update", "web", "--memory", "32M"])
+            .succeeds();
+        assert_eq!(read(&pids), "30");
+        assert_eq!(read(&memory), (32 << 20).to_string());
+        let resources = json!({"pids": {"limit": 40}});
+        fs::write("resources.json", resources.to_string()).expect("write the file");
+        runtime
+            .run(&["update", "--resources", "resources.json", "web"])
+            .succeeds();
+        assert_eq!(read(&pids), "40");
+        runtime.run(&["delete", "-f", "web"]).succeeds();
+        assert!(!pids.exists() && !memory.exists());
+    }
+}
+
+fn a_group_is_where_the_path_says() {
+    for runtime in BOTH {
+        let name = group("parent");
+        let mut bundle = Bundle::new(&["cat", "/proc/self/cgroup"]);
+        bundle.set(|config| {
+            config["linux"]["cgroupsPath"] = json!(format!("/{name}/web"));
+            let namespaces = config["linux"]["namespaces"]
+                .as_array_mut()
+                .expect("a list");
+            namespaces.retain(|one| one["type"] != "cgroup");
+        });
+        let output = runtime.run_bundle(&bundle, "web");
+        assert!(
+            output.succeeds().contains(&format!(":/{name}/web\n")),
+            "{}",
+            output.succeeds()
+        );
+        // What is above may be another's by now, and is left.
+        remove_groups(&[&name]);
+        assert!(!file(&name, "pids", "", "").exists());
+    }
+}
+
+fn a_group_that_is_in_use_is_not_taken() {
+    let runtime = Runtime::Warren;
+    let mut bundle = Bundle::new(&["sleep", "100"]);
+    bundle.set(|config| {
+        config["linux"]["cgroupsPath"] = json!(format!("/{}", group("use")))
+    });
+    runtime
+        .run(&["run", "-d", "-b", bundle.path(), "one"])
+        .succeeds();
+    let output = runtime.run(&["create", "-b", bundle.path(), "two"]);
+    output.exits(1).complains("container's cgroup is not empty");
+    assert_eq!(runtime.status("one"), "running");
+    runtime.run(&["delete", "-f", "one"]).succeeds();
+    assert!(runtime.is_empty());
+}
+
+fn half_a_mebibyte_is_enough_for_true() {
+    let runtime = Runtime::Warren;
+    let mut bundle = Bundle::new(&["true"]);
+    bundle.set(|config| {
+        config["linux"]["resources"]["memory"] = json!({"limit": 512 << 10});
+    });
+    for _ in 0..3 {
+        runtime.run_bundle(&bundle, "web").succeeds();
+    }
+    assert!(runtime.is_empty());
+}
+
+fn without_processes_of_its_own_kill_ends_all() {
+    for runtime in BOTH {
+        let mut bundle = Bundle::new(&["sh", "-c", "sleep 100 & sleep 200"]);
+        bundle.set(|config| {
+            let namespaces = config["linux"]["namespaces"]
+                .as_array_mut()
+                .expect("a list");
+            namespaces.retain(|one| one["type"] != "pid");
+        });
+        runtime
+            .run(&["run", "-d", "-b", bundle.path(), "web"])
+            .succeeds();
+        let count = || {
+            let output = runtime.run(&["ps", "-f", "json", "web"]);
+            let list: Vec<u64> =
+                serde_json::from_str(output.succeeds()).unwrap_or_default();
+            list.len()
+        };
+        eventually("its processes", || count() == 3);
+        runtime.run(&["kill", "web", "KILL"]).succeeds();
+        eventually("its end", || runtime.status("web") == "stopped");
+        runtime.run(&["delete", "web"]).succeeds();
+        assert!(runtime.is_empty());
+    }
+}
