@@ -6,6 +6,7 @@
 mod cpu;
 mod delegated;
 mod devices;
+mod disk;
 mod io;
 mod left_over;
 mod memory;
@@ -28,6 +29,7 @@ pub const TESTS: &[&[Test]] = &[
     pids::TESTS,
     io::TESTS,
     devices::TESTS,
+    disk::TESTS,
     shown::TESTS,
     refused::TESTS,
     left_over::TESTS,

@@ -20,6 +20,7 @@ mod lsns;
 mod map;
 mod mount;
 mod net;
+mod net_user;
 mod nsenter;
 mod oci;
 mod posture;
@@ -79,6 +80,14 @@ const NEEDED: &[Needed] = &[
         package: "procps",
     },
     Needed {
+        program: "iperf3",
+        package: "iperf3",
+    },
+    Needed {
+        program: "nft",
+        package: "nftables",
+    },
+    Needed {
         program: "python3",
         package: "python3",
     },
@@ -118,6 +127,7 @@ fn main() -> ExitCode {
     tests.extend(limits::TESTS);
     tests.extend(lsns::TESTS);
     tests.extend(oci::TESTS);
+    tests.extend([net_user::TESTS]);
     tests.extend([mount::TESTS, nsenter::TESTS, unshare::TESTS, ls::TESTS]);
     tests.extend([
         discovery::TESTS,

@@ -17,7 +17,8 @@ pub const TESTS: &[Test] = tests! {
         our_tables_and_others_leave_each_other_alone,
         what_a_killed_supervisor_leaves_is_collected,
         rates_quotas_and_lists_hold,
-        networks_have_names_and_members;
+        networks_have_names_and_members,
+        a_member_sends_as_fast_as_by_a_bridge_by_hand;
 };
 
 /// Runs a script there.
@@ -68,7 +69,7 @@ fn a_port_an_address_or_a_rate_that_is_none_is_refused() {
 fn links_of_the_hosts_need_root() {
     run(&mut warren(["run", "--net", "nat", "--", "true"]))
         .exits(125)
-        .complains("operation not permitted");
+        .complains("Operation not permitted");
 }
 
 fn a_plan_says_what_is_connected_and_nothing_is_left_of_it() {
@@ -109,4 +110,8 @@ fn rates_quotas_and_lists_hold() {
 
 fn networks_have_names_and_members() {
     stage(include_str!("net/named.py")).succeeds();
+}
+
+fn a_member_sends_as_fast_as_by_a_bridge_by_hand() {
+    stage(include_str!("net/speed.py")).succeeds();
 }

@@ -63,9 +63,16 @@ impl Runtime {
         command
     }
 
+    /// A container that outlives the command holds its streams: they are files, whose end
+    /// need not be waited for.
     #[track_caller]
     fn run(self, words: &[&str]) -> Output {
-        run(&mut self.command(words))
+        const SCRIPT: &str = "out=$(mktemp ./out.XXXXXX); err=$(mktemp ./err.XXXXXX); \
+            \"$@\" >$out 2>$err; code=$?; cat $out; cat $err >&2; rm $out $err; exit $code";
+        let command = self.command(words);
+        let mut shell = program("sh");
+        shell.args(["-c", SCRIPT, "sh"]).arg(command.get_program());
+        run(shell.args(command.get_args()))
     }
 
     /// `run` of a bundle.
@@ -110,7 +117,17 @@ impl Bundle {
             folder,
             config: config(),
         };
-        bundle.set(|config| config["process"]["args"] = json!(args));
+        let name = bundle
+            .folder
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
+        let group = format!("/warren-oci-{}-{name}", std::process::id());
+        bundle.set(|config| {
+            config["process"]["args"] = json!(args);
+            // Other tests have containers of the same name.
+            config["linux"]["cgroupsPath"] = json!(group);
+        });
         bundle
     }
 

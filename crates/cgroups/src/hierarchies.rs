@@ -106,7 +106,7 @@ impl Hierarchy {
 /// All hierarchies that are mounted in the caller's mount namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hierarchies {
-    /// v2 last; each once, where it was mounted first.
+    /// v2 last; each once, where it was mounted first and can be seen.
     pub list: Vec<Hierarchy>,
 }
 
@@ -123,7 +123,7 @@ impl Hierarchies {
     #[must_use]
     pub fn from_mounts(mounts: &[MountInfo]) -> Self {
         let mut list: Vec<Hierarchy> = Vec::new();
-        for hierarchy in mounts.iter().filter_map(hierarchy) {
+        for hierarchy in mountinfo::visible(mounts).filter_map(hierarchy) {
             let known = |other: &Hierarchy| other.controllers == hierarchy.controllers;
             if !list.iter().any(known) {
                 list.push(hierarchy);

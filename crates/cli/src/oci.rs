@@ -69,6 +69,8 @@ const OPTIONS: &[Known<&str>] = &[
 /// What every command knows.
 struct Context {
     store: Store,
+    /// Whether somebody said where it is.
+    names_store: bool,
     log: Log,
     /// Whether systemd makes control groups.
     systemd: bool,
@@ -179,6 +181,7 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     }
     let context =
         context(&options, called).map_err(|stop| Failure::new(stop.message).code(1))?;
+    context.log.debug(&format!("{name}: begins"));
     match command(&context, &options.operands) {
         Ok(code) => Ok(code),
         Err(stop) => Ok(context.log.fail(&stop)),
@@ -189,6 +192,7 @@ fn context(options: &Options, called: &str) -> Result<Context, Stop> {
     let log = Log::new(options, called)?;
     Ok(Context {
         store: Store::at(place::store(options)),
+        names_store: options.value("root").is_some(),
         log,
         systemd: options.is("systemd-cgroup")
             || options.text("cgroup-manager")? == Some("systemd"),
@@ -203,9 +207,9 @@ fn print(text: &str) -> Result<u8, Failure> {
 /// Engines read the first line, and some look for the word `spec`.
 fn version(called: &str) -> Result<u8, Failure> {
     let called = if called == "oci" { "warren" } else { called };
+    let version = env!("CARGO_PKG_VERSION");
     print(&format!(
-        "{called} version {}\nspec: {}\n",
-        env!("CARGO_PKG_VERSION"),
+        "{called} version {version}\ncommit: v{version}\nspec: {}\n",
         warren_oci::config::VERSION
     ))
 }

@@ -49,6 +49,35 @@ pub fn own(proc: &ProcRoot) -> Result<Vec<MountInfo>, Error> {
     Ok(parse(&text))
 }
 
+/// Those of `mounts` that a path leads to: not below another that was mounted over what
+/// they are on, nor covered by one themselves.
+pub fn visible(mounts: &[MountInfo]) -> impl Iterator<Item = &MountInfo> {
+    mounts.iter().filter(|mount| is_visible(mounts, mount))
+}
+
+fn is_visible(mounts: &[MountInfo], mount: &MountInfo) -> bool {
+    let covered = |below: &MountInfo| mounts.iter().any(|above| covers(above, below));
+    let mut way = mount;
+    let mut is_hidden = covered(mount);
+    // Each step leads to another parent: no longer a way than there are mounts.
+    for _ in mounts {
+        let parent = mounts.iter().find(|one| one.id == way.parent);
+        let Some(parent) = parent.filter(|parent| parent.id != way.id) else {
+            break;
+        };
+        // What lies on a covered mount is hidden, unless it is what covers.
+        is_hidden |= !covers(way, parent) && covered(parent);
+        way = parent;
+    }
+    !is_hidden
+}
+
+fn covers(above: &MountInfo, below: &MountInfo) -> bool {
+    above.parent == below.id
+        && above.id != below.id
+        && above.mount_point == below.mount_point
+}
+
 /// Reads the text of a mountinfo file; what is no line of one is passed over.
 #[must_use]
 pub fn parse(text: &[u8]) -> Vec<MountInfo> {
@@ -132,6 +161,20 @@ fn octal(digits: &[u8]) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lies_below_a_later_mount_is_not_visible() {
+        let text = "1 1 8:1 / / rw - ext4 /dev/root rw\n\
+                    2 1 0:1 / /sys rw - sysfs sysfs rw\n\
+                    3 2 0:2 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
+                    4 3 0:3 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
+                    5 3 0:4 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        let mounts = parse(text.as_bytes());
+        let seen: Vec<u64> = visible(&mounts).map(|mount| mount.id).collect();
+        assert_eq!(seen, [1, 2, 5]);
+        let below = &mounts[..4];
+        assert_eq!(visible(below).count(), 4);
+    }
     use std::path::Path;
 
     #[test]

@@ -639,7 +639,7 @@ impl Rule {
 
     /// Goes on where the address is one of this machine's.
     #[must_use]
-    pub fn to_own_address(self) -> Self {
+    pub fn has_own_address(self) -> Self {
         const TYPE: u32 = 3;
         const DESTINATION: u32 = 2;
         const LOCAL: u32 = 2;

@@ -231,7 +231,7 @@ fn nat(change: &mut Change) {
             change.rule(inet, chain, one);
             let any = Rule::default()
                 .family(v4)
-                .to_own_address()
+                .has_own_address()
                 .meta(Meta::Transport, FIRST)
                 .load(Base::Transport, 2, 2, FIRST + 1)
                 .map(PUBLISH_ANY[n])

@@ -356,7 +356,7 @@ impl Launch<'_> {
     ) -> Result<Sent, Error> {
         let result = announce(started.pid as u32)
             .and_then(|()| self.parent_steps(clone, started))
-            .and_then(|()| started.take_turn(before_root))
+            .and_then(|()| started.take_turn(self.report, before_root))
             .and_then(|()| started.receive())
             .and_then(|sent| self.observe(started, observer).map(|()| sent))
             .and_then(|sent| self.await_child(started).map(|()| sent));
@@ -518,7 +518,8 @@ impl Launch<'_> {
         let hints = reasons::of(step, errno, Some(detail), self.plan);
         let error = if detail == Detail::HookEnded {
             let status = self.report.ended().unwrap_or_default();
-            let how = ExitStatus::from_raw(status);
+            let how = ExitStatus::from_raw(status).to_string();
+            let how = how.replace("status: ", "status ");
             Error::new(ErrorKind::Step, format!("{step}: {how}"))
         } else {
             Error::step(self.words(step), errno)
@@ -546,10 +547,13 @@ impl Launch<'_> {
 
     /// The process that went on in the stead of the one that was made, which is waited for.
     fn replaced(&self, started: Started) -> Result<Started, Error> {
-        let Some(pid) = self.report.replacement() else {
+        let mut steps = self.plan.steps.iter();
+        if !steps.any(|step| matches!(step, Step::ForkSibling)) {
             return Ok(started);
-        };
+        }
+        // It says who goes on and ends, perhaps only after that one has begun.
         let _ = crate::process::reap(started.pid);
+        let pid = self.report.replacement().unwrap_or(started.pid);
         // It is this process's own child, so the number is its own.
         let process = Pid::from_raw(pid).ok_or_else(|| Error::spec("no such process"))?;
         let pidfd = rustix::process::pidfd_open(process, PidfdFlags::empty());

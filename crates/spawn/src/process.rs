@@ -152,6 +152,12 @@ impl Child {
         self.pidfd.as_fd()
     }
 
+    /// The other end of the program's terminal, as long as nobody has taken it.
+    #[must_use]
+    pub fn terminal(&self) -> Option<&TerminalEnd> {
+        self.terminal.as_ref()
+    }
+
     /// Takes the other end of the program's terminal, if it got one of its own.
     pub fn take_terminal(&mut self) -> Option<TerminalEnd> {
         self.terminal.take()

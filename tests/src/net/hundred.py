@@ -18,8 +18,9 @@ for port in (6000, 6001):
         asked += [f"ask({containers[k].v6!r}, 80)" for k in others]
         container.tell(f"[{', '.join(asked)}, ask('10.87.0.1', {port}), ask('127.0.0.1', 5000)]")
     for n, container in enumerate(containers):
+        heard = container.hear()
         names = [f"c{(n + k) % COUNT}" for k in NEIGHBOURS]
-        assert container.hear() == names * 3 + ["the host", "ConnectionRefusedError"], container.name
+        assert heard == names * 3 + ["the host", "ConnectionRefusedError"], (container.name, heard)
     for container in containers:
         container.process.stdin.close()
     assert all(container.process.wait() == 0 for container in containers)

@@ -63,7 +63,7 @@ def listen(address, port, text):
     threading.Thread(target=serve, daemon=True).start()
 
 
-def ask(address, port, wait=3):
+def ask(address, port, wait=10):
     """What a server says, or the name of the error."""
     try:
         client = socket.create_connection((address, port), wait * PATIENCE)
@@ -82,23 +82,26 @@ def serve(family, port):
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6: s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     s.bind(("", port)); s.listen(256)
-    while True:
-        c, _ = s.accept(); c.send(os.environ["ME"].encode()); c.close()
+    def go():
+        while True:
+            c, _ = s.accept(); c.send(os.environ["ME"].encode()); c.close()
+    threading.Thread(target=go, daemon=True).start()
 def echo(port):
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("", port))
-    while True:
-        d, a = s.recvfrom(2048); s.sendto(os.environ["ME"].encode() + b":" + d, a)
+    def go():
+        while True:
+            d, a = s.recvfrom(2048); s.sendto(os.environ["ME"].encode() + b":" + d, a)
+    threading.Thread(target=go, daemon=True).start()
 for port in [int(p) for p in os.environ.get("PORTS", "80").split()]:
     for family in (socket.AF_INET, socket.AF_INET6):
-        threading.Thread(target=serve, args=(family, port), daemon=True).start()
-threading.Thread(target=echo, args=(53,), daemon=True).start()
-def ask(address, port, wait=3):
+        serve(family, port)
+echo(53)
+def ask(address, port, wait=10):
     try:
         c = socket.create_connection((address, port), wait * PATIENCE)
         t = c.recv(99).decode(); c.close(); return t
     except OSError as error: return type(error).__name__
 own = [l.split()[0] for l in open("/etc/hosts") if l.split()[1:] == [os.environ["ME"]]]
-time.sleep(0.2)
 print(*own, flush=True)
 for line in sys.stdin:
     print(repr(eval(line)), flush=True)
@@ -110,7 +113,7 @@ class Container:
 
     def __init__(self, name, *options, ports="80"):
         words = [WARREN, "run", "--hostname", name, "--env", f"ME={name}", "--env", f"PORTS={ports}"]
-        words += [*options, "--", "python3", "-c", INSIDE % PATIENCE]
+        words += [*options, "--", "python3", "-I", "-S", "-c", INSIDE % PATIENCE]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.name = name
 
@@ -141,7 +144,7 @@ class Container:
         self.tell(expression)
         return self.hear()
 
-    def asks(self, address, port, wait=3):
+    def asks(self, address, port, wait=10):
         return self.does(f"ask({address!r}, {port}, {wait})")
 
     def end(self):

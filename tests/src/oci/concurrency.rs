@@ -19,7 +19,9 @@ pub const TESTS: &[Test] = tests! {
 const WARREN: Runtime = Runtime::Warren;
 
 fn two_hundred_containers_by_sixteen_processes() {
-    let bundle = Bundle::new(&["sleep", "100"]);
+    let mut bundle = Bundle::new(&["sleep", "100"]);
+    // Each in a group of its own name.
+    bundle.set(|config| config["linux"]["cgroupsPath"] = json!(""));
     let program = WARREN.command(&[]);
     let base: Vec<String> = std::iter::once(program.get_program())
         .chain(program.get_args())
@@ -27,7 +29,7 @@ fn two_hundred_containers_by_sixteen_processes() {
         .collect();
     let script = "set -e; bundle=$1; part=$2; shift 2; \
         for n in 1 2 3 4 5 6 7 8 9 10 11 12 13; do \
-            [ $((part * 13 + n)) -le 200 ] || continue; id=c$part-$n; \
+            [ $((part * 13 + n)) -le 200 ] || continue; id=warren-oci-many-$part-$n; \
             \"$@\" create -b $bundle $id; \"$@\" start $id; \
             \"$@\" kill $id KILL; \"$@\" delete -f $id; done";
     let start = |part: usize| {

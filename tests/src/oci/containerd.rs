@@ -77,7 +77,7 @@ fn containerd_runs_and_looks_after_containers() {
 
     runs(&["--rm", tree, "one", "sh", "-c", "echo well; exit 6"])
         .exits(6)
-        .says("well");
+        .has("well");
     runs(&["--rm", "--memory-limit", "33554432", tree, "two", "true"]).succeeds();
     let output = runs(&["--rm", tree, "three", "nowhere"]);
     output
@@ -107,7 +107,7 @@ fn containerd_runs_and_looks_after_containers() {
         "-c",
         "echo in; exit 3",
     ];
-    ctr(&words).exits(3).says("in");
+    ctr(&words).exits(3).has("in");
     ctr(&["task", "pause", "four"]).succeeds();
     assert_eq!(status(), "PAUSED");
     ctr(&["task", "resume", "four"]).succeeds();

@@ -65,7 +65,7 @@ fn docker_runs_and_looks_after_containers() {
 
     runs(&["--rm", "box", "sh", "-c", "echo well; exit 4"])
         .exits(4)
-        .says("well");
+        .has("well");
     runs(&["--rm", "box", "nowhere"]).exits(127);
     runs(&["--rm", "-t", "box", "tty"])
         .exits(0)
@@ -84,7 +84,7 @@ fn docker_runs_and_looks_after_containers() {
     .succeeds();
     docker(&["exec", "one", "sh", "-c", "echo in; exit 9"])
         .exits(9)
-        .says("in");
+        .has("in");
     let inspect = |what: &str| {
         let format = format!("{{{{{what}}}}}");
         docker(&["inspect", "-f", &format, "one"])
@@ -101,7 +101,7 @@ fn docker_runs_and_looks_after_containers() {
     docker(&["stats", "--no-stream", "one"]).has("one");
     docker(&["stop", "-t", "1", "one"]).succeeds();
     assert_eq!(inspect(".State.ExitCode"), "137");
-    assert_eq!(docker(&["logs", "one"]).succeeds(), "out\n");
+    assert_eq!(docker(&["logs", "one"]).succeeds(), "out");
     docker(&["rm", "one"]).succeeds();
     daemon.signal(Signal::TERM);
     daemon.ends();

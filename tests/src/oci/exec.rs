@@ -41,7 +41,7 @@ fn a_program_has_its_own_exit_code() {
     for runtime in BOTH {
         running(runtime, |_| {});
         let words = ["exec", "web", "sh", "-c", "echo in; echo err >&2; exit 9"];
-        runtime.run(&words).exits(9).says("in").complains("err");
+        runtime.run(&words).exits(9).has("in").complains("err");
         end(runtime);
     }
 }
@@ -85,7 +85,7 @@ fn it_is_confined_as_the_first_is() {
         let words = ["exec", "web", "mkdir", "/tmp/new"];
         runtime.run(&words).complains("Operation not permitted");
         let words = ["exec", "web", "sh", "-c", "ulimit -n; ulimit -Hn"];
-        assert_eq!(runtime.run(&words).succeeds(), "77\n88\n");
+        assert_eq!(runtime.run(&words).succeeds(), "77\n88");
         end(runtime);
     }
 }
@@ -118,7 +118,7 @@ fn it_is_in_the_namespaces_of_the_container() {
         words.truncate(4);
         words.push("ls /proc/self/fd | grep -c .");
         // 0 to 2, and the folder that ls(1) reads.
-        assert_eq!(runtime.run(&words).succeeds(), "4\n");
+        assert_eq!(runtime.run(&words).succeeds(), "4");
         end(runtime);
     }
 }
@@ -204,7 +204,7 @@ print(os.waitpid(pid, 0)[1] >> 8)
         python.args(["-c", script]).arg(command.get_program());
         python.args(command.get_args());
         // The subreaper gets it, as a shim does.
-        assert_eq!(warren_testkit::run(&mut python).succeeds(), "True\n6\n");
+        assert_eq!(warren_testkit::run(&mut python).succeeds(), "True\n6");
         end(runtime);
     }
 }
@@ -268,7 +268,7 @@ fn options_change_what_the_container_says() {
             "exec", "-e", "A=1", "--env", "B=2", "--cwd", "/tmp", "-g", "9", "web", "sh",
             "-c", script,
         ];
-        assert_eq!(runtime.run(&words).succeeds(), "1 2\n/tmp\n0 9\n");
+        assert_eq!(runtime.run(&words).succeeds(), "1 2\n/tmp\n0 9");
         end(runtime);
     }
 }

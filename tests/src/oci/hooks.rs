@@ -179,7 +179,7 @@ fn one_that_fails_ends_the_container() {
         failed
             .exits(1)
             .complains(failing)
-            .complains("exit status: 3");
+            .complains("exit status 3");
         let text = log();
         let names: Vec<&str> = text.lines().collect();
         let count = KINDS

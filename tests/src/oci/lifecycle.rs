@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -62,7 +63,7 @@ fn a_run_has_the_exit_code_of_its_program() {
         runtime
             .run_bundle(&bundle, "web")
             .exits(7)
-            .says("out")
+            .has("out")
             .complains("err");
         assert!(runtime.is_empty());
         let bundle = Bundle::new(&["sh", "-c", "kill -9 $$"]);
@@ -244,25 +245,26 @@ fn a_signal_has_a_name_or_a_number() {
 fn a_list_has_every_container() {
     for runtime in BOTH {
         let bundle = Bundle::new(&["sleep", "100"]);
-        for id in ["one", "two"] {
+        let other = Bundle::new(&["sleep", "100"]);
+        for (id, bundle) in [("one", &bundle), ("two", &other)] {
             runtime.run(&["create", "-b", bundle.path(), id]).succeeds();
         }
         runtime.run(&["start", "two"]).succeeds();
         let output = runtime.run(&["list", "--quiet"]);
-        assert_eq!(output.succeeds(), "one\ntwo\n");
+        assert_eq!(output.succeeds(), "one\ntwo");
         let output = runtime.run(&["list", "--format", "json"]);
         let list: Value = serde_json::from_str(output.succeeds()).expect("it is JSON");
         let facts = |one: &Value| {
             let text = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
             (text("id"), text("status"), text("bundle"), text("owner"))
         };
-        let expected = |id: &str, status: &str| {
+        let expected = |id: &str, status: &str, bundle: &Bundle| {
             let [id, status] = [id, status].map(str::to_owned);
             (id, status, bundle.path().to_owned(), "root".to_owned())
         };
         let list = list.as_array().expect("it is a list");
-        assert_eq!(facts(&list[0]), expected("one", "created"));
-        assert_eq!(facts(&list[1]), expected("two", "running"));
+        assert_eq!(facts(&list[0]), expected("one", "created", &bundle));
+        assert_eq!(facts(&list[1]), expected("two", "running", &other));
         let output = runtime.run(&["list"]);
         let titles = output
             .succeeds()
@@ -307,7 +309,7 @@ fn descriptors_are_handed_on_if_asked_for() {
     command.args(["-c", &line]).arg(staged("warren"));
     let output = run(&mut command);
     // 0 to 2, the given one, and the folder that ls(1) reads.
-    assert_eq!(output.succeeds(), "0\n1\n2\n3\n4\n1\ngiven\n");
+    assert_eq!(output.succeeds(), "0\n1\n2\n3\n4\n1\ngiven");
 }
 
 fn a_program_says_that_it_is_ready() {
@@ -324,7 +326,9 @@ fn a_program_says_that_it_is_ready() {
     fs::set_permissions(bundle.root().join("bin/notify"), mode).expect("chmod");
     let words = ["create", "-b", bundle.path(), "web"];
     let mut create = Runtime::Warren.command(&words);
-    run(create.env("NOTIFY_SOCKET", &host)).succeeds();
+    create.env("NOTIFY_SOCKET", &host).stdout(Stdio::null());
+    let created = create.status().expect("start it");
+    assert!(created.success());
     let mut start = Runtime::Warren.command(&["start", "web"]);
     let starting = Running::start(start.env("NOTIFY_SOCKET", &host));
     eventually("the program", || bundle.root().join("tmp/told").exists());
@@ -486,7 +490,7 @@ fn a_bundle_that_is_wrong_is_refused_with_the_path_in_it() {
     // What no specification has is no fault.
     let mut bundle = Bundle::new(&["echo", "well"]);
     bundle.set(|config| config["linux"]["new"] = json!({"a": [1]}));
-    runtime.run_bundle(&bundle, "web").exits(0).says("well");
+    runtime.run_bundle(&bundle, "web").exits(0).has("well");
 }
 
 fn a_terminal_goes_to_the_socket_that_asks_for_it() {

@@ -64,7 +64,7 @@ fn podman_runs_and_looks_after_containers() {
 
     runs(&["--rm", "box", "sh", "-c", "echo well; exit 4"])
         .exits(4)
-        .says("well");
+        .has("well");
     runs(&["--rm", "box", "nowhere"]).exits(127);
     runs(&["--rm", "box", "/etc"]).exits(126);
     let limited = [
@@ -87,7 +87,7 @@ fn podman_runs_and_looks_after_containers() {
     runs(&["-d", "--name", "one", "box", "sh", "-c", script]).succeeds();
     engine(&["exec", "one", "sh", "-c", "echo in; exit 5"])
         .exits(5)
-        .says("in");
+        .has("in");
     let status = || {
         let output = engine(&["inspect", "--format", "{{.State.Status}}", "one"]);
         output.succeeds().trim().to_owned()
@@ -99,7 +99,7 @@ fn podman_runs_and_looks_after_containers() {
     engine(&["top", "one"]).has("sh -c");
     engine(&["stats", "--no-stream", "one"]).has("one");
     eventually("its output", || {
-        engine(&["logs", "one"]).succeeds() == "out\n"
+        engine(&["logs", "one"]).succeeds() == "out"
     });
     engine(&["stop", "one"]).succeeds();
     engine(&["inspect", "--format", "{{.State.ExitCode}}", "one"]).says("3");

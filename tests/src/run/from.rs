@@ -76,27 +76,26 @@ fn a_command_takes_the_place_of_the_one_in_the_bundle() {
 }
 
 fn what_would_isolate_less_is_refused_by_name() {
-    let rdt = ("linux/intelRdt/closID", json!("x"));
+    let hooks = json!([{"path": "/x"}]);
     let folder = bundle(&[
-        ("linux/resources/memory/limit", json!(1_048_576)),
-        ("hooks/poststop", json!([{"path": "/x"}])),
-        ("process/apparmorProfile", json!("docker-default")),
-        rdt.clone(),
+        ("hooks/poststop", hooks.clone()),
+        ("hooks/createRuntime", hooks),
+        ("process/oomScoreAdj", json!(500)),
     ]);
     let output = from(&folder, &[]);
     output.is_refused("it asks for isolation that warren cannot give");
-    for path in [
-        "linux.resources.memory",
-        "hooks.poststop",
-        "process.apparmorProfile",
-    ] {
+    for path in ["hooks.poststop", "hooks.createRuntime"] {
         output.complains(&format!("hint: {path}: "));
     }
-    let folder = bundle(&[rdt, ("process/oomScoreAdj", json!(500))]);
+    // What changes nothing is a note.
+    let folder = bundle(&[
+        ("process/oomScoreAdj", json!(500)),
+        ("process/capabilities/bounding", json!(["CAP_FUTURE"])),
+    ]);
     let output = from(&folder, &["--", "cat", "/proc/self/oom_score_adj"]);
     output
         .says("500")
-        .complains("warren: note: linux.intelRdt: ");
+        .complains("warren: note: process.capabilities.bounding[0]: ");
 }
 
 fn a_wrong_property_is_refused_with_its_path() {

@@ -16,11 +16,16 @@ const OPTIONS: &[Known<&str>] = &[value_or(b'f', "format"), both(b'q', "quiet")]
 /// A container in a list: the properties that runc's has.
 #[derive(Serialize)]
 struct Line<'a> {
+    #[serde(rename = "ociVersion")]
+    oci_version: &'a str,
     id: &'a str,
     pid: u32,
     status: String,
     bundle: &'a str,
+    rootfs: &'a str,
     created: &'a str,
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    annotations: &'a std::collections::BTreeMap<String, String>,
     owner: String,
 }
 
@@ -32,6 +37,9 @@ pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
             word.display()
         )));
     }
+    if context.names_store && !context.store.exists() {
+        return Err(Stop::usage("there is no such folder as --root names"));
+    }
     let containers = context.store.list()?;
     // One that is removed meanwhile is in no list.
     let all: Vec<Summary> = containers
@@ -39,9 +47,10 @@ pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
         .filter_map(|container| container.summary().ok())
         .collect();
     let text = match options.text("format")? {
-        _ if options.is("quiet") => {
-            all.iter().map(|one| format!("{}\n", one.id)).collect()
-        }
+        _ if options.is("quiet") => all
+            .iter()
+            .map(|one| format!("{}\n", one.record.id))
+            .collect(),
         None | Some("table") => table(&all),
         Some("json") => json(&all),
         Some(word) => {
@@ -66,14 +75,18 @@ fn accounts() -> String {
 }
 
 fn line<'a>(one: &'a Summary, accounts: &str) -> Line<'a> {
-    let owner = passwd_by_uid(accounts, one.owner);
+    let owner = passwd_by_uid(accounts, one.record.owner);
+    let record = &one.record;
     Line {
-        id: &one.id,
+        oci_version: &record.oci_version,
+        id: &record.id,
         pid: one.pid,
         status: one.status.to_string(),
-        bundle: &one.bundle,
-        created: &one.created,
-        owner: owner.map_or(format!("#{}", one.owner), |user| user.name),
+        bundle: &record.bundle,
+        rootfs: &record.rootfs,
+        created: &record.created,
+        annotations: &record.annotations,
+        owner: owner.map_or(format!("#{}", one.record.owner), |user| user.name),
     }
 }
 

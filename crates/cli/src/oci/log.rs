@@ -57,7 +57,9 @@ impl Log {
             None if self.called == "runc" => line(false, "error", &stop.message),
             _ => format!("{program}: {}\n", stop.message),
         };
-        for hint in &stop.hints {
+        // Under another's name, nothing but what that would say.
+        let hints = stop.hints.iter().filter(|_| self.called != "runc");
+        for hint in hints {
             text.push_str(&format!("hint: {hint}\n"));
         }
         let _ = failure::print_error(&text);
@@ -74,8 +76,12 @@ impl Log {
 
     /// Says what only those want to know who ask for it.
     pub fn debug(&self, message: &str) {
-        if self.debug {
-            self.write("debug", message);
+        if !self.debug {
+            return;
+        }
+        self.write("debug", message);
+        if self.file.is_none() {
+            let _ = failure::print_error(&line(self.json, "debug", message));
         }
     }
 

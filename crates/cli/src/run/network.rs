@@ -159,12 +159,10 @@ impl NetworkOptions {
             ));
         }
         let wanted = self.wanted(networks, spec)?;
+        let more = self.more_hosts()?;
         if !host.is_privileged() {
-            return Err(Failure::new(format!(
-                "make a link: {}",
-                "operation not permitted"
-            ))
-            .hint("a network with links of the host's needs root"));
+            return Err(Failure::new("make a link: Operation not permitted")
+            .hint("a network with links of the host's needs root; --net user needs no privilege"));
         }
         let pinned = wanted.allow.clone().unwrap_or_default();
         let reservation = Reservation::take(wanted)?;
@@ -175,8 +173,7 @@ impl NetworkOptions {
             .flat_map(|member| member.addresses.clone())
             .collect();
         let name = spec.hostname.clone().unwrap_or_default();
-        let hosts =
-            files::hosts(&name.to_string_lossy(), &own, &self.more_hosts()?, &pinned);
+        let hosts = files::hosts(&name.to_string_lossy(), &own, &more, &pinned);
         let of_host = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
         let resolver = files::resolv_conf(&self.dns, &of_host);
         spec.mounts.push(made_file("/etc/hosts", hosts));

@@ -1,17 +1,15 @@
 //! `--net user`: a network without privilege.
 
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
 
 use clap::Args;
-use rustix::pipe::PipeFlags;
 use warren_namespaces::Kind;
 use warren_network::user::{
     self, Config, GATEWAY, INSIDE, Limit, Limits, Prepared, RESOLVER, Refusal, Refused,
     Rules,
 };
 use warren_network::{Pinned, Publish, Rate, files, is_name};
-use warren_spawn::{Access, Content, Error, IdMapping, Mount, Namespace, Open, Spec};
+use warren_spawn::{Access, Content, Error, IdMapping, Mount, Namespace, Spec};
 
 use super::network::{NetworkOptions, parse};
 use crate::failure::{self, Failure};
@@ -110,10 +108,6 @@ struct Wishes {
 /// The network, from before its process until after it.
 pub struct UserNetwork {
     state: State,
-    /// A byte lets the program begin.
-    ready: OwnedFd,
-    /// What it waits for; open until it was launched.
-    _waits: OwnedFd,
     failure: Option<Failure>,
 }
 
@@ -133,22 +127,16 @@ impl UserNetwork {
         }
         let of_host = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
         show_names(&wishes, &of_host, spec);
-        let (waits, ready) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)
-            .map_err(|errno| Failure::new(format!("make a pipe: {errno}")))?;
-        spec.await_before_exec = Some(Open {
-            fd: waits.as_raw_fd(),
-            name: "the network".to_owned(),
-        });
+        // Later it might not be entered any more: a hidden init is undumpable.
+        spec.await_announcement = true;
         let prepared = Prepared::new(config(wishes, &of_host))?;
         Ok(Self {
             state: State::Waits(Box::new(prepared)),
-            ready,
-            _waits: waits,
             failure: None,
         })
     }
 
-    /// Connects the process, which does not execute its program before.
+    /// Connects the process, which waits for that before all else.
     pub fn connect(&mut self, pid: u32) -> Result<(), Error> {
         let State::Waits(prepared) = std::mem::replace(&mut self.state, State::Failed)
         else {
@@ -160,9 +148,7 @@ impl UserNetwork {
             failed
         })?;
         self.state = State::Works(network);
-        rustix::io::write(&self.ready, &[1])
-            .map(drop)
-            .map_err(|errno| Error::of_caller(format!("let the program begin: {errno}")))
+        Ok(())
     }
 
     /// Ends it, if there is one, and says what it has refused; or why the run that it was for
@@ -238,6 +224,9 @@ fn show_names(wishes: &Wishes, of_host: &str, spec: &mut Spec) {
     spec.mounts.push(file("/etc/hosts", hosts));
     let resolver = files::resolv_conf(&RESOLVER[..1], of_host);
     spec.mounts.push(file("/etc/resolv.conf", resolver));
+    // Nobody else is in this namespace, and port 80 is what many programs listen on.
+    let setting = ("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned());
+    spec.sysctl.push(setting);
     // Only a group that is there can be let.
     if matches!(spec.id_map, IdMapping::Auto | IdMapping::Single) {
         let setting = ("net.ipv4.ping_group_range".to_owned(), "0 0".to_owned());

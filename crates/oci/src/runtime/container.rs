@@ -33,7 +33,11 @@ impl Container {
         let Some(text) = folder.text()? else {
             return Ok(None);
         };
-        let record = store::record(&text, &folder.path)?;
+        let record = match store::record(&text, &folder.path) {
+            // Whoever wrote it was killed before the end, and so before anything was made.
+            Err(_) if folder.is_new => return Ok(None),
+            record => record?,
+        };
         Ok(Some(Self {
             folder,
             proc,
@@ -123,6 +127,10 @@ impl Container {
     pub(super) fn note_init(&self, init: Init) -> Result<(), Error> {
         rustix::fs::symlinkat(init.to_string().as_str(), &self.folder.fd, INIT)
             .map_err(|errno| Error::errno("note the process of the container", errno))
+    }
+
+    pub(super) fn forget_init(&self) {
+        let _ = rustix::fs::unlinkat(&self.folder.fd, INIT, rustix::fs::AtFlags::empty());
     }
 
     /// Its state, as the specification has it, for hooks and for people.

@@ -5,7 +5,8 @@ use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
-use warren_spawn::{Child, Host, Open, Plan, Spec, Terminal, gate};
+use warren_namespaces::Kind;
+use warren_spawn::{Child, Host, Namespace, Open, Plan, Spec, Terminal, gate};
 use warren_sys::signal::SIGKILL;
 
 use super::clock;
@@ -72,7 +73,7 @@ impl Store {
     /// # Errors
     /// In words; nothing of it is left then.
     pub fn create(&self, wanted: &Create) -> Result<Created, Error> {
-        super::id::check(&wanted.id)?;
+        self.check_free(&wanted.id)?;
         let keep = kept_descriptors(wanted)?;
         let (text, mut config) = read(&wanted.bundle)?;
         if wanted.notify_socket.is_some() {
@@ -196,6 +197,7 @@ fn refuse(notes: &[Unsupported]) -> Result<(), Error> {
 /// killed leaves no process.
 pub(super) fn live_as_a_container(spec: &mut Spec) {
     spec.no_init = true;
+    spec.callers_child = matches!(spec.namespaces.get(Kind::Pid), Namespace::Join(_));
     spec.parent_death_signal = Some(SIGKILL);
     spec.outlives_caller = true;
     spec.new_session = spec.terminal == Terminal::Inherit;
@@ -302,12 +304,18 @@ fn make(
         )
     };
     let program = config.process.as_ref();
-    launched.map_err(|error| {
+    let child = launched.map_err(|error| {
         if announced.is_some() {
             after_failure(container, &hooks);
         }
         said.unwrap_or_else(|| explain(error, program))
-    })
+    })?;
+    // In a joined pid namespace another process went on.
+    if announced != Some(child.id()) {
+        container.forget_init();
+        announce(container, child.id())?;
+    }
+    Ok(child)
 }
 
 /// Who answers system calls is told whose they are.
@@ -333,6 +341,17 @@ fn open(fd: &OwnedFd, name: &str) -> Open {
 fn take_hooks(spec: &mut Spec, hooks: &Hooks) -> Result<Option<fs::File>, Error> {
     spec.hooks_before_root = hooks::inside("createContainer", &hooks.create_container);
     spec.hooks_before_program = hooks::inside("startContainer", &hooks.start_container);
+    for hook in &mut spec.hooks_before_program {
+        if hook.env.is_empty() {
+            // It is one of the container's own programs.
+            let env = spec.env.iter();
+            hook.env = env
+                .map(|(key, value)| {
+                    [key.as_os_str(), "=".as_ref(), value].into_iter().collect()
+                })
+                .collect();
+        }
+    }
     let outside = [&hooks.prestart, &hooks.create_runtime];
     spec.await_before_root = !spec.hooks_before_root.is_empty()
         || outside.into_iter().any(|hooks| !hooks.is_empty());
@@ -380,6 +399,7 @@ fn after_failure(container: &Container, hooks: &Hooks) {
 }
 
 fn hand_over(wanted: &Create, child: &mut Child) -> Result<(), Error> {
+    console::show_plainly(child)?;
     if let Some(path) = &wanted.console_socket {
         let socket = console::connect(path)?;
         if let Some(terminal) = child.take_terminal() {

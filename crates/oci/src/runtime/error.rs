@@ -111,6 +111,16 @@ impl From<warren_namespaces::Error> for Error {
 
 impl From<warren_spawn::Error> for Error {
     fn from(error: warren_spawn::Error) -> Self {
+        let doing = error.doing();
+        if let Some(hook) = doing
+            .strip_prefix("run the ")
+            .filter(|rest| rest.contains(" hook #"))
+        {
+            // In runc's words.
+            let why = error.raw_os_error().map(Errno::from_raw_os_error);
+            let why = why.map_or_else(String::new, |errno| format!(": {}", words(errno)));
+            return Self::new(format!("error running {hook}{why}"));
+        }
         let said = match error.raw_os_error() {
             Some(errno) => Self::errno(error.doing(), Errno::from_raw_os_error(errno)),
             None => Self::new(&error),

@@ -204,6 +204,7 @@ impl Container {
     }
 
     fn hand_over(&self, wanted: &Exec, child: &mut Child) -> Result<(), Error> {
+        console::show_plainly(child)?;
         if let Some(path) = &wanted.console_socket {
             let socket = console::connect(path)?;
             if let Some(terminal) = child.take_terminal() {

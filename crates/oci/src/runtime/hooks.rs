@@ -16,19 +16,19 @@ use crate::config::{Hook, Hooks};
 /// Runs hooks one after the other, each with `state` on its standard input, up to the first
 /// that fails.
 pub fn run(kind: &str, hooks: &[Hook], state: &str, bundle: &Path) -> Result<(), Error> {
-    for hook in hooks {
-        run_one(hook, state, bundle).map_err(|why| failed(kind, hook, &why))?;
+    for (number, hook) in hooks.iter().enumerate() {
+        run_one(hook, state, bundle).map_err(|why| failed(kind, number, hook, &why))?;
     }
     Ok(())
 }
 
 /// The same for those whose failure changes nothing any more: what they said of it.
 pub fn run_all(kind: &str, hooks: &[Hook], state: &str, bundle: &Path) -> Vec<Error> {
-    let run = |hook: &Hook| {
+    let run = |(number, hook): (usize, &Hook)| {
         let why = run_one(hook, state, bundle).err()?;
-        Some(failed(kind, hook, &why))
+        Some(failed(kind, number, hook, &why))
     };
-    hooks.iter().filter_map(run).collect()
+    hooks.iter().enumerate().filter_map(run).collect()
 }
 
 /// Those that are run inside, as a Spec has them.
@@ -73,8 +73,17 @@ pub fn check(hooks: &Hooks) -> Result<(), crate::Error> {
     Ok(())
 }
 
-fn failed(kind: &str, hook: &Hook, why: &str) -> Error {
-    Error::new(format!("error running {kind} hook {}: {why}", hook.path))
+/// In runc's words.
+pub fn failed(kind: &str, number: usize, hook: &Hook, why: &str) -> Error {
+    let path = &hook.path;
+    Error::new(format!(
+        "error running {kind} hook #{number}: {path}: {why}"
+    ))
+}
+
+/// How a process ended, as Go says it.
+pub fn how(status: ExitStatus) -> String {
+    status.to_string().replace("exit status: ", "exit status ")
 }
 
 fn timeout(hook: &Hook) -> Option<u32> {
@@ -103,7 +112,7 @@ fn run_one(hook: &Hook, state: &str, bundle: &Path) -> Result<(), String> {
     let status = wait(&mut child, timeout(hook)).map_err(|error| words(&error))?;
     match status {
         Some(status) if status.success() => Ok(()),
-        Some(status) => Err(format!("{status}{}", said(output))),
+        Some(status) => Err(format!("{}{}", how(status), said(output))),
         None => Err(format!(
             "timeout after {} s",
             hook.timeout.unwrap_or_default()

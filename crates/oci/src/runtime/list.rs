@@ -2,23 +2,18 @@
 
 use super::container::Container;
 use super::error::Error;
+use super::record::Record;
 use super::status::Status;
 
 /// What a list says of a container.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// Its name.
-    pub id: String,
+    /// What was written of it.
+    pub record: Record,
     /// Its first process; 0 when that has ended.
     pub pid: u32,
     /// How it is doing.
     pub status: Status,
-    /// The folder that it was made of.
-    pub bundle: String,
-    /// When it was made.
-    pub created: String,
-    /// The user that made it.
-    pub owner: u32,
 }
 
 impl Container {
@@ -33,12 +28,9 @@ impl Container {
             _ => self.pid().unwrap_or(0),
         };
         Ok(Summary {
-            id: self.record.id.clone(),
+            record: self.record.clone(),
             pid,
             status,
-            bundle: self.record.bundle.clone(),
-            created: self.record.created.clone(),
-            owner: self.record.owner,
         })
     }
 }

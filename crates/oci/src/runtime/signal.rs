@@ -9,14 +9,14 @@ use super::group::failed;
 use super::status::Status;
 
 impl Container {
-    /// Sends a signal to its first process.
+    /// Sends a signal to its first process; with `all` it is no failure that it has ended.
     ///
     /// # Errors
     /// [`Kind::NotRunning`](super::Kind::NotRunning) where that has ended.
-    pub fn kill(&self, signal: i32) -> Result<(), Error> {
+    pub fn kill(&self, signal: i32, all: bool) -> Result<(), Error> {
         let status = self.status()?;
         if status == Status::Stopped {
-            return Err(Error::not_running());
+            return self.kill_rest(signal, all);
         }
         if signal == SIGKILL && !self.has_own_pids()? {
             // Nothing else ends with its first process.
@@ -29,6 +29,23 @@ impl Container {
                 "send signal {signal}: {}",
                 words(errno)
             ))),
+        }
+    }
+
+    /// What is left in its control group when its first process has ended. Who asks for all
+    /// is content where nobody is.
+    fn kill_rest(&self, signal: i32, all: bool) -> Result<(), Error> {
+        if signal == SIGKILL && !self.has_own_pids()? {
+            let cgroup = self.cgroup()?;
+            let cgroup =
+                cgroup.filter(|cgroup| cgroup.procs().is_ok_and(|left| !left.is_empty()));
+            if let Some(cgroup) = cgroup {
+                return cgroup.kill().map_err(failed);
+            }
+        }
+        match all {
+            true => Ok(()),
+            false => Err(Error::not_running()),
         }
     }
 

@@ -1,6 +1,8 @@
 //! The word to start.
 
 use std::os::fd::AsFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 
 use rustix::fs::CWD;
 use warren_spawn::ErrorKind;
@@ -13,7 +15,7 @@ use super::error::{Error, words};
 use super::hooks;
 use super::status::Status;
 use super::store::GATE;
-use crate::config::{Config, Hooks, Process};
+use crate::config::{Config, Hook, Hooks, Process};
 
 impl Container {
     /// Lets the program of a container that was created begin.
@@ -96,7 +98,6 @@ impl Container {
 }
 
 fn refused(refusal: &Refusal, config: &Config, hooks: &Hooks) -> Error {
-    use std::os::unix::process::ExitStatusExt;
     let said = words(refusal.errno);
     match refusal.at {
         At::Gate if refusal.errno == Errno::CONNREFUSED => {
@@ -105,12 +106,12 @@ fn refused(refusal: &Refusal, config: &Config, hooks: &Hooks) -> Error {
         At::Gate => Error::new(format!("open the gate of the container: {said}")),
         At::Hook(number) => {
             let hook = hooks.start_container.get(number);
-            let path = hook.map_or("", |hook| hook.path.as_str());
             let how = match refusal.status {
-                Some(status) => std::process::ExitStatus::from_raw(status).to_string(),
+                Some(status) => hooks::how(ExitStatus::from_raw(status)),
                 None => said,
             };
-            Error::new(format!("error running startContainer hook {path}: {how}"))
+            let nobody = Hook::default();
+            hooks::failed("startContainer", number, hook.unwrap_or(&nobody), &how)
         }
         At::Step(number) => {
             Error::new(format!("step {number} before the program: {said}"))
@@ -130,6 +131,9 @@ fn refused(refusal: &Refusal, config: &Config, hooks: &Hooks) -> Error {
     }
 }
 
+const INTERPRETER: &str =
+    "the file is there; the interpreter in its first line, or its ELF loader, is not";
+
 /// In words that engines look for.
 pub(super) fn not_executed(name: &str, errno: Errno, interpreter_missing: bool) -> Error {
     let words = match errno {
@@ -141,15 +145,13 @@ pub(super) fn not_executed(name: &str, errno: Errno, interpreter_missing: bool) 
         }
         errno => words(errno),
     };
-    let error = Error::new(format!(
-        "unable to start container process: exec: {name:?}: {words}"
-    ));
-    match interpreter_missing {
-        true => error.hint(
-            "the file is there; the interpreter in its first line, or its ELF loader, is not",
-        ),
-        false => error,
+    if interpreter_missing {
+        let message = format!("unable to start container process: exec {name}: {words}");
+        return Error::new(message).hint(INTERPRETER);
     }
+    Error::new(format!(
+        "unable to start container process: exec: {name:?}: {words}"
+    ))
 }
 
 /// A launch that failed: of the program, in the words that engines look for.
@@ -161,8 +163,13 @@ pub(super) fn explain(error: warren_spawn::Error, process: Option<&Process>) -> 
                 .and_then(|args| args.first())
                 .map_or("", String::as_str);
             let number = error.raw_os_error().unwrap_or_default();
-            let explained = not_executed(name, Errno::from_raw_os_error(number), false);
-            let hints = error.hints().iter();
+            let is_there = error
+                .hints()
+                .iter()
+                .any(|hint| hint.contains("interpreter"));
+            let explained =
+                not_executed(name, Errno::from_raw_os_error(number), is_there);
+            let hints = error.hints().iter().filter(|_| !is_there);
             hints.fold(explained, |explained, hint| explained.hint(hint))
         }
         _ => error.into(),

@@ -53,6 +53,12 @@ impl Store {
         }
     }
 
+    /// Whether its folder is there.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.folder.is_dir()
+    }
+
     /// Finds a container.
     ///
     /// # Errors
@@ -99,12 +105,18 @@ impl Store {
         Ok(names)
     }
 
+    /// Whether a container can get this name.
+    pub(super) fn check_free(&self, id: &str) -> Result<(), Error> {
+        id::check(id)?;
+        match self.has(id) && !self.clear(id, false)? {
+            true => Err(exists(id)),
+            false => Ok(()),
+        }
+    }
+
     /// Makes and locks the folder of a new container.
     pub(super) fn make(&self, id: &str) -> Result<Folder, Error> {
-        id::check(id)?;
-        if self.exists(id) && !self.clear(id, false)? {
-            return Err(exists(id));
-        }
+        self.check_free(id)?;
         let name = format!("{NEW}{id}");
         let path = self.folder.join(&name);
         let mut made = make_folder(&path);
@@ -187,7 +199,7 @@ impl Store {
         self.clear(id, false).map(drop)
     }
 
-    fn exists(&self, id: &str) -> bool {
+    fn has(&self, id: &str) -> bool {
         rustix::fs::access(&self.folder.join(id), rustix::fs::Access::EXISTS).is_ok()
     }
 

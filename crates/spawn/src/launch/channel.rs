@@ -11,6 +11,7 @@ use warren_sys::{Errno, signal};
 
 use crate::error::Error;
 use crate::process::TerminalEnd;
+use crate::report::Report;
 
 /// The pipe and the socket between parent and child.
 pub struct Channels {
@@ -159,6 +160,7 @@ impl Started {
     /// Does what the caller wants done while the child waits; not where it has died before.
     pub fn take_turn(
         &self,
+        report: &Report,
         work: &mut dyn FnMut(u32) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let Some(channel) = &self.turn else {
@@ -169,7 +171,7 @@ impl Started {
         if rustix::io::retry_on_intr(read).map_err(failed)? == 0 {
             return Ok(());
         }
-        work(self.pid as u32)?;
+        work(report.replacement().unwrap_or(self.pid) as u32)?;
         let flags = SendFlags::NOSIGNAL;
         // A child that has been killed says so at the end.
         let _ = rustix::net::send(channel, &[1], flags);

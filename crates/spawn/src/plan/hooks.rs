@@ -51,7 +51,7 @@ fn program(hook: &Hook, number: u32) -> Result<HookProgram, Error> {
         arguments.push(path.clone());
     }
     Ok(HookProgram {
-        name: format!("{} hook {}", hook.kind, hook.path.display()),
+        name: format!("{} hook #{number}: {}", hook.kind, hook.path.display()),
         number,
         path,
         arguments: CStringArray::new(arguments),
