@@ -1,6 +1,9 @@
 //! Block devices.
 
-use warren_testkit::{Output, Test, run, scratch, tests};
+use std::fs;
+use std::path::PathBuf;
+
+use warren_testkit::{Output, Test, program, run, tests};
 
 use super::{limited, open_to_all, ways};
 
@@ -31,20 +34,35 @@ for at in range(first, first + count): move(at)
 print(round(1000 * count / (time.monotonic() - begin)))
 ";
 
-/// A folder on the disk of this machine, with a file to read.
-fn folder() -> String {
-    let folder = scratch();
-    std::fs::write(folder.join("file"), vec![b'y'; 16 << 20]).expect("a file");
-    open_to_all(&folder);
-    open_to_all(&folder.join("file"));
-    run(warren_testkit::program("sync").arg(folder.join("file"))).exits(0);
-    folder.to_str().expect("text").to_owned()
+/// A folder on the disk of this machine, with a file to read. The tests' own may be in
+/// memory. Removed when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn make() -> Self {
+        let path = format!("/var/tmp/warren-test-{}", std::process::id());
+        let folder = Self(path.into());
+        fs::create_dir(&folder.0).expect("a folder");
+        fs::write(folder.0.join("file"), vec![b'y'; 16 << 20]).expect("a file");
+        open_to_all(&folder.0);
+        open_to_all(&folder.0.join("file"));
+        run(program("sync").arg(folder.0.join("file"))).exits(0);
+        folder
+    }
 }
 
-fn moves(way: &[&str], options: &[&str], words: [&str; 3]) -> Output {
-    let here = ["--here"];
-    let options: Vec<&str> = here.iter().chain(options).copied().collect();
-    let mut command = limited(way, &options);
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Moves blocks in such a folder under a limit on its disk.
+fn moves(way: &[&str], option: &str, rate: &str, words: [&str; 3]) -> Output {
+    let folder = Folder::make();
+    let rate = format!("{}:{rate}", folder.0.display());
+    let mut command = limited(way, &["--here", option, &rate]);
+    command.current_dir(&folder.0);
     run(command.args(["python3", "-c", MOVES]).args(words))
 }
 
@@ -57,8 +75,7 @@ fn is_about(output: &Output, wanted: u64) {
 
 fn bytes_are_written_within_ten_percent_of_the_rate() {
     for way in ways() {
-        let rate = format!("{}:2M", folder());
-        let output = moves(way, &["--write-bps", &rate], ["write", "65536", "96"]);
+        let output = moves(way, "--write-bps", "2M", ["write", "65536", "96"]);
         // 2 MiB a second is 32 blocks.
         is_about(&output, 32_000);
     }
@@ -66,16 +83,14 @@ fn bytes_are_written_within_ten_percent_of_the_rate() {
 
 fn bytes_are_read_within_ten_percent_of_the_rate() {
     for way in ways() {
-        let rate = format!("{}:2M", folder());
-        let output = moves(way, &["--read-bps", &rate], ["read", "65536", "96"]);
+        let output = moves(way, "--read-bps", "2M", ["read", "65536", "96"]);
         is_about(&output, 32_000);
     }
 }
 
 fn writes_are_made_within_ten_percent_of_the_rate() {
     for way in ways() {
-        let rate = format!("{}:40", folder());
-        let output = moves(way, &["--write-iops", &rate], ["write", "4096", "120"]);
+        let output = moves(way, "--write-iops", "40", ["write", "4096", "120"]);
         is_about(&output, 40_000);
     }
 }
