@@ -189,12 +189,20 @@ pub fn lock_for_reading(file: BorrowedFd<'_>) -> Result<()> {
 /// # Errors
 /// Whatever open(2) answers for a terminal that is there.
 pub fn leave_terminal() -> Result<()> {
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let terminal = match rustix::fs::open(c"/dev/tty", flags, Mode::empty()) {
-        Ok(terminal) => terminal,
+    let open = |access| {
+        let flags = access | OFlags::NOCTTY | OFlags::CLOEXEC;
+        rustix::fs::open(c"/dev/tty", flags, Mode::empty())
+    };
+    // Rules of a control group about devices answer EPERM, be there a terminal or not. What
+    // they leave open to a program inside must be found here.
+    let ways = [OFlags::RDWR, OFlags::RDONLY, OFlags::WRONLY];
+    let mut opened = ways.into_iter().map(open);
+    let opened = opened.find(|it| !matches!(it, Err(Errno::PERM)));
+    let terminal = match opened {
+        Some(Ok(terminal)) => terminal,
         // None, or no way to it for anybody.
-        Err(Errno::NXIO | Errno::NOENT) => return Ok(()),
-        Err(errno) => return Err(errno),
+        None | Some(Err(Errno::NXIO | Errno::NOENT)) => return Ok(()),
+        Some(Err(errno)) => return Err(errno),
     };
     // SAFETY: TIOCNOTTY takes no argument.
     let result =
