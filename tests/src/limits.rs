@@ -6,6 +6,7 @@
 mod cpu;
 mod delegated;
 mod devices;
+mod disk;
 mod io;
 mod left_over;
 mod memory;
@@ -13,6 +14,7 @@ mod pids;
 mod refused;
 mod shown;
 mod systemd;
+mod unified;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -27,11 +29,13 @@ pub const TESTS: &[&[Test]] = &[
     pids::TESTS,
     io::TESTS,
     devices::TESTS,
+    disk::TESTS,
     shown::TESTS,
     refused::TESTS,
     left_over::TESTS,
     delegated::TESTS,
     systemd::TESTS,
+    unified::TESTS,
 ];
 
 /// Whether everything is in the one tree of v2.

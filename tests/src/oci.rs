@@ -117,7 +117,11 @@ impl Bundle {
             folder,
             config: config(),
         };
-        let name = bundle.folder.file_name().unwrap_or_default().to_string_lossy();
+        let name = bundle
+            .folder
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
         let group = format!("/warren-oci-{}-{name}", std::process::id());
         bundle.set(|config| {
             config["process"]["args"] = json!(args);

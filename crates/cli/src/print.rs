@@ -65,6 +65,10 @@ pub fn print(
     if !has_limits && !spec.limits.is_empty() {
         printed.notes.push("less isolated: no limits".to_owned());
     }
+    if spec.disk.is_some() {
+        let note = "less isolated: no limit on disk space";
+        printed.notes.push(note.to_owned());
+    }
     failure::print(&printed.text)?;
     let notes = printed.notes.iter();
     let notes: String = notes

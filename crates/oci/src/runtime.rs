@@ -44,6 +44,7 @@ pub use list::Summary;
 pub use notify::Notification;
 pub use record::Record;
 pub use shield::shield;
+pub use stats::Event;
 pub use status::Status;
 pub use store::Store;
 pub use template::{TEMPLATE, rootless_template};

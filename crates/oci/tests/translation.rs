@@ -502,7 +502,7 @@ fn a_contradiction_is_refused_with_its_path() {
         (
             "/mounts",
             json!([{"destination": "/a", "type": "tmpfs", "options": ["idmap"]}]),
-            "mounts[0].uidMappings: is missing: without a new user namespace idmap needs it",
+            "mounts[0].options: only a bind can be shown under other ids",
         ),
         (
             "/mounts",

@@ -231,7 +231,8 @@ impl Child<'_> {
                 access,
                 devices,
             } => self.root_tree(source, attributes(*access, *devices)),
-            Step::Layers => self.make_layers(),
+            Step::Layers { size } => self.make_layers(size.as_deref()),
+            Step::FolderInMemory { target, mode } => self.folder_in_memory(target, *mode),
             Step::HandLayers => self.hand_layers(),
             Step::RootOverlay(layering) => {
                 let overlay = self.overlay(layering)?;
@@ -258,7 +259,12 @@ impl Child<'_> {
                 let tmpfs = tree::tmpfs(mode, size.as_deref())?;
                 attach(tmpfs.as_fd(), self.root()?, target, Node::Folder)
             }
-            Step::Folder { target, mode, own } => self.folder(target, *mode, *own),
+            Step::Folder {
+                target,
+                mode,
+                own,
+                shared,
+            } => self.folder(target, *mode, *own, *shared),
             Step::Symlink { content, target } => self.symlink(content, target),
             Step::Mqueue { target } => self.mqueue(target),
             Step::File {
@@ -307,7 +313,7 @@ impl Child<'_> {
                 all,
                 readable,
             } => self.mask_proc(*cover, *all, *readable),
-            Step::DevFolder { target } => self.dev_folder(target),
+            Step::DevFolder { target, size } => self.dev_folder(target, size.as_deref()),
             Step::Devices => self.devices(),
             Step::DevLinks => self.dev_links(),
             Step::DevPts { execute } => self.dev_pts(*execute),

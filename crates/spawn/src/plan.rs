@@ -30,7 +30,7 @@ use crate::host::Host;
 use crate::role::Role;
 use crate::spec::{
     IdMapping, InnerUserNamespace, Mount, Namespace, RawFilter, Root, Seccomp, Spec,
-    Terminal, User,
+    Terminal, Upper, User,
 };
 use crate::step::{MapLines, MapWriter, Maps, Step};
 pub use enter::MOST_KEPT;
@@ -255,6 +255,15 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "a route must lead to each joined namespace once, and to no other",
         ),
         (
+            spec.disk.is_some() && !is_new(Kind::Mnt),
+            "a limit on disk space needs a new mnt namespace",
+        ),
+        (
+            spec.disk.is_some() && spec.mounts.iter().any(writes_to_host),
+            "a limit on disk space is one of what vanishes: the upper folder of an overlay \
+             is the host's, and takes what is free there",
+        ),
+        (
             spec.keep_layers && !spec.has_overlay_in_memory(),
             "there are layers to keep only of an overlay in memory",
         ),
@@ -375,6 +384,17 @@ fn check(spec: &Spec) -> Result<(), Error> {
         Some((_, rule)) => Err(Error::spec(rule)),
         None => Ok(()),
     }
+}
+
+/// Whether an overlay keeps its changes on the host.
+fn writes_to_host(mount: &Mount) -> bool {
+    matches!(
+        mount,
+        Mount::Overlay {
+            upper: Upper::Folder { .. },
+            ..
+        }
+    )
 }
 
 fn notifies(profile: &Profile) -> bool {

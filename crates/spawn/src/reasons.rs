@@ -96,7 +96,11 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         (Step::CloneTree { .. }, Errno::PERM) => tree_not_cloned(),
         (Step::Graft { .. } | Step::Unmount { .. }, errno) => not_grafted(step, errno),
         (
-            Step::Bind { .. } | Step::Tmpfs { .. } | Step::Proc { .. } | Step::DevFolder { .. },
+            Step::Bind { .. }
+            | Step::Tmpfs { .. }
+            | Step::FolderInMemory { .. }
+            | Step::Proc { .. }
+            | Step::DevFolder { .. },
             Errno::ROFS | Errno::ACCESS | Errno::NOENT,
         ) => vec![
             "the place must exist there already, since the root cannot be written".to_owned(),
@@ -202,8 +206,8 @@ fn missing_call(step: &Step) -> String {
         Step::DevPts { .. }
         | Step::RootOverlay { .. }
         | Step::Overlay { .. }
-        | Step::Layers => ("fsopen and move_mount", "5.2"),
-        Step::RootTree { .. } | Step::Bind { .. } => {
+        | Step::Layers { .. } => ("fsopen and move_mount", "5.2"),
+        Step::RootTree { .. } | Step::Bind { .. } | Step::FolderInMemory { .. } => {
             ("open_tree, mount_setattr and move_mount", "5.12")
         }
         Step::CloneTree { .. } => ("open_tree and mount_setattr", "5.12"),

@@ -51,6 +51,10 @@ pub struct Spec {
     /// Lets no process of another group of core scheduling share a core with it, by its
     /// hyperthreads: prctl(2), `PR_SCHED_CORE`.
     pub core_sched: bool,
+    /// How many bytes can be written to what vanishes with the process, together: layers of
+    /// overlays in memory, and folders in memory without a size of their own. A /dev, in
+    /// which shared memory is, has this limit of its own.
+    pub disk: Option<u64>,
     /// Which namespaces are new, joined or inherited.
     pub namespaces: Namespaces,
     /// The order in which the joined ones are entered; if empty, the user namespace first

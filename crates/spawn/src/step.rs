@@ -251,7 +251,17 @@ pub enum Step {
     /// Opens the root, which stays.
     RootHere,
     /// Makes a tmpfs for the layers of overlays, which the root will cover.
-    Layers,
+    Layers {
+        /// Bytes that they may hold.
+        size: Option<CString>,
+    },
+    /// Mounts an empty folder of that tmpfs.
+    FolderInMemory {
+        /// Where.
+        target: Target,
+        /// Its mode.
+        mode: u32,
+    },
     /// Sends that tmpfs to the parent, which can read it when all is over.
     HandLayers,
     /// Makes an empty tmpfs the root to be.
@@ -460,6 +470,8 @@ pub enum Step {
         mode: u32,
         /// Whether it is a mount of its own, to stay writable in a root that is not.
         own: bool,
+        /// Whether that mount is of the tmpfs that all share which vanishes.
+        shared: bool,
     },
     /// Makes a symlink.
     Symlink {
@@ -491,6 +503,8 @@ pub enum Step {
     DevFolder {
         /// Where.
         target: Target,
+        /// Bytes that it may hold.
+        size: Option<CString>,
     },
     /// Shows device files of the host.
     Devices,

@@ -211,6 +211,44 @@ fn overlays() {
 }
 
 #[test]
+fn what_vanishes_shares_one_disk() {
+    let mut spec = sandbox();
+    let overlay = Mount::Overlay {
+        lower: vec!["/usr".into()],
+        upper: Upper::Memory,
+        target: "/srv".into(),
+    };
+    let sized = Mount::Tmpfs {
+        target: "/big".into(),
+        mode: 0o755,
+        size: Some(1 << 20),
+    };
+    spec.root = Root::Empty;
+    spec.mounts.extend([sized, overlay]);
+    spec.disk = Some(8 << 20);
+    is_as_kept("limited_disk", &spec, &ordinary());
+    let layers = Plan::new(&spec, &ordinary()).expect("a plan").layers();
+    // The folder of /tmp is the first.
+    assert_eq!(layers.iter().map(|it| it.number).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn a_limit_on_disk_space_is_none_of_the_hosts() {
+    let mut spec = sandbox();
+    spec.disk = Some(8 << 20);
+    spec.mounts.push(Mount::Overlay {
+        lower: vec!["/usr".into()],
+        upper: Upper::Folder {
+            upper: "/etc".into(),
+            work: "/usr".into(),
+        },
+        target: "/srv".into(),
+    });
+    let error = Plan::new(&spec, &ordinary()).expect_err("a contradiction");
+    assert!(error.to_string().contains("is the host's"), "{error}");
+}
+
+#[test]
 fn layers_are_numbered_among_all_that_is_in_memory() {
     let overlay = |target: &str, upper| Mount::Overlay {
         lower: vec!["/etc".into(), "/usr".into()],

@@ -8,6 +8,8 @@ import threading
 
 
 class Stream(socketserver.StreamRequestHandler):
+    rbufsize = 0
+
     def handle(self):
         word, _, rest = self.rfile.readline().decode().strip().partition(" ")
         if word == "get":

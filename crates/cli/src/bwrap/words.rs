@@ -142,7 +142,7 @@ fn of_files(step: &Step, errno: Errno, spec: &Spec) -> Option<Failure> {
         }
         Step::Tmpfs { target, .. }
         | Step::Overlay { target, .. }
-        | Step::DevFolder { target }
+        | Step::DevFolder { target, .. }
             if errno != Errno::PERM =>
         {
             return Some(not_mounted(target, Node::Folder, errno, spec));

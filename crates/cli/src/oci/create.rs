@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use warren_oci::runtime::{Create, Created};
+use warren_oci::runtime::{Container, Create, Created};
 
 use super::options::{Options, absolute, both, flag, parse, value, value_or};
 use super::{Context, Stop, life};
@@ -44,7 +44,7 @@ pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     let created = context.store.create(&wanted)?;
     note(context, &created);
     let keep = options.is("keep") || wanted.detached;
-    let began = life::start_and_tell(&created.container);
+    let began = life::start_and_tell(&created.container, Container::begin);
     let ended = match began {
         Err(stop) => Err(stop),
         Ok(()) if wanted.detached => return Ok(0),

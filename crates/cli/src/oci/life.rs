@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use warren_oci::runtime::Container;
+use warren_oci::runtime::{Container, Error};
 
 use super::options::{both, parse, text};
 use super::{Context, Stop};
@@ -13,14 +13,17 @@ use crate::{failure, util_linux};
 pub fn start(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     let options = parse(&[], Order::Any, arguments).map_err(Stop::usage)?;
     let container = context.store.open(options.id()?)?;
-    start_and_tell(&container)?;
+    start_and_tell(&container, Container::start)?;
     Ok(0)
 }
 
 /// Who waits to hear that the program is ready is told before this returns.
-pub fn start_and_tell(container: &Container) -> Result<(), Stop> {
+pub fn start_and_tell(
+    container: &Container,
+    start: fn(&Container) -> Result<(), Error>,
+) -> Result<(), Stop> {
     let heard = container.listen()?;
-    container.begin()?;
+    start(container)?;
     if let (Some(heard), Some(host)) = (heard, std::env::var_os("NOTIFY_SOCKET")) {
         container.hand_on(&heard, Path::new(&host))?;
     }

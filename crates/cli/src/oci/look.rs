@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use warren_oci::runtime::{Container, Status};
+use warren_oci::runtime::{Container, Event, Status};
 
 use super::options::{Options, flag, parse, text, value, value_or};
 use super::{Context, Stop};
@@ -134,7 +134,7 @@ pub fn events(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     loop {
         let now = container.oom_kills()?;
         if now > kills {
-            line(&json!({"type": "oom", "id": container.record().id}))?;
+            line(&container.oom())?;
         }
         kills = now;
         line(&container.stats()?)?;
@@ -149,8 +149,10 @@ fn ended_within(container: &Container, interval: Duration) -> Result<bool, Stop>
     Ok(container.await_end(interval)?)
 }
 
-fn line(value: &Value) -> Result<u8, Stop> {
-    failure::print(&(value.to_string() + "\n"))?;
+fn line(event: &Event<'_>) -> Result<u8, Stop> {
+    // Strings and numbers: nothing that JSON cannot say.
+    let text = serde_json::to_string(event).unwrap_or_default();
+    failure::print(&(text + "\n"))?;
     Ok(0)
 }
 

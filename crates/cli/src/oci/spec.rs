@@ -20,13 +20,22 @@ pub fn run(_: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
             let uid = rustix::process::geteuid().as_raw();
             rootless_template(uid, rustix::process::getegid().as_raw())
         }
-        false => TEMPLATE.to_owned(),
+        false => for_this_machine(TEMPLATE),
     };
     write(&file, &text).map_err(|error| {
         let words = warren_namespaces::io_error_text(&error);
         Stop::usage(format!("write {}: {words}", file.display()))
     })?;
     Ok(0)
+}
+
+/// On v1 the container sees its groups as the host names them, as with runc's.
+fn for_this_machine(template: &str) -> String {
+    const NAMESPACE: &str = ",\n\t\t\t{\n\t\t\t\t\"type\": \"cgroup\"\n\t\t\t}";
+    match Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        true => template.to_owned(),
+        false => template.replace(NAMESPACE, ""),
+    }
 }
 
 /// Not over one that is there.

@@ -11,6 +11,7 @@ use warren_spawn::{
 
 use crate::failure::{self, Failure};
 use crate::limits::words::{self, Rate};
+use crate::run::sizes;
 
 /// Limits, and where their control group is.
 #[derive(Debug, Args)]
@@ -61,6 +62,9 @@ pub struct LimitOptions {
     /// Where one would be killed for want of memory, kill all (v2)
     #[arg(long)]
     oom_group: bool,
+    /// Let SIZE be written, in all, to what vanishes: /tmp, overlays in memory
+    #[arg(long, value_name = "SIZE")]
+    disk: Option<String>,
     /// Let there be at most N processes and threads, Warren's init among them
     #[arg(long, value_name = "N")]
     pids: Option<String>,
@@ -125,6 +129,8 @@ impl LimitOptions {
     pub fn apply(&self, spec: &mut Spec) -> Result<(), Failure> {
         self.add_limits(&mut spec.limits)?;
         spec.core_sched |= self.core_sched;
+        let disk = self.disk.as_deref().map(|text| sizes::size("--disk", text));
+        spec.disk = disk.transpose()?.or(spec.disk);
         if self.places() {
             spec.cgroup = Some(self.placement());
         }

@@ -224,6 +224,9 @@ fn show_names(wishes: &Wishes, of_host: &str, spec: &mut Spec) {
     spec.mounts.push(file("/etc/hosts", hosts));
     let resolver = files::resolv_conf(&RESOLVER[..1], of_host);
     spec.mounts.push(file("/etc/resolv.conf", resolver));
+    // Nobody else is in this namespace, and port 80 is what many programs listen on.
+    let setting = ("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned());
+    spec.sysctl.push(setting);
     // Only a group that is there can be let.
     if matches!(spec.id_map, IdMapping::Auto | IdMapping::Single) {
         let setting = ("net.ipv4.ping_group_range".to_owned(), "0 0".to_owned());

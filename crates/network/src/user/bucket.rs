@@ -14,15 +14,16 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// A full one, of `rate` bytes a second. It holds `burst` bytes, or what comes in 20 ms.
+    /// One of `rate` bytes a second. It holds `burst` bytes, or what comes in a quarter of a
+    /// second: a busy machine may look for it no sooner. In the beginning it has little.
     #[must_use]
     pub fn new(rate: u64, burst: Option<u64>, now: Instant) -> Self {
         const LEAST: u64 = 4096;
-        let burst = burst.unwrap_or(rate / 50).max(LEAST);
+        let holds = burst.unwrap_or(0).max(rate / 4).max(LEAST);
         Self {
             rate: rate.max(1),
-            burst,
-            tokens: burst,
+            burst: holds,
+            tokens: burst.unwrap_or(rate / 50).max(LEAST),
             filled: now,
         }
     }
@@ -49,7 +50,7 @@ impl Bucket {
     /// How long it takes until a good part of it is there again.
     #[must_use]
     pub fn pause(&self) -> Duration {
-        let wanted = (self.burst / 4).max(1).saturating_sub(self.tokens);
+        let wanted = (self.burst / 16).max(1).saturating_sub(self.tokens);
         Duration::from_nanos((wanted.saturating_mul(1_000_000_000) / self.rate).max(1))
     }
 }
@@ -80,9 +81,10 @@ mod tests {
     fn it_holds_no_more_than_its_burst() {
         let start = Instant::now();
         let mut bucket = Bucket::new(1000, Some(10_000), start);
+        assert_eq!(bucket.fill(start), 10_000);
         assert_eq!(bucket.fill(start + Duration::from_secs(3600)), 10_000);
         bucket.take(20_000);
         assert_eq!(bucket.fill(start + Duration::from_secs(3600)), 0);
-        assert!(bucket.pause() >= Duration::from_secs(2));
+        assert!(bucket.pause() >= Duration::from_millis(500));
     }
 }

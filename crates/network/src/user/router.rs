@@ -237,10 +237,12 @@ fn link_header(is_up: bool) -> [u8; 16] {
     header
 }
 
-/// The router's address of a family, and that all others are its own too.
+/// The router's addresses of a family, and that all others are its own too.
 fn routes_of_router(family: usize) -> Batch {
     let mut batch = Batch::default();
+    // Those that the inside asks for by the link itself, as they are of its own network.
     add_address(&mut batch, GATEWAY[family]);
+    add_address(&mut batch, RESOLVER[family]);
     add_route(&mut batch, family, Route::AllLocal);
     batch
 }

@@ -33,7 +33,11 @@ impl Container {
         let Some(text) = folder.text()? else {
             return Ok(None);
         };
-        let record = store::record(&text, &folder.path)?;
+        let record = match store::record(&text, &folder.path) {
+            // Whoever wrote it was killed before the end, and so before anything was made.
+            Err(_) if folder.is_new => return Ok(None),
+            record => record?,
+        };
         Ok(Some(Self {
             folder,
             proc,

@@ -73,7 +73,7 @@ impl Store {
     /// # Errors
     /// In words; nothing of it is left then.
     pub fn create(&self, wanted: &Create) -> Result<Created, Error> {
-        super::id::check(&wanted.id)?;
+        self.check_free(&wanted.id)?;
         let keep = kept_descriptors(wanted)?;
         let (text, mut config) = read(&wanted.bundle)?;
         if wanted.notify_socket.is_some() {

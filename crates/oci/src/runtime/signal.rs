@@ -16,11 +16,7 @@ impl Container {
     pub fn kill(&self, signal: i32, all: bool) -> Result<(), Error> {
         let status = self.status()?;
         if status == Status::Stopped {
-            // Who asks for all is content where nobody is left.
-            return match all {
-                true => self.kill_rest(signal),
-                false => Err(Error::not_running()),
-            };
+            return self.kill_rest(signal, all);
         }
         if signal == SIGKILL && !self.has_own_pids()? {
             // Nothing else ends with its first process.
@@ -36,11 +32,20 @@ impl Container {
         }
     }
 
-    /// What is left in its control group when its first process has ended.
-    fn kill_rest(&self, signal: i32) -> Result<(), Error> {
-        match self.cgroup()? {
-            Some(cgroup) if signal == SIGKILL => cgroup.kill().map_err(failed),
-            _ => Ok(()),
+    /// What is left in its control group when its first process has ended. Who asks for all
+    /// is content where nobody is.
+    fn kill_rest(&self, signal: i32, all: bool) -> Result<(), Error> {
+        if signal == SIGKILL && !self.has_own_pids()? {
+            let cgroup = self.cgroup()?;
+            let cgroup =
+                cgroup.filter(|cgroup| cgroup.procs().is_ok_and(|left| !left.is_empty()));
+            if let Some(cgroup) = cgroup {
+                return cgroup.kill().map_err(failed);
+            }
+        }
+        match all {
+            true => Ok(()),
+            false => Err(Error::not_running()),
         }
     }
 

@@ -3,24 +3,48 @@
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use serde::Serialize;
 use serde_json::{Value, json};
 use warren_cgroups::Stat;
 
 use super::container::Container;
 use super::error::Error;
 
+/// What is told of a container.
+#[derive(Debug, Serialize)]
+pub struct Event<'a> {
+    /// `stats` or `oom`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Its name.
+    pub id: &'a str,
+    /// What it uses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Value>,
+}
+
 impl Container {
     /// One event of the type `stats`.
     ///
     /// # Errors
     /// Where it has no control group.
-    pub fn stats(&self) -> Result<Value, Error> {
+    pub fn stats(&self) -> Result<Event<'_>, Error> {
         let stat = self.needed_cgroup("read its use")?.stat();
-        Ok(json!({
-            "type": "stats",
-            "id": self.record.id,
-            "data": data(&stat),
-        }))
+        Ok(Event {
+            kind: "stats",
+            id: &self.record.id,
+            data: Some(data(&stat)),
+        })
+    }
+
+    /// One event of the type `oom`.
+    #[must_use]
+    pub fn oom(&self) -> Event<'_> {
+        Event {
+            kind: "oom",
+            id: &self.record.id,
+            data: None,
+        }
     }
 
     /// How many of its processes were killed for want of memory.

@@ -105,12 +105,18 @@ impl Store {
         Ok(names)
     }
 
+    /// Whether a container can get this name.
+    pub(super) fn check_free(&self, id: &str) -> Result<(), Error> {
+        id::check(id)?;
+        match self.has(id) && !self.clear(id, false)? {
+            true => Err(exists(id)),
+            false => Ok(()),
+        }
+    }
+
     /// Makes and locks the folder of a new container.
     pub(super) fn make(&self, id: &str) -> Result<Folder, Error> {
-        id::check(id)?;
-        if self.has(id) && !self.clear(id, false)? {
-            return Err(exists(id));
-        }
+        self.check_free(id)?;
         let name = format!("{NEW}{id}");
         let path = self.folder.join(&name);
         let mut made = make_folder(&path);

@@ -105,8 +105,12 @@ impl Child<'_> {
         attach(sys.as_fd(), self.root()?, target, Node::Folder)
     }
 
-    pub(super) fn dev_folder(&mut self, target: &Target) -> Result<()> {
-        let dev = tmpfs(c"755", None)?;
+    pub(super) fn dev_folder(
+        &mut self,
+        target: &Target,
+        size: Option<&CStr>,
+    ) -> Result<()> {
+        let dev = tmpfs(c"755", size)?;
         attach(dev.as_fd(), self.root()?, target, Node::Folder)?;
         self.fds.dev = Some(dev);
         Ok(())

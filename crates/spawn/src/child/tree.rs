@@ -122,8 +122,8 @@ impl Child<'_> {
 
     /// The layers live on a tmpfs that the root then covers. Their paths are given
     /// relative to it, so none of them is looked up in the host's tree.
-    pub(super) fn make_layers(&mut self) -> Result<()> {
-        let layers = tmpfs(c"755", None)?;
+    pub(super) fn make_layers(&mut self, size: Option<&CStr>) -> Result<()> {
+        let layers = tmpfs(c"755", size)?;
         self.attach_over_root(layers.as_fd())?;
         self.fds.layers = Some(layers);
         Ok(())
@@ -138,7 +138,7 @@ impl Child<'_> {
     }
 
     pub(super) fn overlay(&mut self, layering: &Layering) -> Result<OwnedFd> {
-        let layer = self.numbered_folder()?;
+        let layer = self.numbered_folder(0o700)?;
         let forbids = attributes(Access::ReadOnly, false);
         let mut mode = Mode::from_raw_mode(0o755);
         for (source, name) in &layering.lowers {
@@ -180,17 +180,25 @@ impl Child<'_> {
     }
 
     /// A folder of its own in the layers.
-    fn numbered_folder(&mut self) -> Result<OwnedFd> {
+    fn numbered_folder(&mut self, mode: u32) -> Result<OwnedFd> {
         let all = self.fds.layers.as_ref().ok_or(Errno::BADF)?;
         let number = self.numbered;
         self.numbered = number.checked_add(1).ok_or(Errno::OVERFLOW)?;
         let name = Digits::new(c"", u32::from(number));
-        rustix::fs::mkdirat(all, name.text(), Mode::from_raw_mode(0o700))?;
+        rustix::fs::mkdirat(all, name.text(), Mode::from_raw_mode(mode))?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::openat(all, name.text(), flags, Mode::empty())
     }
 
-    pub(super) fn folder(&self, target: &Target, mode: u32, own: bool) -> Result<()> {
+    pub(super) fn folder(
+        &mut self,
+        target: &Target,
+        mode: u32,
+        own: bool,
+        shared: bool,
+    ) -> Result<()> {
+        // Numbered in any case, as the plan counts.
+        let shared = shared.then(|| self.numbered_folder(mode)).transpose()?;
         let root = self.root()?;
         let parent = warren_mounts::ensure_parent(root, target)?;
         let parent = parent.as_ref().map_or(root, OwnedFd::as_fd);
@@ -203,11 +211,12 @@ impl Child<'_> {
             }
             Err(errno) => return Err(errno),
         }
-        if own {
-            let copy = clone_tree(parent, target.name(), false)?;
-            attach_at(copy.as_fd(), parent, target.name())?;
-        }
-        Ok(())
+        let copy = match &shared {
+            Some(folder) => clone_tree(folder.as_fd(), c"", false)?,
+            None if own => clone_tree(parent, target.name(), false)?,
+            None => return Ok(()),
+        };
+        attach_at(copy.as_fd(), parent, target.name())
     }
 
     pub(super) fn symlink(&self, content: &CStr, target: &Target) -> Result<()> {
@@ -235,6 +244,13 @@ impl Child<'_> {
     }
 
     /// Makes a file in memory and mounts it.
+    /// A mount of one folder: its `..` leads to no other.
+    pub(super) fn folder_in_memory(&mut self, target: &Target, mode: u32) -> Result<()> {
+        let folder = self.numbered_folder(mode)?;
+        let mount = clone_tree(folder.as_fd(), c"", false)?;
+        attach(mount.as_fd(), self.root()?, target, Node::Folder)
+    }
+
     pub(super) fn file_in_memory(
         &mut self,
         content: &Content,
@@ -242,7 +258,7 @@ impl Child<'_> {
         mode: u32,
         access: Access,
     ) -> Result<()> {
-        let folder = self.numbered_folder()?;
+        let folder = self.numbered_folder(0o700)?;
         let file = create(folder.as_fd(), c"file", mode)?;
         fill(&file, content)?;
         drop(file);

@@ -34,13 +34,19 @@ impl Plan {
         let mut layers: Vec<Layer> = Vec::new();
         let mut number = 0;
         for step in &self.steps {
-            // The child numbers each folder that it makes for a layer or a file.
+            // The child numbers each folder that it makes there.
             let (layering, target) = match step {
                 Step::RootOverlay(layering) => (Some(layering), PathBuf::from("/")),
                 Step::Overlay { layering, target } => (Some(layering), path(target)),
                 Step::File {
                     target,
                     mounted: Some(_),
+                    ..
+                }
+                | Step::FolderInMemory { target, .. }
+                | Step::Folder {
+                    target,
+                    shared: true,
                     ..
                 } => (None, path(target)),
                 step => {
@@ -90,7 +96,7 @@ impl Step {
             | Self::Mqueue { target }
             | Self::Proc { target }
             | Self::ProcOfJoined { target }
-            | Self::DevFolder { target }
+            | Self::DevFolder { target, .. }
             | Self::MountTree { target, .. }
             | Self::MountFilesystem { target, .. }
             | Self::Cgroups { target, .. }

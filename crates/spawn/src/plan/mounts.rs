@@ -1,6 +1,6 @@
 //! The root of a plan and what is mounted in it.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
@@ -37,8 +37,10 @@ impl Planner<'_> {
         if overlays
             || matches!(spec.root, Root::Overlay { .. })
             || spec.mounts.iter().any(in_memory)
+            || spec.disk.is_some()
         {
-            self.push_cover(Step::Layers);
+            let size = self.disk();
+            self.push_cover(Step::Layers { size });
         }
         self.root()?;
         let paths = self.proc_paths();
@@ -118,6 +120,10 @@ impl Planner<'_> {
                     devices: *devices,
                 });
             }
+            Mount::Tmpfs { mode, .. } if self.shares_disk(mount) => {
+                let mode = *mode;
+                self.push(Step::FolderInMemory { target, mode });
+            }
             Mount::Tmpfs { mode, size, .. } => {
                 let mode = own_text(&format!("{mode:o}"));
                 let size = size.map(|bytes| own_text(&bytes.to_string()));
@@ -149,10 +155,12 @@ impl Planner<'_> {
             }),
             Mount::Folder { mode, .. } => {
                 let own = self.spec.root == Root::Empty && target.parents().is_empty();
+                let shared = own && self.spec.disk.is_some();
                 self.push(Step::Folder {
                     target,
                     mode: *mode,
                     own,
+                    shared,
                 });
             }
             Mount::Symlink { content, .. } => {
@@ -187,6 +195,17 @@ impl Planner<'_> {
     }
 
     /// What is mounted at a root that anything may be done with becomes the root.
+    /// The limit on what vanishes.
+    fn disk(&self) -> Option<CString> {
+        self.spec.disk.map(|bytes| own_text(&bytes.to_string()))
+    }
+
+    /// Whether a mount takes its room from what all share.
+    fn shares_disk(&self, mount: &Mount) -> bool {
+        let is_one = matches!(mount, Mount::Tmpfs { size: None, .. });
+        is_one && self.spec.disk.is_some() && mount.target().as_os_str() != "/"
+    }
+
     fn at_root(&mut self, mount: &Mount) -> Result<(), Error> {
         match mount {
             Mount::Forbid { what, .. } => self.push(Step::Forbid {
@@ -217,7 +236,9 @@ impl Planner<'_> {
             }
             Mount::Tmpfs { mode, size, .. } => self.push_cover(Step::RootEmpty {
                 mode: own_text(&format!("{mode:o}")),
-                size: size.map(|bytes| own_text(&bytes.to_string())),
+                size: size
+                    .or(self.spec.disk)
+                    .map(|bytes| own_text(&bytes.to_string())),
             }),
             Mount::Overlay { lower, upper, .. } => {
                 let layering = self.layering(lower, upper)?;
@@ -345,7 +366,8 @@ impl Planner<'_> {
     }
 
     fn dev(&mut self, target: Target) {
-        self.push(Step::DevFolder { target });
+        let size = self.disk();
+        self.push(Step::DevFolder { target, size });
         self.push(Step::Devices);
         self.push(Step::DevLinks);
         let execute = self.spec.executable_dev;

@@ -160,7 +160,16 @@ impl fmt::Display for Step {
                 f.write_str("let mounts come from the host and go nowhere")
             }
             Self::RootHere => f.write_str("open the root"),
-            Self::Layers => f.write_str("make a tmpfs for the layers of overlays"),
+            Self::Layers { size: None } => {
+                f.write_str("make a tmpfs for the layers of overlays")
+            }
+            Self::Layers { size } => {
+                f.write_str("make a tmpfs for all that can be written and vanishes")?;
+                at_most(size.as_deref(), f)
+            }
+            Self::FolderInMemory { target, mode } => {
+                write!(f, "mount a folder of that tmpfs at {target}, mode {mode:o}")
+            }
             Self::HandLayers => {
                 f.write_str("hand the layers of overlays to the parent, to be read later")
             }
@@ -250,9 +259,15 @@ impl fmt::Display for Step {
                 write!(f, "wait for the id maps, told by {}", open.name)
             }
             Self::LockFile(path) => write!(f, "lock {} for reading", text(path)),
-            Self::Folder { target, mode, own } => {
+            Self::Folder {
+                target,
+                mode,
+                own,
+                shared,
+            } => {
                 let kind = if *own { "writable folder" } else { "folder" };
-                write!(f, "make the {kind} {target}, mode {mode:o}")
+                let place = if *shared { " in that tmpfs" } else { "" };
+                write!(f, "make the {kind} {target}{place}, mode {mode:o}")
             }
             Self::Symlink { content, target } => {
                 write!(f, "make the symlink {target} to {}", text(content))
@@ -267,8 +282,9 @@ impl fmt::Display for Step {
             Self::ProcMasks { .. } => {
                 f.write_str("make what of the procfs changes the host read-only")
             }
-            Self::DevFolder { target } => {
-                write!(f, "mount a tmpfs at {target} for devices")
+            Self::DevFolder { target, size } => {
+                write!(f, "mount a tmpfs at {target} for devices")?;
+                at_most(size.as_deref(), f)
             }
             Self::Devices => {
                 write!(f, "bind the devices {} at /dev", crate::child::DEVICE_NAMES)
