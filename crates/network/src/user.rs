@@ -125,7 +125,7 @@ impl Prepared {
         let mut keep = vec![theirs.as_raw_fd(), pidfd.as_raw_fd()];
         keep.extend(wanted.ports.iter().map(|port| port.as_fd().as_raw_fd()));
         let process = warren_sys::worker(&keep, move || {
-            work(wanted, (pid, pidfd), theirs);
+            work(wanted, (pid, pidfd), &theirs);
             0
         });
         let network = Network {
@@ -138,8 +138,8 @@ impl Prepared {
 }
 
 /// What the network's process does.
-fn work(wanted: Wanted, target: (u32, OwnedFd), supervisor: OwnedFd) {
-    let mut stack = match build(wanted, target, &supervisor) {
+fn work(wanted: Wanted, target: (u32, OwnedFd), supervisor: &OwnedFd) {
+    let mut stack = match build(wanted, target, supervisor) {
         Ok(stack) => stack,
         Err(error) => {
             let message = builder::refusal(&error);
