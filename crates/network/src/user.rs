@@ -2,7 +2,7 @@
 //! its own sends leaves by ordinary sockets of that user.
 //!
 //! No stack in user mode and no tap device: the kernel ends the inside's connections in a
-//! second network namespace (see [`router`]), and a process of the host carries their bytes
+//! second network namespace (see `router`), and a process of the host carries their bytes
 //! on by splice(2). docs/architecture.md has the reasons and the measurements.
 //!
 //! ```text
@@ -11,7 +11,7 @@
 //!              veth        tproxy -> listener ==========  accept(2), connect(2), splice(2)
 //! ```
 //!
-//! The stack is a process on the host that was never elsewhere: another, the [`builder`],
+//! The stack is a process on the host that was never elsewhere: another, the `builder`,
 //! enters the namespaces, makes the router there and hands its sockets over. A socket works in
 //! the namespace that it was made in, whoever uses it.
 
