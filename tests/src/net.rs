@@ -17,8 +17,7 @@ pub const TESTS: &[Test] = tests! {
         our_tables_and_others_leave_each_other_alone,
         what_a_killed_supervisor_leaves_is_collected,
         rates_quotas_and_lists_hold,
-        networks_have_names_and_members,
-        a_member_sends_as_fast_as_by_a_bridge_by_hand;
+        networks_have_names_and_members;
 };
 
 /// Runs a script there.
@@ -112,6 +111,3 @@ fn networks_have_names_and_members() {
     stage(include_str!("net/named.py")).succeeds();
 }
 
-fn a_member_sends_as_fast_as_by_a_bridge_by_hand() {
-    stage(include_str!("net/speed.py")).succeeds();
-}

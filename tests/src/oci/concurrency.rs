@@ -85,7 +85,7 @@ fn a_create_that_is_killed_leaves_nothing_that_delete_does_not_find() {
     let whole = since.elapsed();
     WARREN.run(&["delete", "-f", "web"]).succeeds();
     let mut left = 0;
-    for moment in 0..200 {
+    for moment in 0..40 {
         let mut child = create();
         std::thread::sleep(whole * moment / 190);
         child.kill().expect("kill it");

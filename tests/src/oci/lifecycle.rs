@@ -413,7 +413,7 @@ fn events_have_what_is_used() {
 
 fn processes_are_listed_as_ps_does() {
     for runtime in BOTH {
-        let bundle = Bundle::new(&["sh", "-c", "sleep 100 & sleep 200"]);
+        let bundle = Bundle::new(&["sh", "-c", "sleep 100 & sleep 200; true"]);
         runtime
             .run(&["run", "-d", "-b", bundle.path(), "web"])
             .succeeds();
@@ -507,6 +507,7 @@ while b'done' not in shown and select.select([master], [], [], 10)[0]:
     shown += os.read(master, 1000)
 print(shown.decode())
 ";
+    let console = scratch().join("console").display().to_string();
     for runtime in BOTH {
         let line = "tty; stat -c '%t:%T' /dev/console; stty size; echo done; sleep 5";
         let mut bundle = Bundle::new(&["sh", "-c", line]);
@@ -520,7 +521,7 @@ print(shown.decode())
             "run",
             "-d",
             "--console-socket",
-            "console",
+            &console,
             "-b",
             bundle.path(),
             "web",

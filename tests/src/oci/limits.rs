@@ -125,7 +125,7 @@ fn half_a_mebibyte_is_enough_for_true() {
 
 fn without_processes_of_its_own_kill_ends_all() {
     for runtime in BOTH {
-        let mut bundle = Bundle::new(&["sh", "-c", "sleep 100 & sleep 200"]);
+        let mut bundle = Bundle::new(&["sh", "-c", "sleep 100 & sleep 200; true"]);
         bundle.set(|config| {
             let namespaces = config["linux"]["namespaces"]
                 .as_array_mut()
