@@ -132,8 +132,9 @@ fn parent_of(path: &Path) -> PathBuf {
 }
 
 fn look_at(hierarchy: Hierarchy, below: Option<PathBuf>, may_miss: bool) -> Parent {
+    let is_out_of_sight = below.is_none();
     let mut parent = Parent {
-        below: below.clone().unwrap_or_default(),
+        below: below.unwrap_or_default(),
         // Of v2 the group itself must be asked.
         controllers: hierarchy.controllers.clone(),
         handed_down: Vec::new(),
@@ -141,7 +142,7 @@ fn look_at(hierarchy: Hierarchy, below: Option<PathBuf>, may_miss: bool) -> Pare
         occupied: false,
         hierarchy,
     };
-    if below.is_none() {
+    if is_out_of_sight {
         parent.closed = Some(Closed::OutOfSight);
         return parent;
     }

@@ -76,7 +76,7 @@ impl Hierarchy {
         below.components().all(plain).then_some(below)
     }
 
-    /// Where [`Self::below`] is, for people to read.
+    /// Where `below` is, for people to read.
     #[must_use]
     pub fn path(&self, below: &Path) -> PathBuf {
         // Joining an empty path would add a slash.

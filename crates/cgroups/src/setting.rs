@@ -152,21 +152,26 @@ struct Both {
 }
 
 /// The two versions' writes of one file each.
-fn pair(v1: &str, v1_value: impl ToString, v2: &str, v2_value: impl ToString) -> Both {
+fn pair(
+    v1: &str,
+    v1_value: impl fmt::Display,
+    v2: &str,
+    v2_value: impl fmt::Display,
+) -> Both {
     Both {
         v1: Some(vec![(v1.to_owned(), v1_value.to_string())]),
         v2: Some(vec![(v2.to_owned(), v2_value.to_string())]),
     }
 }
 
-fn v1_only(file: &str, value: impl ToString) -> Both {
+fn v1_only(file: &str, value: impl fmt::Display) -> Both {
     Both {
         v1: Some(vec![(file.to_owned(), value.to_string())]),
         v2: None,
     }
 }
 
-fn v2_only(file: &str, value: impl ToString) -> Both {
+fn v2_only(file: &str, value: impl fmt::Display) -> Both {
     Both {
         v1: None,
         v2: Some(vec![(file.to_owned(), value.to_string())]),

@@ -111,7 +111,7 @@ impl Member {
 /// own: a child that was not waited for, with its pidfd.
 ///
 /// # Errors
-/// The message that was refused. What was made until then is undone by [`disconnect`].
+/// The message that was refused. What was made until then is undone by `disconnect`.
 pub fn connect(
     connection: &Connection,
     pid: u32,

@@ -139,7 +139,7 @@ impl Store {
         Ok(Some(network))
     }
 
-    /// Keeps a network; the [`Lock`] says that nobody else does.
+    /// Keeps a network; the `Lock` says that nobody else does.
     ///
     /// # Errors
     /// What the filesystem says.

@@ -2,7 +2,7 @@
 //! its own sends leaves by ordinary sockets of that user.
 //!
 //! No stack in user mode and no tap device: the kernel ends the inside's connections in a
-//! second network namespace (see [`router`]), and a process of the host carries their bytes
+//! second network namespace (see `router`), and a process of the host carries their bytes
 //! on by splice(2). docs/architecture.md has the reasons and the measurements.
 //!
 //! ```text
@@ -11,7 +11,7 @@
 //!              veth        tproxy -> listener ==========  accept(2), connect(2), splice(2)
 //! ```
 //!
-//! The stack is a process on the host that was never elsewhere: another, the [`builder`],
+//! The stack is a process on the host that was never elsewhere: another, the `builder`,
 //! enters the namespaces, makes the router there and hands its sockets over. A socket works in
 //! the namespace that it was made in, whoever uses it.
 
@@ -125,7 +125,7 @@ impl Prepared {
         let mut keep = vec![theirs.as_raw_fd(), pidfd.as_raw_fd()];
         keep.extend(wanted.ports.iter().map(|port| port.as_fd().as_raw_fd()));
         let process = warren_sys::worker(&keep, move || {
-            work(wanted, (pid, pidfd), theirs);
+            work(wanted, (pid, pidfd), &theirs);
             0
         });
         let network = Network {
@@ -138,8 +138,8 @@ impl Prepared {
 }
 
 /// What the network's process does.
-fn work(wanted: Wanted, target: (u32, OwnedFd), supervisor: OwnedFd) {
-    let mut stack = match build(wanted, target, &supervisor) {
+fn work(wanted: Wanted, target: (u32, OwnedFd), supervisor: &OwnedFd) {
+    let mut stack = match build(wanted, target, supervisor) {
         Ok(stack) => stack,
         Err(error) => {
             let message = builder::refusal(&error);

@@ -242,7 +242,7 @@ fn none_has_the_environment_of_the_container() {
         _ => Value::Null,
     });
     bundle.set(|config| {
-        config["process"]["env"] = json!(["PATH=/bin", "LD_PRELOAD=/evil.so"])
+        config["process"]["env"] = json!(["PATH=/bin", "LD_PRELOAD=/evil.so"]);
     });
     runtime
         .run(&["run", "-d", "-b", bundle.path(), "web"])

@@ -99,7 +99,7 @@ fn a_group_that_is_in_use_is_not_taken() {
     let runtime = Runtime::Warren;
     let mut bundle = Bundle::new(&["sleep", "100"]);
     bundle.set(|config| {
-        config["linux"]["cgroupsPath"] = json!(format!("/{}", group("use")))
+        config["linux"]["cgroupsPath"] = json!(format!("/{}", group("use")));
     });
     runtime
         .run(&["run", "-d", "-b", bundle.path(), "one"])

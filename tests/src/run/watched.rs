@@ -93,9 +93,12 @@ fn a_process_that_is_killed_inside_has_its_parent_told() {
 fn a_stopped_process_stays_stopped_until_it_is_continued() {
     let script = "
 import os, signal
+read, write = os.pipe()
 child = os.fork()
 if child == 0:
     os.kill(os.getpid(), signal.SIGSTOP)
+    # Its end must not come before the word that it goes on.
+    os.read(read, 1)
     os._exit(5)
 _, status = os.waitpid(child, os.WUNTRACED)
 print(os.WIFSTOPPED(status), os.WSTOPSIG(status) == signal.SIGSTOP)
@@ -103,6 +106,7 @@ print(os.waitpid(child, os.WNOHANG))
 os.kill(child, signal.SIGCONT)
 _, status = os.waitpid(child, os.WCONTINUED)
 print(os.WIFCONTINUED(status))
+os.write(write, b'x')
 _, status = os.waitpid(child, 0)
 print(os.WEXITSTATUS(status))
 ";

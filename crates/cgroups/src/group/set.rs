@@ -79,7 +79,7 @@ impl Cgroup {
                     later.push((tier, setting));
                 }
                 Err(errno) => {
-                    self.failed(tier, setting, errno, best_effort, &mut refused)?
+                    self.failed(tier, setting, errno, best_effort, &mut refused)?;
                 }
             }
         }

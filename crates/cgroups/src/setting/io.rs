@@ -27,7 +27,7 @@ impl Writer<'_> {
                 self.add(
                     "io.weight",
                     controller,
-                    weights(weight, Some(of.device.to_string())),
+                    weights(weight, Some(&of.device.to_string())),
                 );
             }
             if let Some(weight) = of.leaf_weight {
@@ -47,12 +47,12 @@ impl Writer<'_> {
 
 /// Which file there is depends on the scheduler of the kernel: the first that there is
 /// is written ([`crate::group`]).
-fn weights(weight: IoWeight, device: Option<String>) -> Both {
+fn weights(weight: IoWeight, device: Option<&str>) -> Both {
     let (of_v2, of_bfq) = match weight {
         IoWeight::Weight(weight) => (weight, weight_to_blkio(weight)),
         IoWeight::Blkio(weight) => (blkio_to_weight(weight), weight),
     };
-    let (v1, v2) = match &device {
+    let (v1, v2) = match device {
         Some(device) => (
             ("blkio.bfq.weight_device", format!("{device} {of_bfq}")),
             ("io.weight", format!("{device} {of_v2}")),

@@ -140,7 +140,7 @@ impl Writer<'_> {
             |v1: String| pair("memory.memsw.limit_in_bytes", v1, "memory.swap.max", swap);
         match (swap, max) {
             (Most::Max, _) => {
-                self.add("memory.swap.max", "memory", both("-1".to_owned()))
+                self.add("memory.swap.max", "memory", both("-1".to_owned()));
             }
             (Most::Of(swap), Some(max)) => {
                 let sum = max.saturating_add(swap).to_string();

@@ -294,6 +294,7 @@ fn add_address(batch: &mut Batch, address: IpAddr) {
     });
 }
 
+#[derive(Clone, Copy)]
 enum Route {
     Gateway(IpAddr),
     AllLocal,

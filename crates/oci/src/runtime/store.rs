@@ -161,7 +161,7 @@ impl Store {
             // Some filesystems have no such rename; one onto a folder that has something in
             // it fails there too.
             Err(Errno::INVAL | Errno::NOSYS) => {
-                rustix::fs::rename(&folder.path, &path).map_err(|_| exists(id))?
+                rustix::fs::rename(&folder.path, &path).map_err(|_| exists(id))?;
             }
             renamed => renamed.map_err(|errno| {
                 Error::errno(format!("name the folder {}", path.display()), errno)
@@ -200,7 +200,7 @@ impl Store {
     }
 
     fn has(&self, id: &str) -> bool {
-        rustix::fs::access(&self.folder.join(id), rustix::fs::Access::EXISTS).is_ok()
+        rustix::fs::access(self.folder.join(id), rustix::fs::Access::EXISTS).is_ok()
     }
 
     fn folder(&self, name: &str, is_new: bool) -> Result<Option<Folder>, Error> {
