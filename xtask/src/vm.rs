@@ -44,7 +44,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
 /// The suites for which cgroup v2, systemd or AppArmor make a difference, and what only the
 /// newer kernel has. An emulated machine takes a second for what takes 20 ms elsewhere, and
 /// its util-linux is not the one that the others are compared with.
-const SUITES: [&str; 20] = [
+const SUITES: [&str; 31] = [
     "run::inside::",
     "run::roots::",
     "run::exit_codes::",
@@ -58,6 +58,17 @@ const SUITES: [&str; 20] = [
     "run::landlock::",
     "enter::groups::",
     "keep::root::",
+    "limits::cpu::",
+    "limits::memory::",
+    "limits::pids::",
+    "limits::io::",
+    "limits::devices::",
+    "limits::shown::",
+    "limits::refused::",
+    "limits::left_over::",
+    "limits::delegated::",
+    "limits::systemd::",
+    "limits::unified::",
     "the_targets_cgroup_is_joined",
     "gates::",
     "doctor::",

@@ -102,7 +102,11 @@ impl Cgroup {
             let below = hierarchy.below(&membership.path)?.to_owned();
             Some((hierarchy.clone(), below))
         });
-        Self::open(paths, None)
+        let mut group = Self::open(paths, None)?;
+        let is_v2_alone = group.tiers.len() == 1;
+        let v2 = group.v2().filter(|_| is_v2_alone);
+        group.scope = v2.and_then(|tier| Scope::of_group(&tier.below));
+        Ok(group)
     }
 
     /// Opens a group that was written down; hierarchies in which it is gone are left out.

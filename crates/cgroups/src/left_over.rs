@@ -4,14 +4,16 @@ use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use warren_namespaces::ProcRoot;
 
 use crate::group::make::PREFIX;
 use crate::group::remove::children;
 use crate::group::{Cgroup, Tier, controllers, has_process, hold};
+use crate::systemd::Scope;
 use crate::{Error, Hierarchies, Hierarchy};
 
 /// How deep groups are looked for: slices, services and scopes nest less.
@@ -29,7 +31,22 @@ impl LeftOver {
         self.0.paths().into_iter().next().unwrap_or_default()
     }
 
-    /// Removes it and all below it.
+    fn is_scope(&self) -> bool {
+        self.0.scope.is_some()
+    }
+
+    fn let_go(&self) {
+        for tier in self.0.tiers.iter().filter(|_| self.is_scope()) {
+            // Whoever waits for it gets it.
+            let _ = rustix::fs::flock(&tier.folder, FlockOperation::Unlock);
+        }
+    }
+
+    fn is_still(&self) -> bool {
+        !self.is_scope() || self.0.tiers.iter().all(|tier| is_abandoned(&tier.folder))
+    }
+
+    /// Removes it and all below it; has systemd stop a scope.
     ///
     /// # Errors
     /// `EACCES` where it belongs to another user.
@@ -53,8 +70,17 @@ pub fn left_over() -> Result<Vec<LeftOver>, Error> {
             search(hierarchy, &root, Path::new(""), &mut found);
         }
     }
+    if found.iter().any(LeftOver::is_scope) {
+        // systemd makes one a moment before its process is in, and its maker holds it.
+        found.iter().for_each(|left| left.let_go());
+        std::thread::sleep(MOMENT);
+        found.retain(LeftOver::is_still);
+    }
     Ok(found)
 }
+
+/// How long a scope may be empty at its begin.
+const MOMENT: Duration = Duration::from_millis(300);
 
 fn search(hierarchy: &Hierarchy, folder: &OwnedFd, at: &Path, found: &mut Vec<LeftOver>) {
     if at.iter().count() > DEEPEST {
@@ -67,6 +93,7 @@ fn search(hierarchy: &Hierarchy, folder: &OwnedFd, at: &Path, found: &mut Vec<Le
             continue;
         };
         let below = at.join(name);
+        let scope = name.to_str().filter(|name| name.ends_with(SCOPE));
         if is_own_name(name) && is_abandoned(&child) {
             found.push(LeftOver(Cgroup {
                 tiers: vec![Tier {
@@ -75,9 +102,9 @@ fn search(hierarchy: &Hierarchy, folder: &OwnedFd, at: &Path, found: &mut Vec<Le
                     below,
                     folder: child,
                     made_above: 0,
-                    made: true,
+                    made: scope.is_none(),
                 }],
-                scope: None,
+                scope: scope.map(Scope::named),
                 refused: Vec::new(),
             }));
         } else {
@@ -86,9 +113,15 @@ fn search(hierarchy: &Hierarchy, folder: &OwnedFd, at: &Path, found: &mut Vec<Le
     }
 }
 
-/// `warren-` and sixteen digits: what else begins so may be somebody else's.
+/// How the name of a scope ends.
+const SCOPE: &str = ".scope";
+
+/// `warren-` and sixteen digits, be it of a scope: what else begins so may be somebody
+/// else's.
 fn is_own_name(name: &OsStr) -> bool {
-    let digits = name.as_bytes().strip_prefix(PREFIX.as_bytes());
+    let name = name.as_bytes();
+    let name = name.strip_suffix(SCOPE.as_bytes()).unwrap_or(name);
+    let digits = name.strip_prefix(PREFIX.as_bytes());
     digits.is_some_and(|digits| {
         digits.len() == 16 && digits.iter().all(u8::is_ascii_hexdigit)
     })
@@ -110,6 +143,7 @@ mod tests {
     #[test]
     fn only_names_that_warren_gives_are_its_own() {
         assert!(is_own_name(OsStr::new("warren-0123456789abcdef")));
+        assert!(is_own_name(OsStr::new("warren-0123456789abcdef.scope")));
         for name in [
             "warren-1",
             "warren-0123456789abcdeg",

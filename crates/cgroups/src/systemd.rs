@@ -6,7 +6,7 @@
 
 pub mod message;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::OwnedFd;
@@ -17,7 +17,7 @@ use rustix::net::{
 use warren_namespaces::ProcRoot;
 
 use crate::limits::{CpuWeight, IoWeight, Limits, Most};
-use crate::{Error, convert, of_process};
+use crate::{Error, convert, of_process, systemd_runs};
 use message::{Call, ERROR, Properties, REPLY, Received, SIGNAL, Value, Writer};
 
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
@@ -35,14 +35,37 @@ const PATIENCE: Timespec = Timespec {
 pub struct Scope {
     name: String,
     pid: Option<u32>,
+    /// Whether it is somebody else's to stop.
+    is_found: bool,
 }
 
 impl Scope {
+    /// The unit that has the group at this path of v2, if the caller's manager has it.
+    pub(crate) fn of_group(below: &Path) -> Option<Self> {
+        let uid = rustix::process::geteuid().as_raw();
+        let name = below.file_name()?.to_str()?;
+        let is_unit = [".scope", ".service", ".slice"]
+            .iter()
+            .any(|it| name.ends_with(it));
+        // A user's manager is a service itself, below which are its own.
+        let text = below.to_string_lossy();
+        let is_own = match uid {
+            0 => !text.contains("/user@"),
+            uid => text.contains(&format!("/user@{uid}.service/")),
+        };
+        (is_unit && is_own && systemd_runs()).then(|| Self {
+            name: name.to_owned(),
+            pid: None,
+            is_found: true,
+        })
+    }
+
     /// The one of this name.
     pub(crate) fn named(name: &str) -> Self {
         Self {
             name: name.to_owned(),
             pid: None,
+            is_found: false,
         }
     }
 
@@ -77,6 +100,7 @@ impl Scope {
         Ok(Self {
             name: name.to_owned(),
             pid: Some(pid),
+            is_found: false,
         })
     }
 
@@ -112,6 +136,9 @@ impl Scope {
 
     /// Ends it; one that is gone already, as it is with its last process, is fine.
     pub(crate) fn stop(&self) -> Result<(), Error> {
+        if self.is_found {
+            return Ok(());
+        }
         let mut body = Writer::default();
         body.text(&self.name);
         body.text("replace");
@@ -249,26 +276,42 @@ impl Manager {
 
     /// SASL, EXTERNAL: the kernel has told who is calling, and the number in letters must be
     /// the same.
+    ///
+    /// BEGIN goes along, as with systemd's own tools, and before the answer nothing else: what
+    /// comes to systemd in one piece with it would lie there until more comes.
     fn authenticate(&mut self, uid: u32) -> Result<(), Errno> {
         let letters: String = uid
             .to_string()
             .bytes()
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        self.send(format!("\0AUTH EXTERNAL {letters}\r\n").as_bytes())?;
-        let mut line = Vec::new();
-        while !line.ends_with(b"\r\n") {
-            let mut byte = [0];
-            self.receive_exactly(&mut byte)?;
-            line.push(byte[0]);
-            if line.len() > 512 {
+        self.send(format!("\0AUTH EXTERNAL {letters}\r\nBEGIN\r\n").as_bytes())?;
+        let line = self.receive_line()?;
+        if line.starts_with(b"OK ") {
+            Ok(())
+        } else {
+            Err(Errno::ACCESS)
+        }
+    }
+
+    /// Takes a line and nothing behind it: signals may follow at once.
+    fn receive_line(&mut self) -> Result<Vec<u8>, Errno> {
+        let mut line = [0; 512];
+        loop {
+            self.await_bytes()?;
+            let flags = RecvFlags::PEEK;
+            let (count, _) = rustix::net::recv(&self.socket, &mut line, flags)?;
+            let end = line[..count].windows(2).position(|two| two == b"\r\n");
+            if let Some(end) = end {
+                self.receive_exactly(&mut line[..end + 2])?;
+                return Ok(line[..end].to_vec());
+            }
+            if count == line.len() || count == 0 {
                 return Err(Errno::PROTO);
             }
+            // What was peeked at wakes up at once.
+            std::thread::sleep(std::time::Duration::from_millis(1));
         }
-        if !line.starts_with(b"OK ") {
-            return Err(Errno::ACCESS);
-        }
-        self.send(b"BEGIN\r\n")
     }
 
     /// What a bus wants to hear before it passes anything on.
@@ -383,21 +426,24 @@ impl Manager {
 
     fn receive_exactly(&mut self, mut bytes: &mut [u8]) -> Result<(), Errno> {
         while !bytes.is_empty() {
-            let mut wanted = [PollFd::new(&self.socket, PollFlags::IN)];
-            let ready = rustix::event::poll(&mut wanted, Some(&PATIENCE));
-            match ready {
-                Ok(0) => return Err(Errno::TIMEDOUT),
-                Err(Errno::INTR) => continue,
-                ready => drop(ready?),
-            }
-            let (count, _) =
-                rustix::net::recv(&self.socket, &mut *bytes, RecvFlags::empty())?;
+            self.await_bytes()?;
+            let flags = RecvFlags::empty();
+            let (count, _) = rustix::net::recv(&self.socket, &mut *bytes, flags)?;
             if count == 0 {
                 return Err(Errno::CONNRESET);
             }
             bytes = &mut bytes[count..];
         }
         Ok(())
+    }
+
+    fn await_bytes(&self) -> Result<(), Errno> {
+        let mut wanted = [PollFd::new(&self.socket, PollFlags::IN)];
+        let poll = || rustix::event::poll(&mut wanted, Some(&PATIENCE));
+        match rustix::io::retry_on_intr(poll)? {
+            0 => Err(Errno::TIMEDOUT),
+            _ => Ok(()),
+        }
     }
 }
 

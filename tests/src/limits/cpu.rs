@@ -29,19 +29,31 @@ fn share(way: &[&str], options: &[&str]) -> u64 {
     output.succeeds().parse().expect("a number")
 }
 
-fn cpu_time_is_within_five_percent_of_the_quota() {
+/// Never more than a fifth and five percent of it; where others leave less, once more.
+fn is_a_fifth(options: &[&str]) {
     for way in ways() {
-        // A fifth of one CPU is there whatever else runs.
-        let share = share(way, &["--cpus", "0.2"]);
-        assert!((190..=210).contains(&share), "{way:?}: {share} thousandths");
+        let mut shares = Vec::new();
+        for _ in 0..3 {
+            let share = share(way, options);
+            assert!(share <= 210, "{way:?}: {share} thousandths");
+            shares.push(share);
+            if share >= 190 {
+                break;
+            }
+        }
+        assert!(
+            shares.iter().any(|share| *share >= 190),
+            "{way:?}: {shares:?}"
+        );
     }
 }
 
+fn cpu_time_is_within_five_percent_of_the_quota() {
+    is_a_fifth(&["--cpus", "0.2"]);
+}
+
 fn a_period_of_ones_own_keeps_the_share() {
-    for way in ways() {
-        let share = share(way, &["--limit", "cpu.max=10000 50000"]);
-        assert!((190..=210).contains(&share), "{way:?}: {share} thousandths");
-    }
+    is_a_fifth(&["--limit", "cpu.max=10000 50000"]);
 }
 
 /// Both on one CPU and from the same moment on, so that they are in each other's way.

@@ -1,6 +1,7 @@
 //! An ordinary user with a part of v2's tree: handed to a service of systemd's, or to the
 //! user's own manager.
 
+use std::fs;
 use std::process::Command;
 
 use warren_testkit::{Output, Test, program, run, staged, tests, warren};
@@ -55,18 +56,28 @@ fn a_user_limits_below_what_was_delegated() {
 /// The user's manager, started for the test and stopped after it.
 struct Manager;
 
+/// What pam_systemd(8) does at a login is done by hand: the guest has none.
+const DROP_IN: &str = "/run/systemd/system/user@1000.service.d";
+
 impl Manager {
     fn start() -> Self {
+        let text = "[Service]\nPAMName=\nEnvironment=XDG_RUNTIME_DIR=/run/user/1000\n";
+        fs::create_dir_all(DROP_IN).expect("a folder");
+        fs::write(format!("{DROP_IN}/warren-test.conf"), text).expect("a file");
+        let manager = Self;
+        run(program("systemctl").arg("daemon-reload")).succeeds();
         let unit = format!("user@{USER}.service");
         run(program("systemctl").args(["start", &unit])).succeeds();
-        Self
+        manager
     }
 }
 
 impl Drop for Manager {
     fn drop(&mut self) {
         let unit = format!("user@{USER}.service");
-        run(program("systemctl").args(["stop", &unit])).succeeds();
+        run(program("systemctl").args(["stop", &unit]));
+        let _ = fs::remove_dir_all(DROP_IN);
+        run(program("systemctl").arg("daemon-reload"));
     }
 }
 

@@ -143,6 +143,7 @@ impl Blueprint {
             .below(&path)
             .ok_or_else(|| Error::new("open", path.to_string_lossy(), Errno::XDEV))?;
         let folder = open(&hierarchy, below)?;
+        hold(&folder).map_err(|errno| wrap("lock", &hierarchy, below, errno))?;
         group.tiers.push(Tier {
             controllers: controllers(&hierarchy, &folder),
             below: below.to_owned(),

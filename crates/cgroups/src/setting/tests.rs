@@ -245,14 +245,17 @@ fn what_one_version_lacks_is_refused_by_name() {
 
 #[test]
 fn a_raw_file_is_of_v2_and_no_path() {
-    let mut limits = Limits::default();
-    limits.unified = vec![
+    let unified = vec![
         ("memory.high".to_owned(), "1G".to_owned()),
         ("cgroup.max.depth".to_owned(), "1".to_owned()),
         ("../x".to_owned(), "1".to_owned()),
         ("memory".to_owned(), "1".to_owned()),
         ("foo.max".to_owned(), "1".to_owned()),
     ];
+    let limits = Limits {
+        unified,
+        ..Limits::default()
+    };
     let (list, refused) = written(&limits, &v2());
     assert_eq!(list, ["memory.high=1G", "cgroup.max.depth=1"]);
     assert_eq!(refused, ["../x", "memory", "foo.max"]);
@@ -278,8 +281,10 @@ fn on_a_hybrid_machine_each_limit_goes_where_its_controller_is() {
 
 #[test]
 fn a_refusal_says_which_and_why() {
-    let mut limits = Limits::default();
-    limits.pids = Some(Most::Of(1));
+    let limits = Limits {
+        pids: Some(Most::Of(1)),
+        ..Limits::default()
+    };
     let plan = |ground: &Ground| {
         let planned = ground.plan(&Placement::default(), &limits);
         planned.expect_err("refused").to_string()
@@ -314,8 +319,10 @@ fn a_refusal_says_which_and_why() {
 
 #[test]
 fn best_effort_goes_on_without_what_cannot_be_had() {
-    let mut limits = Limits::default();
-    limits.pids = Some(Most::Of(1));
+    let mut limits = Limits {
+        pids: Some(Most::Of(1)),
+        ..Limits::default()
+    };
     limits.memory.high = Some(Most::Of(1));
     let placement = Placement {
         best_effort: true,
