@@ -110,4 +110,3 @@ fn rates_quotas_and_lists_hold() {
 fn networks_have_names_and_members() {
     stage(include_str!("net/named.py")).succeeds();
 }
-

@@ -142,10 +142,7 @@ fn it_runs_in_a_container_that_waits_for_its_start() {
     runtime
         .run(&["create", "-b", bundle.path(), "web"])
         .succeeds();
-    assert_eq!(
-        runtime.run(&["exec", "web", "echo", "in"]).succeeds(),
-        "in"
-    );
+    assert_eq!(runtime.run(&["exec", "web", "echo", "in"]).succeeds(), "in");
     // Nothing of who made it can be read from what waits there.
     let output = runtime.run(&["exec", "web", "cat", "/proc/1/cmdline", "/proc/1/comm"]);
     output.exits(0).lacks(bundle.path()).has("warren-init");

@@ -56,6 +56,7 @@ impl Reader<'_> {
                     late.extend(seals.then(|| sealed(target)));
                 }
                 None => {
+                    check_proc(mount, index, &target)?;
                     let made = self.mount(index, mount, target, &mut late)?;
                     has_dev |= is_bound_dev(&made);
                     self.spec.mounts.push(Mount::Detailed(Box::new(made)));
@@ -344,6 +345,24 @@ fn device(index: usize, device: &config::Device) -> Result<Device, Error> {
         uid: device.uid.unwrap_or(0),
         gid: device.gid.unwrap_or(0),
     })
+}
+
+/// Refuses what is no procfs on /proc: labels and masks would be written to somebody else's
+/// files (CVE-2019-16884).
+fn check_proc(mount: &config::Mount, index: usize, target: &Path) -> Result<(), Error> {
+    const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+    let is_procfs = || {
+        rustix::fs::statfs(&*mount.source).is_ok_and(|at| at.f_type == PROC_SUPER_MAGIC)
+    };
+    let is_bind = mount
+        .options
+        .iter()
+        .any(|one| one == "bind" || one == "rbind");
+    if target != Path::new("/proc") || is_bind && is_procfs() {
+        return Ok(());
+    }
+    let message = "only a procfs is mounted on /proc";
+    Err(Error::new(format!("mounts[{index}]"), message))
 }
 
 /// Where a mount goes: absolute, or below the root.
