@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use warren_testkit::{Test, eventually, scratch, tests};
+use warren_testkit::{Running, Test, eventually, scratch, tests};
 
 use super::{BOTH, Bundle, Runtime};
 
@@ -85,7 +85,10 @@ fn it_is_confined_as_the_first_is() {
         let words = ["exec", "web", "mkdir", "/tmp/new"];
         runtime.run(&words).complains("Operation not permitted");
         let words = ["exec", "web", "sh", "-c", "ulimit -n; ulimit -Hn"];
-        assert_eq!(runtime.run(&words).succeeds(), "77\n88");
+        // Go's runtime raises the soft limit of runc 1.1 now and then, and it is inherited.
+        if runtime == Runtime::Warren {
+            assert_eq!(runtime.run(&words).succeeds(), "77\n88");
+        }
         end(runtime);
     }
 }
@@ -94,13 +97,27 @@ fn it_is_in_the_groups_of_the_container() {
     for runtime in BOTH {
         running(runtime, |_| {});
         let pid = runtime.state_of("web")["pid"].clone();
-        let words = ["exec", "-d", "--pid-file", "pid", "web", "sleep", "50"];
-        runtime.run(&words).succeeds();
+        // With its caller as its parent: a process that nobody waits for would keep the
+        // container's first one from its end.
+        let words = [
+            "exec",
+            "--pid-file",
+            "pid",
+            "web",
+            "sh",
+            "-c",
+            "echo; sleep 50; :",
+        ];
+        let mut inside = Running::start(&mut runtime.command(&words));
+        inside.line();
         let other = fs::read_to_string("pid").expect("it was written");
         let groups = |pid: &str| fs::read_to_string(format!("/proc/{pid}/cgroup")).ok();
         assert_eq!(groups(&pid.to_string()), groups(&other));
         assert_ne!(groups(&other), groups("self"));
         end(runtime);
+        while inside.line_or_end().is_some() {}
+        inside.ends();
+        fs::remove_file("pid").expect("remove the file");
     }
 }
 
@@ -146,8 +163,8 @@ fn it_runs_in_a_container_that_waits_for_its_start() {
     // Nothing of who made it can be read from what waits there.
     let output = runtime.run(&["exec", "web", "cat", "/proc/1/cmdline", "/proc/1/comm"]);
     output.exits(0).lacks(bundle.path()).has("warren-init");
-    let output = runtime.run(&["exec", "web", "ls", "/proc/1/fd"]);
-    output.complains("Permission denied");
+    let output = runtime.run(&["exec", "web", "ls", "-l", "/proc/1/fd"]);
+    output.complains("ermission denied").lacks(" -> ");
     assert_eq!(runtime.status("web"), "created");
     runtime.run(&["start", "web"]).succeeds();
     assert_eq!(runtime.status("web"), "running");

@@ -358,7 +358,8 @@ fn check_proc(mount: &config::Mount, index: usize, target: &Path) -> Result<(), 
         .options
         .iter()
         .any(|one| one == "bind" || one == "rbind");
-    if target != Path::new("/proc") || is_bind && is_procfs() {
+    let is_own = !is_bind && mount.r#type == "proc";
+    if target != Path::new("/proc") || is_own || is_bind && is_procfs() {
         return Ok(());
     }
     let message = "only a procfs is mounted on /proc";
