@@ -174,10 +174,11 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     Ok(sum.is_good())
 }
 
-/// Breaks all jobs of `warren` with every fault.
+/// Breaks all jobs of `warren` with each third fault: all take a quarter of an hour beside
+/// the virtual machine.
 pub fn test(warren: &Path) -> Result<Tally> {
     break_jobs(&Arguments {
-        every: 1,
+        every: 3,
         job: Vec::new(),
         call: None,
         verbose: false,
