@@ -69,10 +69,15 @@ for rate, bits, count in (("10mbit", 10e6, 3 * MEGA), ("40mbit", 40e6, 5 * MEGA)
     slow, = start(Container("slow", "--net", "nat", "--net-rate", rate))
     slow.does(f"exec({HELPERS!r}, globals())")
     for way in (f"pull('10.87.0.1', 5002, {count})", f"push('10.87.0.1', 5003, {count})"):
-        got, seconds = slow.does(way)
-        measured = got * 8 / seconds
-        # The headers, some 4 %, count too.
-        assert 0.9 * bits < measured * 1.04 < 1.1 * bits, (rate, way, measured)
+        # A busy machine may be slower than the limit, and is asked again; never faster.
+        for _ in range(3):
+            got, seconds = slow.does(way)
+            # The headers, some 4 %, count too.
+            measured = got * 8 * 1.04 / seconds
+            assert measured < 1.1 * bits, (rate, way, measured)
+            if measured > 0.9 * bits:
+                break
+        assert measured > 0.9 * bits, (rate, way, measured)
     slow.end()
 assert warren("run", "--net", "nat", "--net-rate", "1mbit", "--cap-add", "net_admin", "--", "true").returncode == 125
 # The quota: both directions together, and not a byte beyond.

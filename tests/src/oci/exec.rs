@@ -110,7 +110,10 @@ fn it_is_in_the_groups_of_the_container() {
         ];
         let mut inside = Running::start(&mut runtime.command(&words));
         inside.line();
-        let other = fs::read_to_string("pid").expect("it was written");
+        // The program may say its line before its number is written.
+        let number = || fs::read_to_string("pid").unwrap_or_default();
+        eventually("its number", || !number().is_empty());
+        let other = number();
         let groups = |pid: &str| fs::read_to_string(format!("/proc/{pid}/cgroup")).ok();
         assert_eq!(groups(&pid.to_string()), groups(&other));
         assert_ne!(groups(&other), groups("self"));
