@@ -314,7 +314,7 @@ impl Child<'_> {
                 readable,
             } => self.mask_proc(*cover, *all, *readable),
             Step::DevFolder { target, size } => self.dev_folder(target, size.as_deref()),
-            Step::Devices => self.devices(),
+            Step::Devices { sealed } => self.devices(*sealed),
             Step::DevLinks => self.dev_links(),
             Step::DevPts { execute } => self.dev_pts(*execute),
             Step::Mask { target, readable } => self.mask(target, *readable),

@@ -507,7 +507,10 @@ pub enum Step {
         size: Option<CString>,
     },
     /// Shows device files of the host.
-    Devices,
+    Devices {
+        /// Nobody may change the host's files: somebody inside may own them.
+        sealed: bool,
+    },
     /// Makes the usual links and folders of /dev.
     DevLinks,
     /// Mounts a devpts of its own.

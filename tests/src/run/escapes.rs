@@ -18,7 +18,8 @@ pub const TESTS: &[Test] = tests! {
         a_descriptor_to_keep_is_the_callers_or_none,
         a_kept_descriptor_is_the_only_one;
     Root:
-        a_mount_inside_does_not_spread_to_a_shared_host;
+        a_mount_inside_does_not_spread_to_a_shared_host,
+        the_hosts_devices_stay_as_they_are;
 };
 
 /// A root folder that a hostile hand has made, with the system bound into it.
@@ -49,6 +50,27 @@ impl Tree {
             .chain(options.iter().copied())
             .collect();
         inside_with(&all, script)
+    }
+}
+
+/// A device that is shown is the host's own inode: who is its owner inside, or covers a file
+/// with it, could change it for everybody.
+fn the_hosts_devices_stay_as_they_are() {
+    let mode = |path: &str| {
+        let metadata = fs::metadata(path).expect("every machine has it");
+        std::os::unix::fs::PermissionsExt::mode(&metadata.permissions())
+    };
+    let before = [mode("/dev/full"), mode("/dev/null")];
+    for options in [&["--share", "user"][..], &["--map", "0:0:65536"]] {
+        let script = "for f in /dev/full /proc/keys /proc/kcore; do chmod g-w $f; done; \
+                      echo x > /dev/null && ! echo x 2>&- > /dev/full";
+        let output = inside_with(options, script);
+        output.exits(0).complains("Read-only file system");
+        assert_eq!(
+            [mode("/dev/full"), mode("/dev/null")],
+            before,
+            "{options:?}"
+        );
     }
 }
 

@@ -6,12 +6,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::mount::MountFlags;
 use warren_mounts::{
-    Filesystem, Node, Target, attach_at, attach_over, bind_here, clone_tree, ensure,
-    ensure_exactly, ensure_parent, mount_here, open_in_root,
+    Attributes, Filesystem, Node, Target, attach_at, attach_over, bind_here, clone_tree,
+    ensure, ensure_exactly, ensure_parent, mount_here, open_in_root,
 };
 use warren_sys::{Errno, Result};
 
-use super::kernel::{DEVICES, if_there};
+use super::kernel::{DEVICES, cover_file, if_there};
 use super::{Child, copy, leave_open};
 use crate::spec::{Device, DeviceKind, Propagation};
 use crate::step::{Changes, NewFilesystem, Source};
@@ -131,7 +131,7 @@ impl Child<'_> {
             }))?;
         }
         for name in masked {
-            if_there(match bind_here(c"/dev/null", name) {
+            if_there(match cover_file(proc.as_fd(), name, true) {
                 Err(Errno::NOTDIR) => {
                     mount_here(c"tmpfs", name, MountFlags::RDONLY, None)
                 }
@@ -289,13 +289,15 @@ fn bind_device(dev: BorrowedFd<'_>, name: &CStr, host: &CStr) -> Result<()> {
     place_device(dev, name, device.as_fd())
 }
 
-/// Mounts a file on an empty one, which is made if it is missing.
+/// Mounts a device of the host on an empty file, which is made if it is missing. Read-only:
+/// its owner inside could change it for everybody. It can be written to nevertheless.
 fn place_device(
     folder: BorrowedFd<'_>,
     name: &CStr,
     device: BorrowedFd<'_>,
 ) -> Result<()> {
     place(folder, name)?;
+    warren_mounts::set_attributes(device, Attributes::READ_ONLY, false)?;
     attach_at(device, folder, name)
 }
 

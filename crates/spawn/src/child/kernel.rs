@@ -71,7 +71,7 @@ impl Child<'_> {
         };
         if cover {
             for name in FILES.iter().chain(files) {
-                if_there(bind_here(c"/dev/null", name))?;
+                if_there(cover_file(proc.as_fd(), name, all))?;
             }
             for name in FOLDERS {
                 if_there(mount_here(c"tmpfs", name, MountFlags::RDONLY, None))?;
@@ -120,15 +120,21 @@ impl Child<'_> {
         self.fds.dev.as_ref().map(OwnedFd::as_fd).ok_or(Errno::BADF)
     }
 
-    /// A user namespace may not make device files, so the host's are shown.
-    pub(super) fn devices(&self) -> Result<()> {
-        rustix::process::fchdir(self.dev()?)?;
+    /// A user namespace may not make device files, so the host's are shown: on mounts that
+    /// are read-only if `sealed`, or their owner inside would change them for everybody.
+    /// Devices are read and written there as anywhere.
+    pub(super) fn devices(&self, sealed: bool) -> Result<()> {
+        let dev = self.dev()?;
+        rustix::process::fchdir(dev)?;
         for ((source, name), kept) in DEVICES.iter().zip(&self.fds.devices) {
             let mode = Mode::from_raw_mode(0o444);
             rustix::fs::mknodat(rustix::fs::CWD, *name, FileType::RegularFile, mode, 0)?;
             match kept {
                 Some(device) => attach_at(device.as_fd(), rustix::fs::CWD, name)?,
                 None => bind_here(source, name)?,
+            }
+            if sealed {
+                warren_mounts::add_attributes(dev, name, Attributes::READ_ONLY)?;
             }
         }
         Ok(())
@@ -166,6 +172,20 @@ impl Child<'_> {
         let attributes = Attributes::NO_SUID | Attributes::NO_EXEC;
         warren_mounts::set_attributes(dev, attributes, true)
     }
+}
+
+/// Covers a file of the working directory, which is `folder`, by the host's null device. If
+/// `sealed`, nobody can change that by the name of what it covers.
+pub(super) fn cover_file(
+    folder: BorrowedFd<'_>,
+    name: &CStr,
+    sealed: bool,
+) -> Result<()> {
+    bind_here(c"/dev/null", name)?;
+    if sealed {
+        warren_mounts::add_attributes(folder, name, Attributes::READ_ONLY)?;
+    }
+    Ok(())
 }
 
 /// Takes what is not there as done.

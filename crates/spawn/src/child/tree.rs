@@ -309,7 +309,9 @@ impl Child<'_> {
         let cover = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             empty_folder()?
         } else if readable {
-            clone_tree(rustix::fs::CWD, c"/dev/null", false)?
+            let null = clone_tree(rustix::fs::CWD, c"/dev/null", false)?;
+            warren_mounts::set_attributes(null.as_fd(), Attributes::READ_ONLY, false)?;
+            null
         } else {
             nothing()?
         };

@@ -170,7 +170,7 @@ impl Planner<'_> {
             Mount::Proc { masks, .. } => self.proc(target, *masks)?,
             Mount::Sys { .. } => self.sys(target),
             Mount::ReadOnly { .. } => self.push(Step::ReadOnly { target }),
-            Mount::Dev { .. } => self.dev(target),
+            Mount::Dev { .. } => self.dev(target)?,
             Mount::Programs {
                 content, folders, ..
             } => {
@@ -365,13 +365,15 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn dev(&mut self, target: Target) {
+    fn dev(&mut self, target: Target) -> Result<(), Error> {
         let size = self.disk();
         self.push(Step::DevFolder { target, size });
-        self.push(Step::Devices);
+        let sealed = self.may_be_hosts_root()?;
+        self.push(Step::Devices { sealed });
         self.push(Step::DevLinks);
         let execute = self.spec.executable_dev;
         self.push(Step::DevPts { execute });
+        Ok(())
     }
 
     /// Where the child finds a tree of the host. In a user namespace with other ids than

@@ -286,8 +286,9 @@ impl fmt::Display for Step {
                 write!(f, "mount a tmpfs at {target} for devices")?;
                 at_most(size.as_deref(), f)
             }
-            Self::Devices => {
-                write!(f, "bind the devices {} at /dev", crate::child::DEVICE_NAMES)
+            Self::Devices { sealed } => {
+                write!(f, "bind the devices {} at /dev", crate::child::DEVICE_NAMES)?;
+                f.write_str(if *sealed { ", read-only as files" } else { "" })
             }
             Self::DevLinks => f.write_str("make the usual links in /dev"),
             Self::DevPts { .. } => f.write_str("mount a devpts at /dev/pts"),
