@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::processes;
 use crate::stage::ORDINARY_USER;
 
-/// Mounts, links, cgroups, files and processes at one moment, each as a line of text.
+/// Mounts, links, cgroups, devices, files and processes at one moment, each as a line of text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     things: BTreeSet<String>,
@@ -21,6 +21,7 @@ impl Snapshot {
         things.extend(mounts());
         things.extend(links());
         things.extend(cgroups(Path::new("/sys/fs/cgroup")));
+        things.extend(devices());
         for folder in ["/run/warren", "/run/netns"] {
             things.extend(entries(folder, |_, _| true));
         }
@@ -32,6 +33,18 @@ impl Snapshot {
         }
         Self { things }
     }
+}
+
+/// The device files that everybody shares: whose they are, and who may use them.
+fn devices() -> impl Iterator<Item = String> {
+    ["null", "zero", "full", "random", "urandom", "tty"]
+        .into_iter()
+        .filter_map(|name| {
+            let path = format!("/dev/{name}");
+            let stat = fs::metadata(&path).ok()?;
+            let (uid, gid, mode) = (stat.uid(), stat.gid(), stat.mode());
+            Some(format!("device {path} of {uid}:{gid}, {mode:o}"))
+        })
 }
 
 /// What is there after and was not before, and which mounts and links have gone.

@@ -159,9 +159,11 @@ fn runc(folder: &PathBuf) -> Output {
         .arg("warren-print"))
 }
 
-/// crun refuses both hierarchies of control groups at once; it sees the new one alone.
+/// crun refuses both hierarchies of control groups at once; it sees the new one alone. It
+/// gives its standard input to the container's root, even where that is the machine's
+/// /dev/null: a pipe stands in for it.
 fn crun(folder: &PathBuf) -> Output {
-    let script = "mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null; exec \"$@\"";
+    let script = "mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null; : | \"$@\"";
     let state = scratch().join("crun");
     let mut command = program("unshare");
     command.args(["--mount", "sh", "-c", script, "sh", "crun", "--root"]);
