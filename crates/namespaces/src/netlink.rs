@@ -3,7 +3,7 @@
 //! What stands in a message is netlink-packet-route's part. A length that lies ends the
 //! datagram, and a message of another kind than was asked for is passed over.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use netlink_packet_core::{
     Emitable, ErrorBuffer, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE,
@@ -103,17 +103,25 @@ impl Socket {
     }
 
     fn receive(&self) -> Result<Vec<u8>, Errno> {
-        // The kernel fills no more than 32 KiB of a list at once.
-        let mut buffer = vec![0; 64 * 1024];
-        let (_, length) = rustix::io::retry_on_intr(|| {
-            rustix::net::recv(&self.0, &mut buffer[..], RecvFlags::TRUNC)
-        })?;
-        if length > buffer.len() {
-            return Err(Errno::MSGSIZE);
-        }
-        buffer.truncate(length);
-        Ok(buffer)
+        receive(self.0.as_fd())
     }
+}
+
+/// The next datagram of a netlink socket.
+///
+/// # Errors
+/// What recv(2) says; `EMSGSIZE` for one that is longer than any the kernel sends.
+pub fn receive(socket: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+    // The kernel fills no more than 32 KiB of a list at once.
+    let mut buffer = vec![0; 64 * 1024];
+    let (_, length) = rustix::io::retry_on_intr(|| {
+        rustix::net::recv(socket, &mut buffer[..], RecvFlags::TRUNC)
+    })?;
+    if length > buffer.len() {
+        return Err(Errno::MSGSIZE);
+    }
+    buffer.truncate(length);
+    Ok(buffer)
 }
 
 /// One question at a time: the numbers of sequence and port stay 0.

@@ -3,9 +3,8 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType,
-};
+use rustix::net::{AddressFamily, Protocol, SendFlags, SocketFlags, SocketType};
+use warren_namespaces::netlink;
 
 use crate::error::{Error, Result};
 use crate::wire::{self, Batch};
@@ -112,16 +111,7 @@ impl Socket {
     }
 
     fn receive(&self) -> std::result::Result<Vec<u8>, Errno> {
-        // The kernel fills no more than 32 KiB of a list at once.
-        let mut buffer = vec![0; 32 * 1024];
-        let (_, length) = rustix::io::retry_on_intr(|| {
-            rustix::net::recv(&self.0, &mut buffer[..], RecvFlags::TRUNC)
-        })?;
-        if length > buffer.len() {
-            return Err(Errno::MSGSIZE);
-        }
-        buffer.truncate(length);
-        Ok(buffer)
+        netlink::receive(self.0.as_fd())
     }
 }
 

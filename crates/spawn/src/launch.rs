@@ -9,7 +9,7 @@ mod listener;
 mod maps;
 mod network;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -20,7 +20,7 @@ use rustix::process::{Pid, PidfdFlags};
 use rustix::thread::futex;
 use warren_mounts::Attributes;
 use warren_namespaces::accounts::Accounts;
-use warren_namespaces::{IdMap, ProcRoot};
+use warren_namespaces::{IdMap, Kind, ProcRoot};
 use warren_sys::signal::{self, SignalSet};
 use warren_sys::{CloneArgs, Errno, Forked, SharedPage};
 
@@ -482,12 +482,28 @@ impl Launch<'_> {
         inside: &str,
         started: &Started,
     ) -> Result<(), Errno> {
+        if let Some(joined) = self.joined_network() {
+            return warren_network::move_interface(outside, inside, joined);
+        }
         let path = format!("{}/ns/net", started.pid);
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         // A magic link by design: the namespace of our own child.
         let namespace =
             rustix::fs::openat(self.proc, path.as_str(), flags, Mode::empty())?;
-        crate::interface::move_interface(outside, inside, namespace.as_fd())
+        warren_network::move_interface(outside, inside, namespace.as_fd())
+    }
+
+    /// The network namespace that the child enters, if it does: it may not be there yet.
+    fn joined_network(&self) -> Option<BorrowedFd<'_>> {
+        let number = self.plan.steps.iter().find_map(|step| match step {
+            Step::JoinNamespace {
+                kind: Kind::Net,
+                namespace,
+                ..
+            } => Some(*namespace),
+            _ => None,
+        })?;
+        self.opened.namespaces.get(number).map(OwnedFd::as_fd)
     }
 
     /// Has the observer watch the program, up to its start.

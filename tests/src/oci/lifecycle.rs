@@ -24,14 +24,41 @@ pub const TESTS: &[Test] = tests! {
         a_list_has_every_container,
         a_name_leads_nowhere,
         descriptors_are_handed_on_if_asked_for,
+        a_descriptor_of_the_runtime_itself_is_not_handed_on,
         a_program_says_that_it_is_ready,
         a_paused_container_stands_still,
         events_have_what_is_used,
         processes_are_listed_as_ps_does,
         the_same_binary_is_runc_by_name,
         a_bundle_that_is_wrong_is_refused_with_the_path_in_it,
-        a_terminal_goes_to_the_socket_that_asks_for_it;
+        a_terminal_goes_to_the_socket_that_asks_for_it,
+        an_interface_comes_back_from_a_joined_namespace;
 };
+
+fn an_interface_comes_back_from_a_joined_namespace() {
+    let mut bundle = Bundle::new(&["cat", "/proc/net/dev"]);
+    bundle.set(|config| {
+        let namespaces = config["linux"]["namespaces"].as_array_mut();
+        for one in namespaces.expect("a list") {
+            if one["type"] == "network" {
+                one["path"] = json!("/proc/NUMBER/ns/net");
+            }
+        }
+        config["linux"]["netDevices"] = json!({"w0": {"name": "eth0"}});
+    });
+    let command = Runtime::Warren.command(&["run", "--bundle", bundle.path(), "web"]);
+    let script =
+        "ip link add w0 type veth peer name w1 && ip addr add 10.98.0.2/24 dev w0
+        unshare --net sh -c 'echo; exec sleep 60' > ready & other=$!
+        while ! [ -s ready ]; do sleep 0.05; done
+        sed -i s/NUMBER/$other/ \"$0\"
+        \"$@\" | grep -o eth0; ip -o -4 addr show w0 | grep -o 10.98.0.2/24; kill $other";
+    let mut shell = program("unshare");
+    shell.args(["--net", "sh", "-c", script]);
+    shell.arg(bundle.folder.join("config.json"));
+    shell.arg(command.get_program()).args(command.get_args());
+    run(&mut shell).says("eth0\n10.98.0.2/24");
+}
 
 fn a_container_is_created_started_and_deleted() {
     for runtime in BOTH {
@@ -310,6 +337,20 @@ fn descriptors_are_handed_on_if_asked_for() {
     let output = run(&mut command);
     // 0 to 2, the given one, and the folder that ls(1) reads.
     assert_eq!(output.succeeds(), "0\n1\n2\n3\n4\n1\ngiven");
+}
+
+/// At the number of one that the caller has not opened there may be one of the runtime's.
+fn a_descriptor_of_the_runtime_itself_is_not_handed_on() {
+    let bundle = Bundle::new(&["sleep", "100"]);
+    let preserve = ["--preserve-fds", "1"];
+    let logged = ["--log", "log", "run", "-b", bundle.path(), "web"];
+    let output = Runtime::Warren.run(&[&logged[..], &preserve].concat());
+    output.exits(1).complains("keep descriptor 3");
+    let words = ["run", "-d", "-b", bundle.path(), "web"];
+    Runtime::Warren.run(&words).succeeds();
+    let output = Runtime::Warren.run(&["exec", "--preserve-fds", "1", "web", "true"]);
+    output.exits(255).complains("keep descriptor 3");
+    Runtime::Warren.run(&["delete", "-f", "web"]).succeeds();
 }
 
 fn a_program_says_that_it_is_ready() {

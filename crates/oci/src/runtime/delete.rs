@@ -1,8 +1,11 @@
 //! The end of a container.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use warren_namespaces::NsFd;
+use warren_network::take_interface_back;
 use warren_sys::Errno;
 
 use super::container::Container;
@@ -67,6 +70,7 @@ impl Container {
             true => self.config()?.hooks.unwrap_or_default(),
             false => crate::config::Hooks::default(),
         };
+        self.give_interfaces_back()?;
         self.remove_cgroup()?;
         self.folder.remove()?;
         let state = self.state_text(Status::Stopped, 0);
@@ -83,6 +87,41 @@ impl Container {
         self.end()?;
         self.remove_cgroup()?;
         self.folder.remove()
+    }
+
+    /// Takes the interfaces out of a network namespace that was there before the container;
+    /// those in one of its own went with that, or back by themselves.
+    fn give_interfaces_back(&self) -> Result<(), Error> {
+        if !self.text.contains("\"netDevices\"") {
+            return Ok(());
+        }
+        let linux = self.config()?.linux.unwrap_or_default();
+        let mut joined = linux
+            .namespaces
+            .iter()
+            .filter(|one| one.r#type == "network");
+        let Some(path) = joined.next().map(|one| Path::new(&one.path)) else {
+            return Ok(());
+        };
+        // Without a path it was the container's own.
+        let Ok(namespace) = NsFd::open(path).map(NsFd::into_fd) else {
+            return Ok(());
+        };
+        for (outside, device) in &linux.net_devices {
+            let inside = match device.name.as_str() {
+                "" => outside,
+                name => name,
+            };
+            match take_interface_back(inside, outside, namespace.as_fd()) {
+                // It was removed meanwhile.
+                Ok(()) | Err(Errno::NODEV) => {}
+                Err(errno) => {
+                    let doing = format!("take the interface {inside} back");
+                    return Err(Error::errno(doing, errno));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Kills its processes and waits until they have ended.
