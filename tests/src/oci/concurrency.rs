@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use warren_testkit::{Test, run, tests};
@@ -52,11 +52,7 @@ fn two_hundred_containers_by_sixteen_processes() {
         for one in &list {
             let status = one["status"].as_str().unwrap_or_default();
             assert!(known.contains(status), "{one}");
-            assert_eq!(
-                one["pid"] == 0,
-                matches!(status, "stopped") || one["pid"] == 0,
-                "{one}"
-            );
+            assert!(status != "stopped" || one["pid"] == 0, "{one}");
         }
     }
     for mut shell in shells {
@@ -85,7 +81,7 @@ fn a_create_that_is_killed_leaves_nothing_that_delete_does_not_find() {
     let whole = since.elapsed();
     WARREN.run(&["delete", "-f", "web"]).succeeds();
     let mut left = 0;
-    for moment in 0..40 {
+    for moment in 0..200 {
         let mut child = create();
         std::thread::sleep(whole * moment / 190);
         child.kill().expect("kill it");
@@ -130,5 +126,4 @@ fn two_commands_on_one_container_do_not_meet() {
         assert_eq!(WARREN.status("web"), "created");
         run(&mut WARREN.command(&["delete", "-f", "web"])).succeeds();
     }
-    std::thread::sleep(Duration::ZERO);
 }

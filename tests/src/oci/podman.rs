@@ -108,19 +108,5 @@ fn podman_runs_and_looks_after_containers() {
     engine(&["wait", "one"]).says("137");
     engine(&["rm", "one"]).succeeds();
     engine(&["rmi", "-f", "box"]).succeeds();
-    remove_conmons_groups();
-    remove_groups(&["libpod_parent"]);
-}
-
-/// Those that podman makes for conmon and leaves.
-fn remove_conmons_groups() {
-    let Ok(hierarchies) = fs::read_dir("/sys/fs/cgroup") else {
-        return;
-    };
-    for hierarchy in hierarchies.flatten() {
-        for group in ["libpod_parent/conmon", "libpod_parent"] {
-            // Not every hierarchy has them.
-            let _ = fs::remove_dir(hierarchy.path().join(group));
-        }
-    }
+    remove_groups(&["libpod_parent/conmon", "libpod_parent"]);
 }

@@ -21,6 +21,8 @@ use super::record::{Record, VERSION};
 
 /// What the name of a folder begins with until it is complete.
 const NEW: &str = ".new.";
+/// How often the folder of all is made anew.
+const TRIES: u32 = 10;
 /// The name of the record.
 pub(super) const RECORD: &str = "state.json";
 /// A link that says which process is the container's.
@@ -50,6 +52,16 @@ impl Store {
     pub fn at(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
+        }
+    }
+
+    /// Removes its folder if nothing is in it, and then the one around it likewise.
+    pub fn tidy(&self) {
+        if rustix::fs::rmdir(&self.folder).is_ok()
+            && let Some(around) = self.folder.parent()
+        {
+            // Others may have something in it.
+            let _ = rustix::fs::rmdir(around);
         }
     }
 
@@ -120,7 +132,11 @@ impl Store {
         let name = format!("{NEW}{id}");
         let path = self.folder.join(&name);
         let mut made = make_folder(&path);
-        if made == Err(Errno::NOENT) {
+        // Whoever removes the last container may remove the folder around it meanwhile.
+        for _ in 0..TRIES {
+            if made != Err(Errno::NOENT) {
+                break;
+            }
             let mut parents = fs::DirBuilder::new();
             parents.recursive(true).mode(0o711);
             let parents = parents.create(&self.folder);
@@ -142,7 +158,10 @@ impl Store {
         // that is gone fails.
         lock(&folder, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| exists(id))?;
-        Ok(folder)
+        match folder.is_at(&folder.path) {
+            true => Ok(folder),
+            false => Err(exists(id)),
+        }
     }
 
     /// Where a container is while it is being made.
@@ -179,6 +198,10 @@ impl Store {
             return Ok(true);
         };
         if lock(&folder, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Ok(false);
+        }
+        // Somebody else has removed it, and at its path is another's by now, perhaps.
+        if !folder.is_at(&folder.path) {
             return Ok(false);
         }
         let proc = open_proc()?;
@@ -282,6 +305,18 @@ impl Folder {
         written.map_err(|error| Error::io(doing(), &error))
     }
 
+    /// Whether `path` leads to it. Who holds its lock can rely on that: without the lock
+    /// nobody removes it.
+    fn is_at(&self, path: &Path) -> bool {
+        let own = rustix::fs::fstat(&self.fd);
+        let there = rustix::fs::lstat(path);
+        own.is_ok_and(|own| {
+            there.is_ok_and(|there| {
+                (own.st_dev, own.st_ino) == (there.st_dev, there.st_ino)
+            })
+        })
+    }
+
     /// Removes it, the record last: what has no record is no container.
     pub fn remove(&self) -> Result<(), Error> {
         let failed =
@@ -294,13 +329,10 @@ impl Folder {
             }
         }
         // It may have got its name since it was opened.
-        let mut paths = std::iter::once(self.path.clone()).chain(self.complete_path());
-        paths.try_for_each(|path| match rustix::fs::rmdir(&path) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            // One of the same name that was made meanwhile.
-            Err(Errno::NOTEMPTY | Errno::EXIST) if path != self.path => Ok(()),
-            Err(errno) => Err(failed(errno)),
-        })
+        let paths = std::iter::once(self.path.clone()).chain(self.complete_path());
+        // Another of the same name may have been made meanwhile.
+        let path = paths.into_iter().find(|path| self.is_at(path));
+        path.map_or(Ok(()), |path| rustix::fs::rmdir(&path).map_err(failed))
     }
 }
 
