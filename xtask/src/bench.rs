@@ -241,48 +241,61 @@ impl Contender {
         for fact in self.facts {
             // The word shows that the shell ran at all.
             let script = format!("{outside}\n{{ {fact}; }} && echo held");
-            let output = self.command(&["/bin/sh", "-c", &script]).output()?;
-            if !output.status.success() || output.stdout != b"held\n" {
-                let error = String::from_utf8_lossy(&output.stderr);
-                return Err(format!(
-                    "{} does not do the bench's job: {} for `{fact}`\n{error}",
-                    self.name, output.status
-                )
-                .into());
-            }
+            held(self.name, fact, self.command(&["/bin/sh", "-c", &script]))?;
         }
         Ok(())
     }
 
-    /// Microseconds from the spawn of the job to its end.
     fn time(&self) -> Result<f64> {
-        let mut command = self.command(&["/usr/bin/true"]);
-        command.stdin(Stdio::null()).stdout(Stdio::null());
-        let start = Instant::now();
-        let status = command.status()?;
-        let elapsed = start.elapsed();
-        if !status.success() {
-            return Err(format!("{}: {status}", self.name).into());
-        }
-        Ok(elapsed.as_secs_f64() * 1e6)
+        time(self.name, self.command(&["/usr/bin/true"]))
     }
 
     /// The system calls of all its processes, by name; the job's own among them.
     fn system_calls(&self, scratch: &Path) -> Result<BTreeMap<String, u32>> {
-        let file = scratch.join(self.name);
         let job = self.command(&["/usr/bin/true"]);
-        let status = Command::new("strace")
-            .args(["-f", "-qq", "-e", "signal=none", "-o"])
-            .arg(&file)
-            .arg("--")
-            .arg(job.get_program())
-            .args(job.get_args())
-            .status()?;
-        if !status.success() {
-            return Err(format!("strace {}: {status}", self.name).into());
-        }
-        Ok(count_calls(&fs::read_to_string(&file)?))
+        system_calls(self.name, &job, &scratch.join(self.name))
     }
+}
+
+/// Refuses a contender in which a fact, of which the script says `held`, is not so.
+fn held(name: &str, fact: &str, mut command: Command) -> Result<()> {
+    let output = command.output()?;
+    if output.status.success() && output.stdout == b"held\n" {
+        return Ok(());
+    }
+    let error = String::from_utf8_lossy(&output.stderr);
+    let status = output.status;
+    Err(
+        format!("{name} does not do the bench's job: {status} for `{fact}`\n{error}")
+            .into(),
+    )
+}
+
+/// Microseconds from the spawn of a job to its end.
+fn time(name: &str, mut job: Command) -> Result<f64> {
+    job.stdin(Stdio::null()).stdout(Stdio::null());
+    let start = Instant::now();
+    let status = job.status()?;
+    let elapsed = start.elapsed();
+    if !status.success() {
+        return Err(format!("{name}: {status}").into());
+    }
+    Ok(elapsed.as_secs_f64() * 1e6)
+}
+
+/// The system calls of all processes of a job, by name; strace writes them to `file`.
+fn system_calls(name: &str, job: &Command, file: &Path) -> Result<BTreeMap<String, u32>> {
+    let status = Command::new("strace")
+        .args(["-f", "-qq", "-e", "signal=none", "-o"])
+        .arg(file)
+        .arg("--")
+        .arg(job.get_program())
+        .args(job.get_args())
+        .status()?;
+    if !status.success() {
+        return Err(format!("strace {name}: {status}").into());
+    }
+    Ok(count_calls(&fs::read_to_string(file)?))
 }
 
 /// Shell variables, `outside_net` and so on, with the caller's namespaces. They are part

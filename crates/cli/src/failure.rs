@@ -41,6 +41,11 @@ impl Failure {
         self
     }
 
+    /// The same with several.
+    pub fn with_hints<T: Into<String>>(self, hints: impl IntoIterator<Item = T>) -> Self {
+        hints.into_iter().fold(self, Self::hint)
+    }
+
     /// As a personality says it: under its name, and with 1 for a failure of its own.
     pub fn of_personality(mut self, name: &'static str) -> Self {
         self.program = name;
@@ -107,10 +112,7 @@ impl Failure {
 impl From<warren_namespaces::Error> for Failure {
     fn from(error: warren_namespaces::Error) -> Self {
         let failure = Self::new(&error);
-        error
-            .hints()
-            .iter()
-            .fold(failure, |failure, hint| failure.hint(hint))
+        failure.with_hints(error.hints())
     }
 }
 

@@ -99,6 +99,8 @@ const COMMANDS: &[(&str, Run)] = &[
 
 /// Those of which a process goes into a container.
 const SHIELDED: [&str; 3] = ["create", "run", "exec"];
+/// Those after which no container may be left.
+const ENDING: &[&str] = &["create", "delete", "run"];
 
 fn shield() {
     use std::os::unix::ffi::OsStrExt;
@@ -182,7 +184,12 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     let context =
         context(&options, called).map_err(|stop| Failure::new(stop.message).code(1))?;
     context.log.debug(&format!("{name}: begins"));
-    match command(&context, &options.operands) {
+    let done = command(&context, &options.operands);
+    // A folder that the user names is the user's.
+    if ENDING.contains(&name) && !context.names_store {
+        context.store.tidy();
+    }
+    match done {
         Ok(code) => Ok(code),
         Err(stop) => Ok(context.log.fail(&stop)),
     }

@@ -306,10 +306,7 @@ impl From<Error> for Failure {
         let failure = Self::new(&error)
             .code(code)
             .step(error.doing(), error.raw_os_error());
-        error
-            .hints()
-            .iter()
-            .fold(failure, |failure, hint| failure.hint(hint))
+        failure.with_hints(error.hints())
     }
 }
 

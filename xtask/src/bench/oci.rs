@@ -11,12 +11,11 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Arguments, count_calls, interleaved_by, quantile};
+use super::{Arguments, interleaved_by, quantile};
 use crate::Result;
 use crate::command::{build, is_root, require};
 use crate::stage::Stage;
@@ -255,46 +254,20 @@ impl Contender {
     /// Refuses a contender that makes another container than the rest.
     fn check(&self, stage: &Path) -> Result<()> {
         for (at, fact) in FACTS.iter().enumerate() {
-            let output = self.command(stage, &format!("fact-{at}"))?.output()?;
-            if !output.status.success() || output.stdout != b"held\n" {
-                let error = String::from_utf8_lossy(&output.stderr);
-                return Err(format!(
-                    "{} does not make the bench's container: {} for `{fact}`\n{error}",
-                    self.name, output.status
-                )
-                .into());
-            }
+            let command = self.command(stage, &format!("fact-{at}"))?;
+            super::held(&self.name, fact, command)?;
         }
         Ok(())
     }
 
-    /// Microseconds from the spawn of the job to its end.
     fn time(&self, stage: &Path) -> Result<f64> {
-        let mut command = self.command(stage, "job")?;
-        command.stdin(Stdio::null()).stdout(Stdio::null());
-        let start = Instant::now();
-        let status = command.status()?;
-        let elapsed = start.elapsed();
-        if !status.success() {
-            return Err(format!("{}: {status}", self.name).into());
-        }
-        Ok(elapsed.as_secs_f64() * 1e6)
+        super::time(&self.name, self.command(stage, "job")?)
     }
 
     fn system_calls(&self, stage: &Path) -> Result<u32> {
-        let file = stage.join("calls");
         let job = self.command(stage, "job")?;
-        let status = Command::new("strace")
-            .args(["-f", "-qq", "-e", "signal=none", "-o"])
-            .arg(&file)
-            .arg("--")
-            .arg(job.get_program())
-            .args(job.get_args())
-            .status()?;
-        if !status.success() {
-            return Err(format!("strace {}: {status}", self.name).into());
-        }
-        Ok(count_calls(&fs::read_to_string(&file)?).values().sum())
+        let calls = super::system_calls(&self.name, &job, &stage.join("calls"))?;
+        Ok(calls.values().sum())
     }
 }
 

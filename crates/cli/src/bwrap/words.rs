@@ -33,7 +33,7 @@ pub fn of_failure(error: &Error, spec: &Spec, host: &Host) -> Failure {
     };
     // One that names an option is for who calls `run`.
     let hints = error.hints().iter().filter(|hint| !hint.contains("--"));
-    hints.fold(failure, |failure, hint| failure.hint(hint))
+    failure.with_hints(hints)
 }
 
 fn errno_of(error: &Error) -> Option<Errno> {

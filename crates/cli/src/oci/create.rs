@@ -28,7 +28,7 @@ pub fn create(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     let options = parse(OPTIONS, Order::Any, arguments).map_err(Stop::usage)?;
     let mut wanted = wanted(context, &options)?;
     wanted.gated = true;
-    wanted.detached = true;
+    wanted.handover.detached = true;
     let created = context.store.create(&wanted)?;
     note(context, &created);
     Ok(0)
@@ -37,17 +37,17 @@ pub fn create(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
 pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     let options = parse(OPTIONS, Order::Any, arguments).map_err(Stop::usage)?;
     let mut wanted = wanted(context, &options)?;
-    wanted.detached = options.is("detach");
-    if !wanted.detached {
-        wanted.terminal_size = Some(pty::size());
+    wanted.handover.detached = options.is("detach");
+    if !wanted.handover.detached {
+        wanted.handover.terminal_size = Some(pty::size());
     }
     let created = context.store.create(&wanted)?;
     note(context, &created);
-    let keep = options.is("keep") || wanted.detached;
+    let keep = options.is("keep") || wanted.handover.detached;
     let began = life::start_and_tell(&created.container, Container::begin);
     let ended = match began {
         Err(stop) => Err(stop),
-        Ok(()) if wanted.detached => return Ok(0),
+        Ok(()) if wanted.handover.detached => return Ok(0),
         Ok(()) => {
             let started = supervise::Started::in_own_session(created.child);
             supervise::attend(started).map_err(Stop::from)
@@ -74,15 +74,10 @@ fn wanted(context: &Context, options: &Options) -> Result<Create, Stop> {
         id: options.id()?.to_owned(),
         bundle: bundle.components().collect(),
         gated: false,
-        detached: false,
-        pid_file: options.path("pid-file")?,
-        console_socket: options.path("console-socket")?,
-        pidfd_socket: options.path("pidfd-socket")?,
-        terminal_size: None,
+        handover: options.handover()?,
         systemd: context.systemd,
         notify_socket: std::env::var_os("NOTIFY_SOCKET").map(Into::into),
         listen_fds: listen_fds(),
-        preserve_fds: options.number("preserve-fds")?.unwrap_or(0),
     })
 }
 

@@ -52,7 +52,7 @@ pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     let executed = container
         .exec(&wanted)
         .map_err(|error| failed(error.into()))?;
-    if wanted.detached {
+    if wanted.handover.detached {
         return Ok(0);
     }
     let started = supervise::Started::in_own_session(executed.child);
@@ -64,15 +64,12 @@ fn wanted(
     command: &[OsString],
     container: &Container,
 ) -> Result<Exec, Stop> {
-    let detached = options.is("detach");
+    let mut handover = options.handover()?;
+    handover.detached = options.is("detach");
+    handover.terminal_size = (!handover.detached).then(pty::size);
     Ok(Exec {
         process: process(options, command, container)?,
-        detached,
-        pid_file: options.path("pid-file")?,
-        console_socket: options.path("console-socket")?,
-        pidfd_socket: options.path("pidfd-socket")?,
-        terminal_size: (!detached).then(pty::size),
-        preserve_fds: options.number("preserve-fds")?.unwrap_or(0),
+        handover,
         cgroups: options
             .values("cgroup")
             .map(|word| text(word, "--cgroup").map(str::to_owned))

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use warren_oci::runtime::Handover;
+
 use super::Stop;
 use crate::getopt::{Argument, Getopt, Known, Order};
 
@@ -98,6 +100,17 @@ impl Options {
         self.value(name)
             .map(|word| absolute(Path::new(word)))
             .transpose()
+    }
+
+    /// What `create`, `run` and `exec` alike pass on to a process, and take from it.
+    pub fn handover(&self) -> Result<Handover, Stop> {
+        Ok(Handover {
+            pid_file: self.path("pid-file")?,
+            console_socket: self.path("console-socket")?,
+            pidfd_socket: self.path("pidfd-socket")?,
+            preserve_fds: self.number("preserve-fds")?.unwrap_or(0),
+            ..Handover::default()
+        })
     }
 
     /// The one operand that names the container.

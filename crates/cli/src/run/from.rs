@@ -122,15 +122,10 @@ fn hooks(config: &Config) -> Vec<String> {
     let Some(hooks) = &config.hooks else {
         return Vec::new();
     };
-    let kinds = [
-        ("prestart", &hooks.prestart),
-        ("createRuntime", &hooks.create_runtime),
-        ("createContainer", &hooks.create_container),
-        ("startContainer", &hooks.start_container),
-        ("poststart", &hooks.poststart),
-        ("poststop", &hooks.poststop),
-    ];
-    let given = kinds.into_iter().filter(|(_, hooks)| !hooks.is_empty());
+    let given = hooks
+        .kinds()
+        .into_iter()
+        .filter(|(_, hooks)| !hooks.is_empty());
     given
         .map(|(name, _)| format!("hooks.{name}: no hook is run"))
         .collect()

@@ -353,10 +353,7 @@ pub fn give_back(reservation: Reservation) -> Result<(), Failure> {
 impl From<warren_network::Error> for Failure {
     fn from(error: warren_network::Error) -> Self {
         let failure = Self::new(&error);
-        error
-            .hints()
-            .iter()
-            .fold(failure, |failure, hint| failure.hint(hint))
+        failure.with_hints(error.hints())
     }
 }
 

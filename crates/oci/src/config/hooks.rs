@@ -23,6 +23,21 @@ object! {
     }
 }
 
+impl Hooks {
+    /// Each kind by its name, in the order of their moments.
+    #[must_use]
+    pub fn kinds(&self) -> [(&'static str, &[Hook]); 6] {
+        [
+            ("prestart", &self.prestart),
+            ("createRuntime", &self.create_runtime),
+            ("createContainer", &self.create_container),
+            ("startContainer", &self.start_container),
+            ("poststart", &self.poststart),
+            ("poststop", &self.poststop),
+        ]
+    }
+}
+
 object! {
     /// One of them.
     pub struct Hook {

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use warren_namespaces::Kind;
@@ -10,10 +10,10 @@ use warren_spawn::{Child, Host, Namespace, Open, Plan, Spec, Terminal, gate};
 use warren_sys::signal::SIGKILL;
 
 use super::clock;
-use super::console;
 use super::container::Container;
 use super::error::Error;
 use super::group::Planned;
+use super::handover::Handover;
 use super::hooks;
 use super::init::Init;
 use super::notify;
@@ -36,24 +36,14 @@ pub struct Create {
     pub bundle: PathBuf,
     /// Whether its program waits for [`Container::start`].
     pub gated: bool,
-    /// Whether it outlives the caller, who then cannot hold its terminal.
-    pub detached: bool,
-    /// A file for the number of its first process.
-    pub pid_file: Option<PathBuf>,
-    /// A socket that takes the other end of its terminal.
-    pub console_socket: Option<PathBuf>,
-    /// A socket that takes a pidfd of its first process.
-    pub pidfd_socket: Option<PathBuf>,
-    /// The rows and columns of its terminal, where its config.json does not say.
-    pub terminal_size: Option<(u16, u16)>,
+    /// What passes between its first process and the maker.
+    pub handover: Handover,
     /// Whether systemd makes its control group.
     pub systemd: bool,
     /// Where somebody waits to hear that its program is ready: sd_notify(3).
     pub notify_socket: Option<PathBuf>,
     /// How many descriptors from 3 on were handed to the caller for it: sd_listen_fds(3).
     pub listen_fds: u32,
-    /// How many descriptors after those it inherits.
-    pub preserve_fds: u32,
 }
 
 /// A container that was made.
@@ -74,7 +64,7 @@ impl Store {
     /// In words; nothing of it is left then.
     pub fn create(&self, wanted: &Create) -> Result<Created, Error> {
         self.check_free(&wanted.id)?;
-        let keep = kept_descriptors(wanted)?;
+        let keep = wanted.handover.descriptors(wanted.listen_fds)?;
         let (text, mut config) = read(&wanted.bundle)?;
         if wanted.notify_socket.is_some() {
             self.let_notify(&wanted.id, &mut config);
@@ -99,6 +89,9 @@ impl Store {
             record,
             hierarchies,
         };
+        // A lock lasts as long as somebody has the descriptor: the process that waits for its
+        // start would hold it when its maker was killed.
+        spec.callers_fds = vec![container.folder.fd.as_raw_fd()];
         let made =
             make(&container, spec, &host, wanted, &config).and_then(|mut child| {
                 self.finish(wanted, &mut container, &mut child)
@@ -127,24 +120,10 @@ impl Store {
         container: &mut Container,
         child: &mut Child,
     ) -> Result<(), Error> {
-        hand_over(wanted, child)?;
+        wanted.handover.hand_over(child)?;
         self.complete(&wanted.id, &mut container.folder)?;
-        write_pid_file(wanted.pid_file.as_deref(), child.id())
+        wanted.handover.write_pid_file(child.id())
     }
-}
-
-/// The descriptors that the container inherits; before anything is opened, since a free
-/// number would be one of ours later.
-fn kept_descriptors(wanted: &Create) -> Result<Vec<RawFd>, Error> {
-    let count = wanted.listen_fds.checked_add(wanted.preserve_fds);
-    let end = count.and_then(|count| RawFd::try_from(count).ok()?.checked_add(3));
-    let end = end.ok_or_else(|| Error::new("there are not so many descriptors"))?;
-    let all: Vec<RawFd> = (3..end).collect();
-    for number in &all {
-        warren_sys::is_open(*number)
-            .map_err(|errno| Error::errno(format!("keep descriptor {number}"), errno))?;
-    }
-    Ok(all)
 }
 
 fn read(bundle: &Path) -> Result<(String, Config), Error> {
@@ -175,8 +154,7 @@ fn spec(
     }
     let (mut spec, notes) = crate::to_spec(config, &wanted.bundle)?;
     refuse(&notes)?;
-    check_terminal(wanted, spec.terminal)?;
-    size(&mut spec.terminal, wanted.terminal_size);
+    wanted.handover.settle_terminal(&mut spec.terminal)?;
     spec.keep_fds = keep;
     if wanted.listen_fds > 0 {
         let count = wanted.listen_fds.to_string();
@@ -201,35 +179,6 @@ pub(super) fn live_as_a_container(spec: &mut Spec) {
     spec.parent_death_signal = Some(SIGKILL);
     spec.outlives_caller = true;
     spec.new_session = spec.terminal == Terminal::Inherit;
-}
-
-/// A terminal has some size.
-pub(super) fn size(terminal: &mut Terminal, given: Option<(u16, u16)>) {
-    if let (
-        Terminal::New {
-            rows: 0,
-            columns: 0,
-        },
-        Some((rows, columns)),
-    ) = (&*terminal, given)
-    {
-        *terminal = Terminal::New { rows, columns };
-    }
-}
-
-/// A terminal needs somebody who holds its other end.
-fn check_terminal(wanted: &Create, terminal: Terminal) -> Result<(), Error> {
-    let has_terminal = terminal != Terminal::Inherit;
-    match (has_terminal, wanted.detached, &wanted.console_socket) {
-        (true, true, None) => Err(Error::new(
-            "cannot allocate tty if runc will detach without setting console socket",
-        )
-        .hint("process.terminal is true: name a socket with --console-socket")),
-        (false, _, Some(_)) | (_, false, Some(_)) => Err(Error::new(
-            "cannot use console socket if runc will not detach or allocate tty",
-        )),
-        _ => Ok(()),
-    }
 }
 
 fn record(wanted: &Create, config: &Config) -> Record {
@@ -278,11 +227,7 @@ fn make(
     let hooks = config.hooks.clone().unwrap_or_default();
     let read = take_hooks(&mut spec, &hooks)?;
     tell_listener(&mut spec, container, config);
-    let plan = Plan::new(&spec, host)?;
-    let plan = match wanted.detached {
-        true => plan,
-        false => plan.holding_signals(),
-    };
+    let plan = wanted.handover.watched(Plan::new(&spec, host)?);
     // What a callback finds wrong is said whole, and not as a step of the launch.
     let mut said = None;
     let mut announced = None;
@@ -396,31 +341,4 @@ fn before_root(
 fn after_failure(container: &Container, hooks: &Hooks) {
     let state = container.state_text(Status::Stopped, 0);
     let _ = hooks::run_all("poststop", &hooks.poststop, &state, container.bundle());
-}
-
-fn hand_over(wanted: &Create, child: &mut Child) -> Result<(), Error> {
-    console::show_plainly(child)?;
-    if let Some(path) = &wanted.console_socket {
-        let socket = console::connect(path)?;
-        if let Some(terminal) = child.take_terminal() {
-            console::hand_over(&socket, terminal.master.as_fd(), "/dev/ptmx")?;
-        }
-    }
-    if let Some(path) = &wanted.pidfd_socket {
-        let socket = console::connect(path)?;
-        console::hand_over(&socket, child.pidfd(), "pidfd")?;
-    }
-    Ok(())
-}
-
-/// The number without a line feed, in a file that is there whole or not at all.
-pub(super) fn write_pid_file(path: Option<&Path>, pid: u32) -> Result<(), Error> {
-    let Some(path) = path else { return Ok(()) };
-    let doing =
-        |error: &std::io::Error| Error::io(format!("write {}", path.display()), error);
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}"));
-    fs::write(&temporary, pid.to_string())
-        .and_then(|()| fs::rename(&temporary, path))
-        .map_err(|error| doing(&error))
 }

@@ -1,13 +1,13 @@
 //! Another program in a container that runs.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
 
-use super::console;
 use super::container::Container;
-use super::create::{live_as_a_container, size, tell_listener, write_pid_file};
+use super::create::{live_as_a_container, tell_listener};
 use super::error::Error;
 use super::group::failed;
+use super::handover::Handover;
 use super::init::Init;
 use super::start::explain;
 use super::status::Status;
@@ -25,18 +25,8 @@ use warren_spawn::{
 pub struct Exec {
     /// What is run, and as whom.
     pub process: Process,
-    /// Whether the caller does not wait for it.
-    pub detached: bool,
-    /// A file for its number.
-    pub pid_file: Option<PathBuf>,
-    /// A socket that takes the other end of its terminal.
-    pub console_socket: Option<PathBuf>,
-    /// A socket that takes a pidfd of it.
-    pub pidfd_socket: Option<PathBuf>,
-    /// The rows and columns of its terminal, where the process does not say.
-    pub terminal_size: Option<(u16, u16)>,
-    /// How many descriptors from 3 on it inherits.
-    pub preserve_fds: u32,
+    /// What passes between it and the caller.
+    pub handover: Handover,
     /// Control groups below the container's that it is put in: a path, or controllers with
     /// commas between, a colon and a path.
     pub cgroups: Vec<String>,
@@ -58,11 +48,11 @@ impl Container {
     /// Where the container does not run, or the program cannot be executed.
     pub fn exec(&self, wanted: &Exec) -> Result<Executed, Error> {
         let init = self.enterable(wanted)?;
-        let keep: Vec<i32> = (3..3 + wanted.preserve_fds as i32).collect();
+        let keep = wanted.handover.descriptors(0)?;
         let mut config = self.config()?;
         config.process = Some(wanted.process.clone());
-        check_terminal(wanted)?;
         let (mut spec, _) = crate::to_spec(&config, self.bundle())?;
+        wanted.handover.settle_terminal(&mut spec.terminal)?;
         let namespaces = self.namespaces(&config, init)?;
         enter(&mut spec, &namespaces);
         let groups = self.groups(wanted, init)?;
@@ -74,20 +64,17 @@ impl Container {
             })
             .collect();
         tell_listener(&mut spec, self, &config);
-        size(&mut spec.terminal, wanted.terminal_size);
         spec.keep_fds = keep;
-        let plan = Plan::new(&spec, &Host::probe())?;
-        let plan = if wanted.detached {
-            plan
-        } else {
-            plan.holding_signals()
-        };
+        let plan = wanted.handover.watched(Plan::new(&spec, &Host::probe())?);
         let launched = plan.launch();
         let mut child =
             launched.map_err(|error| explain(error, Some(&wanted.process)))?;
-        self.hand_over(wanted, &mut child).inspect_err(|_| {
-            let _ = child.kill();
-        })?;
+        let handed = wanted.handover.hand_over(&mut child);
+        handed
+            .and_then(|()| wanted.handover.write_pid_file(child.id()))
+            .inspect_err(|_| {
+                let _ = child.kill();
+            })?;
         Ok(Executed { child })
     }
 
@@ -202,21 +189,6 @@ impl Container {
             ))),
         }
     }
-
-    fn hand_over(&self, wanted: &Exec, child: &mut Child) -> Result<(), Error> {
-        console::show_plainly(child)?;
-        if let Some(path) = &wanted.console_socket {
-            let socket = console::connect(path)?;
-            if let Some(terminal) = child.take_terminal() {
-                console::hand_over(&socket, terminal.master.as_fd(), "/dev/ptmx")?;
-            }
-        }
-        if let Some(path) = &wanted.pidfd_socket {
-            let socket = console::connect(path)?;
-            console::hand_over(&socket, child.pidfd(), "pidfd")?;
-        }
-        write_pid_file(wanted.pid_file.as_deref(), child.id())
-    }
 }
 
 /// What a container is made with and a further program finds there.
@@ -248,20 +220,4 @@ fn enter(spec: &mut Spec, namespaces: &[(Kind, OwnedFd)]) {
     live_as_a_container(spec);
     // Whoever is inside may be able to trace what comes in.
     spec.hidden = true;
-}
-
-fn check_terminal(wanted: &Exec) -> Result<(), Error> {
-    match (
-        wanted.process.terminal,
-        wanted.detached,
-        &wanted.console_socket,
-    ) {
-        (true, true, None) => Err(Error::new(
-            "cannot allocate tty if runc will detach without setting console socket",
-        )),
-        (false, _, Some(_)) | (_, false, Some(_)) => Err(Error::new(
-            "cannot use console socket if runc will not detach or allocate tty",
-        )),
-        _ => Ok(()),
-    }
 }

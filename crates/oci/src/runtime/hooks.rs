@@ -45,15 +45,7 @@ pub fn inside(kind: &str, hooks: &[Hook]) -> Vec<Inside> {
 
 /// What is wrong with them, before anything is made.
 pub fn check(hooks: &Hooks) -> Result<(), crate::Error> {
-    let kinds = [
-        ("prestart", &hooks.prestart),
-        ("createRuntime", &hooks.create_runtime),
-        ("createContainer", &hooks.create_container),
-        ("startContainer", &hooks.start_container),
-        ("poststart", &hooks.poststart),
-        ("poststop", &hooks.poststop),
-    ];
-    for (kind, hooks) in kinds {
+    for (kind, hooks) in hooks.kinds() {
         for (index, hook) in hooks.iter().enumerate() {
             let wrong = |key: &str, message: String| {
                 Err(crate::Error::new(

@@ -1,6 +1,6 @@
 //! `mounts`, `linux.maskedPaths` and `linux.readonlyPaths`.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use warren_namespaces::Kind;
 use warren_spawn::{
@@ -161,7 +161,7 @@ impl Writer<'_> {
     /// A symlink is shown as what it leads to, if that is the host's.
     fn symlink(&mut self, content: &Path, path: &Path, target: String) {
         let folder = path.parent().unwrap_or(Path::new("/"));
-        let leads_to = lexical(&folder.join(content));
+        let leads_to = crate::lexical(&folder.join(content));
         let found = self.spec.mounts.iter().rev().find_map(|mount| match mount {
             Mount::Bind {
                 source: Tree::Path(source),
@@ -311,17 +311,4 @@ fn escaped(path: &str) -> String {
 
 fn escaped_path(path: &str) -> String {
     path.replace('\\', "\\\\")
-}
-
-/// Without `.` and `..`, as far as names tell.
-fn lexical(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => drop(plain.pop()),
-            Component::CurDir => {}
-            part => plain.push(part),
-        }
-    }
-    plain
 }

@@ -324,7 +324,7 @@ fn device(index: usize, device: &config::Device) -> Result<Device, Error> {
         other => return Err(wrong("type", format!("unknown type {other:?}"))),
     };
     let path = &device.path;
-    let found = lexical(Path::new(path));
+    let found = crate::lexical(Path::new(path));
     if !path.starts_with('/') || path.contains('\0') || found == Path::new("/") {
         let message = format!("expected an absolute path, found {path:?}");
         return Err(wrong("path", message));
@@ -375,25 +375,11 @@ fn destination(mount: &config::Mount, index: usize) -> Result<PathBuf, Error> {
     if mount.destination.is_empty() || mount.destination.contains('\0') {
         return Err(wrong("expected a path"));
     }
-    let path = lexical(&Path::new("/").join(&mount.destination));
+    let path = crate::lexical(&Path::new("/").join(&mount.destination));
     if path == Path::new("/") {
         return Err(wrong("expected a path below the root"));
     }
     Ok(path)
-}
-
-/// Without `.` and `..`, as every runtime reads a destination: before a symlink is looked
-/// at.
-fn lexical(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => drop(plain.pop()),
-            Component::CurDir => {}
-            part => plain.push(part),
-        }
-    }
-    plain
 }
 
 fn absolute(paths: &[String], name: &str) -> Result<Vec<PathBuf>, Error> {

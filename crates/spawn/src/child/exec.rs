@@ -1,6 +1,7 @@
 //! From the child to the program.
 
 use std::ffi::CStr;
+use std::os::fd::BorrowedFd;
 
 use rustix::fs::FileType;
 use rustix::process::DumpableBehavior;
@@ -43,16 +44,21 @@ impl Child<'_> {
         // A copy of the hidden init's memory, or of who has changed its ids, can be traced
         // by privilege alone; and nobody else is inside yet who could.
         rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
-        let mut byte = [0];
-        rustix::io::write(channel, &byte)?;
-        loop {
-            match rustix::io::read(channel, &mut byte) {
-                // The observer has died.
-                Ok(0) => exit_now(127),
-                Ok(_) => return Ok(()),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
-            }
+        await_answer(channel)
+    }
+}
+
+/// Says that this process is there, and goes on when that was answered.
+pub(super) fn await_answer(channel: BorrowedFd<'_>) -> Result<()> {
+    let mut byte = [0];
+    rustix::io::write(channel, &byte)?;
+    loop {
+        match rustix::io::read(channel, &mut byte) {
+            // Who was to answer has died, or has failed at what it wanted to do.
+            Ok(0) => exit_now(127),
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
         }
     }
 }

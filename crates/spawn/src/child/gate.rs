@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use rustix::process::DumpableBehavior;
-use warren_sys::{Errno, Result, exit_now};
+use warren_sys::{Errno, Result};
 
 use super::{Child, Failure, borrowed, exec};
 use crate::gate::Answer;
@@ -80,17 +80,6 @@ impl Child<'_> {
 
     /// Gives the caller its turn.
     pub(super) fn await_caller(&self) -> Result<()> {
-        let channel = self.with.turn.ok_or(Errno::BADF)?;
-        let mut byte = [0];
-        rustix::io::write(channel, &byte)?;
-        loop {
-            match rustix::io::read(channel, &mut byte) {
-                // The caller has died, or has failed at what it wanted to do.
-                Ok(0) => exit_now(127),
-                Ok(_) => return Ok(()),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
+        exec::await_answer(self.with.turn.ok_or(Errno::BADF)?)
     }
 }
