@@ -63,7 +63,7 @@ pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
 
 fn note(context: &Context, created: &Created) {
     for note in &created.notes {
-        context.log.debug(&note.to_string());
+        context.log.warn(&note.to_string());
     }
 }
 
