@@ -80,6 +80,8 @@ pub struct Inheritance<'a> {
     pub turn: Option<BorrowedFd<'a>>,
     /// What hooks before the root read.
     pub hooks_read: Option<RawFd>,
+    /// What they write to.
+    pub hooks_written: Option<RawFd>,
     /// The signals that the program starts with blocked.
     pub blocked: SignalSet,
 }
@@ -140,8 +142,11 @@ struct Fds {
     ruleset: Option<Ruleset>,
     /// Who has opened the gate hears here of a failure.
     answer: Option<OwnedFd>,
-    /// What came with the word at the gate, for hooks to read.
+    /// What came with the word at the gate, for hooks to read, and to write to.
     state: Option<OwnedFd>,
+    output: Option<OwnedFd>,
+    /// The file of the offsets of clocks.
+    time_offsets: Option<OwnedFd>,
     /// Files that are locked.
     locks: [Option<OwnedFd>; MOST_LOCKS],
 }
@@ -302,7 +307,7 @@ impl Child<'_> {
             Step::NewSession => rustix::process::setsid().map(drop),
             Step::AwaitMaps(open) | Step::AwaitExec(open) => await_byte(open.fd),
             Step::OutliveCaller => rustix::process::set_parent_process_death_signal(None),
-            Step::AwaitGate(open) => self.await_gate(open.fd),
+            Step::AwaitGate { gate, kept } => self.await_gate(gate.fd, kept),
             Step::AwaitCaller => self.await_caller(),
             Step::ForkSibling => self.fork_sibling(),
             Step::LockFile(path) => self.lock_file(path),
@@ -324,6 +329,7 @@ impl Child<'_> {
                 multiplexer,
                 in_root,
                 held,
+                plain,
                 rows,
                 columns,
             } => {
@@ -332,7 +338,7 @@ impl Child<'_> {
                 } else {
                     self.terminal_at(multiplexer, *in_root)?
                 };
-                self.open_terminal(&master, terminal::size(*rows, *columns))
+                self.open_terminal(&master, terminal::size(*rows, *columns), *plain)
             }
             Step::EnterRoot => self.enter_root(),
             Step::WorkDir(paths) => self.work_dir(paths),
@@ -399,6 +405,16 @@ impl Child<'_> {
             }
             Step::IpcNamespace => {
                 warren_sys::unshare(warren_namespaces::Kind::Ipc.clone_flag())
+            }
+            Step::OpenTimeOffsets => self.open_time_offsets(),
+            Step::SessionKeyring(name) => match warren_sys::join_session_keyring(name) {
+                // A kernel without keyrings has none of the caller's either.
+                Err(Errno::NOSYS) => Ok(()),
+                joined => joined,
+            },
+            Step::OwnStreams { uid } => {
+                self.own_streams(*uid);
+                Ok(())
             }
             Step::TimeNamespace { offsets } => self.time_namespace(offsets),
             Step::Scheduler(attributes) => warren_sys::sched_setattr(*attributes),

@@ -328,6 +328,7 @@ impl Launch<'_> {
                     ended: channels.ended.as_ref().map(|(_, child)| child.as_fd()),
                     turn: channels.turn.as_ref().map(|(_, child)| child.as_fd()),
                     hooks_read: self.plan.hooks_read,
+                    hooks_written: self.plan.hooks_written,
                     blocked,
                 })
             }
@@ -581,7 +582,9 @@ impl Launch<'_> {
     fn reached_exec(&self) -> bool {
         matches!(
             self.plan.steps.get(self.report.step()),
-            Some(Step::Exec(_) | Step::AwaitGate(_) | Step::Hold | Step::Finish)
+            Some(
+                Step::Exec(_) | Step::AwaitGate { .. } | Step::Hold | Step::Finish,
+            )
         )
     }
 

@@ -53,6 +53,7 @@ pub struct Plan {
     pub(crate) hold_signals: bool,
     pub(crate) launched_to_its_end: bool,
     pub(crate) hooks_read: Option<RawFd>,
+    pub(crate) hooks_written: Option<RawFd>,
 }
 
 impl Plan {
@@ -90,6 +91,7 @@ impl Plan {
             hold_signals: false,
             launched_to_its_end: false,
             hooks_read: spec.hooks_read.as_ref().map(|open| open.fd),
+            hooks_written: spec.hooks_written.as_ref().map(|open| open.fd),
         })
     }
 
@@ -146,7 +148,7 @@ impl Plan {
 
     pub(crate) fn is_gated(&self) -> bool {
         let mut steps = self.steps.iter();
-        steps.any(|step| matches!(step, Step::AwaitGate(_)))
+        steps.any(|step| matches!(step, Step::AwaitGate { .. }))
     }
 
     pub(crate) fn gives_turn(&self) -> bool {
@@ -474,6 +476,9 @@ impl Planner<'_> {
         if self.spec.core_sched && self.can_share_no_cores() {
             self.push(Step::CoreSched);
         }
+        if !self.spec.time_offsets.is_empty() {
+            self.push(Step::OpenTimeOffsets);
+        }
         if let Some(processors) = &self.spec.affinity.initial {
             self.push(Step::Affinity(processors.0.clone()));
         }
@@ -628,6 +633,7 @@ impl Planner<'_> {
             multiplexer,
             in_root,
             held: !in_root && (self.changes_files() || self.has_console()),
+            plain: self.spec.plain_terminal,
             rows,
             columns,
         }
@@ -641,6 +647,9 @@ impl Planner<'_> {
         let spec = self.spec;
         self.priorities();
         self.labels()?;
+        if let Some(name) = &spec.session_keyring {
+            self.push(Step::SessionKeyring(c_string(name.as_ref())?));
+        }
         if let Some(mask) = spec.umask {
             self.push(Step::Umask(mask));
         }
@@ -655,6 +664,9 @@ impl Planner<'_> {
         let bounding = capabilities.map(|sets| sets.bounding);
         if let Some(keep) = spec.bounding.or(bounding) {
             self.push(Step::DropBounding { keep });
+        }
+        if let Some(user) = spec.user.as_ref().filter(|_| spec.owns_streams) {
+            self.push(Step::OwnStreams { uid: user.uid });
         }
         self.set_user(setup, maps)?;
         if let Some(sets) = capabilities {
@@ -746,11 +758,13 @@ impl Planner<'_> {
         if let Some(open) = &spec.await_before_exec {
             self.push(Step::AwaitExec(open.clone()));
         }
-        self.before_program()?;
-        // After all else, so that the profile needs to allow none of it.
+        self.before_program();
+        // After all else, so that the profile needs to allow none of it; but what is run
+        // inside before the program is confined as that is.
         if spec.no_new_privs && !listens {
             self.profile(false)?;
         }
+        self.hooks(&spec.hooks_before_program)?;
         for RawFilter(bytes) in &spec.filters {
             let filter = Filter::from_bytes(bytes).map_err(|error| {
                 Error::spec(format!("take the system-call filter: {error}"))

@@ -194,6 +194,15 @@ pub struct Spec {
     pub new_session: bool,
     /// A terminal of the process's own.
     pub terminal: Terminal,
+    /// Whether that terminal shows what is written as it is, from the first byte on: no
+    /// carriage return is put in front of a line feed.
+    pub plain_terminal: bool,
+    /// Whether the program's user becomes the owner of its terminal, and of the pipes that
+    /// are its standard streams: it can open them again by their names.
+    pub owns_streams: bool,
+    /// The name of a session keyring that the process joins instead of the caller's:
+    /// keyrings(7).
+    pub session_keyring: Option<String>,
     /// Id maps that somebody else writes: the process goes on when a byte, or the end, of
     /// this can be read. With [`IdMapping::Unmapped`].
     pub await_maps: Option<Open>,
@@ -218,6 +227,8 @@ pub struct Spec {
     pub hooks_before_program: Vec<Hook>,
     /// A file that `hooks_before_root` have as their standard input.
     pub hooks_read: Option<Open>,
+    /// A file that they have as their standard output and error.
+    pub hooks_written: Option<Open>,
     /// Descriptors that are the caller's business alone: the new process closes them at once.
     pub callers_fds: Vec<RawFd>,
     /// Whether the caller's children are born in another pid namespace than its own, which

@@ -361,10 +361,20 @@ pub enum Step {
     /// Makes an ipc namespace as who the container is set up as: the creator owns its
     /// message queues.
     IpcNamespace,
+    /// Opens the file of those offsets, which belongs to another user than the process
+    /// once its ids have changed.
+    OpenTimeOffsets,
     /// Makes a time namespace with offsets and enters it.
     TimeNamespace {
         /// The lines of timens_offsets.
         offsets: CString,
+    },
+    /// Leaves the caller's session keyring for one with this name.
+    SessionKeyring(CString),
+    /// Gives the terminal and the pipes that are standard streams to the program's user.
+    OwnStreams {
+        /// The user.
+        uid: u32,
     },
     /// Sets the scheduling policy.
     Scheduler(SchedulerAttributes),
@@ -545,6 +555,8 @@ pub enum Step {
         in_root: bool,
         /// Whether it may be missing: then the terminal that is held is taken.
         held: bool,
+        /// Whether no carriage return is put in front of a line feed.
+        plain: bool,
         /// Height in characters.
         rows: u16,
         /// Width in characters.
@@ -617,8 +629,14 @@ pub enum Step {
     CheckProgram,
     /// Stays when the caller ends.
     OutliveCaller,
-    /// Waits before the program until the gate is opened.
-    AwaitGate(Open),
+    /// Waits before the program until the gate is opened, and lets go of the caller's
+    /// descriptors meanwhile: somebody may wait for their end.
+    AwaitGate {
+        /// The socket.
+        gate: Open,
+        /// The descriptors that stay, in ascending order.
+        kept: Vec<RawFd>,
+    },
     /// Waits before the root is entered, until the caller has done what it wants to.
     AwaitCaller,
     /// Runs a hook to its end.
@@ -927,7 +945,7 @@ impl Step {
             | Self::AwaitExec(_)
             | Self::CheckProgram
             | Self::OutliveCaller
-            | Self::AwaitGate(_)
+            | Self::AwaitGate { .. }
             | Self::AwaitObserver
             | Self::Exec(_) => Side::Payload,
             _ => Side::Child,

@@ -19,6 +19,7 @@ mod entry;
 mod exec;
 mod fd;
 mod inherited;
+mod keyring;
 mod landlock;
 mod mount;
 mod nsfs;
@@ -48,6 +49,7 @@ pub use fd::{
     leave_terminal, lock_for_reading, loopback_up, open_standard_streams,
 };
 pub use inherited::{is_inherited, take_inherited};
+pub use keyring::join_session_keyring;
 pub use landlock::{
     LandlockRuleset, landlock_abi, landlock_add_path, landlock_add_port, landlock_create,
     landlock_restrict_self,

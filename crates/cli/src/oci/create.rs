@@ -76,6 +76,7 @@ fn wanted(context: &Context, options: &Options) -> Result<Create, Stop> {
         gated: false,
         handover: options.handover()?,
         systemd: context.systemd,
+        callers_keyring: options.is("no-new-keyring"),
         notify_socket: std::env::var_os("NOTIFY_SOCKET").map(Into::into),
         listen_fds: listen_fds(),
     })

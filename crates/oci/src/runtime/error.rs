@@ -46,6 +46,12 @@ impl Error {
         ))
     }
 
+    /// More of the message.
+    pub(crate) fn add(mut self, words: &str) -> Self {
+        self.message.push_str(words);
+        self
+    }
+
     // Engines look for these words.
 
     pub(crate) fn no_container(id: &str) -> Self {

@@ -55,6 +55,12 @@ impl Container {
         wanted.handover.settle_terminal(&mut spec.terminal)?;
         let namespaces = self.namespaces(&config, init)?;
         enter(&mut spec, &namespaces);
+        if let Some(wanted) = &wanted.process.exec_cpu_affinity {
+            let affinity = crate::affinity(wanted)?;
+            spec.affinity.initial = affinity.initial;
+            spec.affinity.last = affinity.last.or(spec.affinity.last);
+        }
+        spec.session_keyring = self.record.session_keyring();
         let groups = self.groups(wanted, init)?;
         spec.cgroups = groups
             .iter()

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use warren_cgroups::{Cgroup, Ground, Hierarchies, Place, Placement, Record};
+use warren_cgroups::{Cgroup, Frozen, Ground, Hierarchies, Place, Placement, Record};
 
 use super::container::Container;
 use super::error::Error;
@@ -67,7 +67,8 @@ impl Planned {
         }
     }
 
-    /// Nobody may be there already: the group is emptied when the container ends.
+    /// Nobody may be there already, since the group is emptied when the container ends; and
+    /// who comes into it must be able to go on.
     pub fn check(&self) -> Result<(), Error> {
         if self.group.scope.is_some() {
             return Ok(());
@@ -75,6 +76,12 @@ impl Planned {
         let Some(cgroup) = self.group.open(&self.hierarchies())? else {
             return Ok(());
         };
+        if cgroup.frozen() != Frozen::No {
+            return Err(Error::new(format!(
+                "container's cgroup unexpectedly frozen: {}",
+                self.group.path.display()
+            )));
+        }
         match cgroup.procs().map_err(failed)?.len() {
             0 => Ok(()),
             count => Err(Error::new(format!(

@@ -85,7 +85,6 @@ impl Handover {
 
     /// Gives away what only a process that is there has.
     pub(super) fn hand_over(&self, child: &mut Child) -> Result<(), Error> {
-        console::show_plainly(child)?;
         if let Some(path) = &self.console_socket {
             let socket = console::connect(path)?;
             if let Some(terminal) = child.take_terminal() {

@@ -364,7 +364,7 @@ impl fmt::Display for Step {
             }
             Self::CheckProgram => f.write_str("look for the program"),
             Self::OutliveCaller => f.write_str("outlive the caller"),
-            Self::AwaitGate(open) => write!(f, "wait at {}", open.name),
+            Self::AwaitGate { gate, .. } => write!(f, "wait at {}", gate.name),
             Self::AwaitCaller => {
                 f.write_str("wait for what the caller does before the root")
             }
