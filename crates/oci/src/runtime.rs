@@ -13,6 +13,7 @@ mod delete;
 mod error;
 mod exec;
 mod features;
+mod grant;
 mod group;
 mod handover;
 mod hooks;

@@ -406,6 +406,9 @@ impl Child<'_> {
             Step::IpcNamespace => {
                 warren_sys::unshare(warren_namespaces::Kind::Ipc.clone_flag())
             }
+            Step::NewNamespaces(namespaces) => {
+                warren_sys::unshare(namespaces.clone_flags())
+            }
             Step::OpenTimeOffsets => self.open_time_offsets(),
             Step::SessionKeyring(name) => match warren_sys::join_session_keyring(name) {
                 // A kernel without keyrings has none of the caller's either.

@@ -234,11 +234,14 @@ impl Plan {
                     opened.listener = Some(listener::connect(socket).map_err(failed)?);
                 }
                 Step::ShiftIdsTo {
-                    tree, namespace, ..
+                    tree,
+                    namespace,
+                    recursive,
+                    ..
                 } => {
                     let (tree, user) =
                         (&opened.trees[*tree], &opened.namespaces[*namespace]);
-                    warren_mounts::shift_ids(tree.as_fd(), user.as_fd(), true)
+                    warren_mounts::shift_ids(tree.as_fd(), user.as_fd(), *recursive)
                         .map_err(failed)?;
                 }
                 Step::MakeGroup(blueprint) => {

@@ -783,7 +783,12 @@ impl Planner<'_> {
     fn order(&mut self, before: Vec<Step>, maps: Option<Maps>, mut child: Vec<Step>) {
         self.steps = before;
         let trees = |step: &mut Step| {
-            matches!(step, Step::CloneTree { .. } | Step::CloneDetailed { .. })
+            matches!(
+                step,
+                Step::CloneTree { .. }
+                    | Step::CloneDetailed { .. }
+                    | Step::ShiftIdsTo { .. }
+            )
         };
         self.steps.extend(child.extract_if(.., trees));
         let shifts = |step: &mut Step| matches!(step, Step::ShiftIds { .. });
@@ -800,6 +805,9 @@ impl Planner<'_> {
         }
         if self.group.is_some() {
             namespaces = namespaces.without(Kind::Cgroup);
+        }
+        for made in self.made_inside().iter() {
+            namespaces = namespaces.without(made);
         }
         self.make_group_before_clone();
         if !self.spec.time_offsets.is_empty() {

@@ -141,6 +141,8 @@ pub enum Step {
         namespace: usize,
         /// What it is.
         name: String,
+        /// Whether what is mounted in it is shown so too.
+        recursive: bool,
     },
 
     /// Closes what is the caller's business alone.
@@ -361,6 +363,8 @@ pub enum Step {
     /// Makes an ipc namespace as who the container is set up as: the creator owns its
     /// message queues.
     IpcNamespace,
+    /// Makes namespaces in the user namespace that was entered.
+    NewNamespaces(NamespaceSet),
     /// Opens the file of those offsets, which belongs to another user than the process
     /// once its ids have changed.
     OpenTimeOffsets,

@@ -170,6 +170,7 @@ fn make_tier(
     for name in above {
         // What is there stays as it is.
         if open(hierarchy, &at.join(name)).is_ok() {
+            fill_cpuset(hierarchy, &at, name)?;
             at.push(name);
             continue;
         }
@@ -184,7 +185,10 @@ fn make_tier(
     let name = below.file_name().unwrap_or_default();
     let made = match make_folder(hierarchy, &folder, name, below) {
         Ok(()) => true,
-        Err(error) if error.errno() == Errno::EXIST => false,
+        Err(error) if error.errno() == Errno::EXIST => {
+            fill_cpuset(hierarchy, &at, name)?;
+            false
+        }
         Err(error) => return Err(error),
     };
     let folder = open_held(hierarchy, below, made)?;
@@ -244,6 +248,8 @@ fn hand_controllers_down(
         .map_err(|errno| wrap("write", hierarchy, &path.join(file), errno))
 }
 
+const CPUSET: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
+
 /// A new group of v1 has no CPU and no memory, and takes no process, until it was given
 /// some.
 fn inherit_cpuset(
@@ -252,7 +258,7 @@ fn inherit_cpuset(
     name: &OsStr,
     path: &Path,
 ) -> Result<(), Error> {
-    for file in ["cpuset.cpus", "cpuset.mems"] {
+    for file in CPUSET {
         let copy = || {
             let value = file::read(parent, file)?;
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -260,6 +266,27 @@ fn inherit_cpuset(
             file::write(&folder, file, value.trim())
         };
         copy().map_err(|errno| wrap("write", hierarchy, &path.join(file), errno))?;
+    }
+    Ok(())
+}
+
+/// The same for a group that somebody has made and never filled; what it has it keeps.
+fn fill_cpuset(hierarchy: &Hierarchy, at: &Path, name: &OsStr) -> Result<(), Error> {
+    let has_cpuset = hierarchy.controllers.iter().any(|it| it == "cpuset");
+    if hierarchy.is_v2() || !has_cpuset {
+        return Ok(());
+    }
+    let path = at.join(name);
+    let folder = open(hierarchy, &path)?;
+    for file in CPUSET {
+        let is_empty = |value: String| value.trim().is_empty();
+        if !file::read(&folder, file).is_ok_and(is_empty) {
+            continue;
+        }
+        let parent = open(hierarchy, at)?;
+        let filled = file::read(&parent, file)
+            .and_then(|value| file::write(&folder, file, value.trim()));
+        filled.map_err(|errno| wrap("write", hierarchy, &path.join(file), errno))?;
     }
     Ok(())
 }

@@ -160,7 +160,7 @@ fn id(word: &str) -> Result<u32, Stop> {
 }
 
 /// Into all sets but the inheritable one, with which the program's file could gain it again
-/// (CVE-2022-29162).
+/// (CVE-2022-29162), and into the ambient one where it is inheritable by the config.json.
 fn add_capability(process: &mut Process, name: &str) {
     let sets = process
         .capabilities
@@ -169,6 +169,10 @@ fn add_capability(process: &mut Process, name: &str) {
         if !set.iter().any(|own| own == name) {
             set.push(name.to_owned());
         }
+    }
+    let is_in = |set: &[String]| set.iter().any(|own| own == name);
+    if is_in(&sets.inheritable) && !is_in(&sets.ambient) {
+        sets.ambient.push(name.to_owned());
     }
 }
 
@@ -211,5 +215,11 @@ mod tests {
         let sets = process.capabilities.expect("there are some");
         assert_eq!(sets.effective, ["CAP_SYS_ADMIN"]);
         assert!(sets.inheritable.is_empty() && sets.ambient.is_empty());
+        // But what the config.json has made so is ambient too.
+        let sets = process.capabilities.as_mut().expect("there are some");
+        sets.inheritable.push("CAP_SYSLOG".to_owned());
+        add_capability(&mut process, "CAP_SYSLOG");
+        let sets = process.capabilities.expect("there are some");
+        assert_eq!(sets.ambient, ["CAP_SYSLOG"]);
     }
 }

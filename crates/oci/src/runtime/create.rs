@@ -14,6 +14,7 @@ use warren_sys::signal::SIGKILL;
 use super::clock;
 use super::container::Container;
 use super::error::Error;
+use super::grant;
 use super::group::Planned;
 use super::handover::Handover;
 use super::hooks::{self, Streams};
@@ -76,12 +77,13 @@ impl Store {
         if wanted.notify_socket.is_some() {
             self.let_notify(&wanted.id, &mut config);
         }
-        let (mut spec, notes) = spec(wanted, &config, keep)?;
+        let (mut spec, mut notes) = spec(wanted, &config, keep)?;
         let group = Planned::new(&config, &wanted.id, wanted.systemd)?;
         let mut record = record(wanted, &config);
         record.cgroup = group.as_ref().map(|planned| planned.group.clone());
         spec.session_keyring = record.session_keyring();
         let mut host = Host::probe();
+        notes.extend(grant::leave_out(&mut spec, &host));
         spec.cgroup = None;
         let hierarchies = OnceCell::new();
         if let Some(planned) = group {

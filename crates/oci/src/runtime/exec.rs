@@ -6,6 +6,7 @@ use std::path::Path;
 use super::container::Container;
 use super::create::{live_as_a_container, tell_listener};
 use super::error::Error;
+use super::grant;
 use super::group::failed;
 use super::handover::Handover;
 use super::init::Init;
@@ -54,6 +55,8 @@ impl Container {
         let (mut spec, _) = crate::to_spec(&config, self.bundle())?;
         wanted.handover.settle_terminal(&mut spec.terminal)?;
         let namespaces = self.namespaces(&config, init)?;
+        let host = Host::probe();
+        grant::leave_out(&mut spec, &host);
         enter(&mut spec, &namespaces);
         if let Some(wanted) = &wanted.process.exec_cpu_affinity {
             let affinity = crate::affinity(wanted)?;
@@ -71,7 +74,7 @@ impl Container {
             .collect();
         tell_listener(&mut spec, self, &config);
         spec.keep_fds = keep;
-        let plan = wanted.handover.watched(Plan::new(&spec, &Host::probe())?);
+        let plan = wanted.handover.watched(Plan::new(&spec, &host)?);
         let launched = plan.launch();
         let mut child =
             launched.map_err(|error| explain(error, Some(&wanted.process)))?;
@@ -166,7 +169,7 @@ impl Container {
         let group = group.unwrap_or_default();
         let is_upwards = |part| matches!(part, std::path::Component::ParentDir);
         if below.components().any(is_upwards) {
-            let message = format!("{path} is not a sub cgroup path");
+            let message = format!("bad sub cgroup path: {path}");
             return Err(Error::new(message));
         }
         let is_meant = |hierarchy: &&Hierarchy| match controllers {
@@ -183,8 +186,9 @@ impl Container {
             let name = file.display().to_string();
             let root = hierarchy.path(Path::new("")).display().to_string();
             let opened = std::fs::OpenOptions::new().write(true).open(&file);
-            let opened =
-                opened.map_err(|error| Error::io(format!("open {name}"), &error))?;
+            let opened = opened.map_err(|error| {
+                Error::io(format!("adding pid of the program to {name}"), &error)
+            })?;
             open.retain(|(path, _)| !Path::new(path).starts_with(&root));
             open.push((name, opened.into()));
         }

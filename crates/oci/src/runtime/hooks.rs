@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 
@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, PidfdFlags};
 use warren_spawn::Hook as Inside;
+use warren_sys::signal::{SIGKILL, SIGSYS};
 
 use super::error::Error;
 use crate::config::{Hook, Hooks};
@@ -76,7 +77,11 @@ pub fn failed(kind: &str, number: usize, hook: &Hook, why: &str) -> Error {
 
 /// How a process ended, as Go says it.
 pub fn how(status: ExitStatus) -> String {
-    status.to_string().replace("exit status: ", "exit status ")
+    match status.signal() {
+        Some(SIGSYS) => "signal: bad system call".to_owned(),
+        Some(SIGKILL) => "signal: killed".to_owned(),
+        _ => status.to_string().replace("exit status: ", "exit status "),
+    }
 }
 
 fn timeout(hook: &Hook) -> Option<u32> {

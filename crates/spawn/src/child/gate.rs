@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use rustix::process::DumpableBehavior;
-use warren_sys::{Errno, Result};
+use warren_sys::{Errno, Result, signal};
 
 use super::{Child, Failure, borrowed, close_all_but, exec};
 use crate::gate::Answer;
@@ -32,6 +32,7 @@ impl Child<'_> {
         // Everybody may read the arguments, and they name what is the host's.
         // SAFETY: nothing in a child that walks its plan looks at them.
         unsafe { warren_sys::arguments::replace_arguments(c"warren-init") };
+        signal::end_by(signal::SIGTERM);
         // With the pipe whose end tells the parent that it is here.
         close_all_but(kept);
         loop {
