@@ -32,6 +32,7 @@ mod status;
 mod store;
 mod template;
 mod update;
+mod who;
 
 pub use clock::now;
 pub use console::send_descriptor;
@@ -51,3 +52,4 @@ pub use stats::Event;
 pub use status::Status;
 pub use store::Store;
 pub use template::{TEMPLATE, rootless_template};
+pub use who::is_root_of_machine;

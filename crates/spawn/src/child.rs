@@ -145,6 +145,8 @@ struct Fds {
     /// What came with the word at the gate, for hooks to read, and to write to.
     state: Option<OwnedFd>,
     output: Option<OwnedFd>,
+    /// An empty folder that lies over one that is masked.
+    empty: Option<OwnedFd>,
     /// The file of the offsets of clocks.
     time_offsets: Option<OwnedFd>,
     /// Files that are locked.

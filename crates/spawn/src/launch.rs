@@ -597,9 +597,7 @@ impl Launch<'_> {
     fn reached_exec(&self) -> bool {
         matches!(
             self.plan.steps.get(self.report.step()),
-            Some(
-                Step::Exec(_) | Step::AwaitGate { .. } | Step::Hold | Step::Finish,
-            )
+            Some(Step::Exec(_) | Step::AwaitGate { .. } | Step::Hold | Step::Finish,)
         )
     }
 

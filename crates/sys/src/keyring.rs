@@ -19,13 +19,11 @@ const PERMISSIONS: libc::c_uint = 0x3f1b_0000;
 pub fn join_session_keyring(name: &CStr) -> Result<()> {
     // SAFETY: the name is read up to its NUL, and nothing else of memory is touched.
     let keyring = check(unsafe {
-        libc::syscall(
-            libc::SYS_keyctl,
-            KEYCTL_JOIN_SESSION_KEYRING,
-            name.as_ptr(),
-        )
+        libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr())
     })?;
     // SAFETY: numbers alone.
-    check(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_SETPERM, keyring, PERMISSIONS) })
-        .map(drop)
+    check(unsafe {
+        libc::syscall(libc::SYS_keyctl, KEYCTL_SETPERM, keyring, PERMISSIONS)
+    })
+    .map(drop)
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::{Errno, Result, check};
 
 pub use libc::{
-    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGSYS, SIGTERM, SIGTSTP,
-    SIGTTIN, SIGTTOU, SIGWINCH, SIGXCPU,
+    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGSYS, SIGTERM,
+    SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH, SIGXCPU,
 };
 
 /// A set of signals, as the kernel lays it out: bit N-1 is signal N.

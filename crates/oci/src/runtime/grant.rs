@@ -15,7 +15,8 @@ pub(super) fn leave_out(spec: &mut Spec, host: &Host) -> Vec<Unsupported> {
     let own = host.capabilities;
     let mut missing = CapabilitySet::EMPTY;
     let mut restrict = |set: &mut CapabilitySet| {
-        let (had, lacked): (Vec<_>, Vec<_>) = set.iter().partition(|one| own.contains(*one));
+        let (had, lacked): (Vec<_>, Vec<_>) =
+            set.iter().partition(|one| own.contains(*one));
         missing = lacked.into_iter().chain(missing.iter()).collect();
         *set = had.into_iter().collect();
     };
@@ -31,7 +32,10 @@ pub(super) fn leave_out(spec: &mut Spec, host: &Host) -> Vec<Unsupported> {
     }
     let note = |one: warren_confine::Capability| Unsupported {
         path: "process.capabilities".to_owned(),
-        what: format!("nobody can be given {} here", one.to_string().to_uppercase()),
+        what: format!(
+            "nobody can be given {} here",
+            one.to_string().to_uppercase()
+        ),
         weakens: false,
     };
     missing.iter().map(note).collect()

@@ -7,6 +7,7 @@ use warren_cgroups::{Cgroup, Frozen, Ground, Hierarchies, Place, Placement, Reco
 
 use super::container::Container;
 use super::error::Error;
+use super::who::is_root_of_machine;
 use crate::config::Config;
 
 /// A group in every hierarchy, or a unit of systemd, as a record keeps it.
@@ -42,7 +43,7 @@ impl Planned {
         let ground = Ground::probe(&place).map_err(failed)?;
         let is_closed =
             !systemd && ground.parents.iter().all(|parent| parent.closed.is_some());
-        if is_closed && !rustix::process::geteuid().is_root() {
+        if is_closed && !is_root_of_machine() {
             return Ok(None);
         }
         let placement = Placement {
@@ -127,7 +128,7 @@ fn scope(path: &str, id: &str) -> Result<(Place, Group), Error> {
         prefix => format!("{prefix}-{name}.scope"),
     };
     let slice = match *slice {
-        "" if rustix::process::geteuid().is_root() => "system.slice",
+        "" if is_root_of_machine() => "system.slice",
         "" => "user.slice",
         slice => slice,
     };

@@ -174,7 +174,8 @@ impl Streams {
             let (read, written) = (memory("state")?, memory("output")?);
             Ok(Self { read, written })
         };
-        let streams = made().map_err(|error| Error::io("open files for hooks", &error))?;
+        let streams =
+            made().map_err(|error| Error::io("open files for hooks", &error))?;
         streams.tell(state)?;
         Ok(streams)
     }

@@ -126,12 +126,19 @@ pub fn memory_policy(wanted: &config::MemoryPolicy) -> Result<MemoryPolicy, Erro
         let mut all = all.iter();
         all.find(|(name, _)| *name == word).map(|(_, bits)| *bits)
     };
-    let mode = find(&MEMORY_MODES, &wanted.mode)
-        .ok_or_else(|| wrong("mode", format!("invalid memory policy mode {:?}", wanted.mode)))?;
+    let mode = find(&MEMORY_MODES, &wanted.mode).ok_or_else(|| {
+        wrong(
+            "mode",
+            format!("invalid memory policy mode {:?}", wanted.mode),
+        )
+    })?;
     let mut flags = 0;
     for (index, word) in wanted.flags.iter().enumerate() {
         flags |= find(&MEMORY_FLAGS, word).ok_or_else(|| {
-            wrong(&format!("flags[{index}]"), format!("invalid memory policy flag {word:?}"))
+            wrong(
+                &format!("flags[{index}]"),
+                format!("invalid memory policy flag {word:?}"),
+            )
         })?;
     }
     let nodes = match wanted.nodes.as_str() {

@@ -4,9 +4,9 @@ use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::fs::{FileType, Gid, Uid};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
-use rustix::fs::{FileType, Gid, Uid};
 use rustix::termios::{OptionalActions, OutputModes, Winsize};
 use warren_mounts::open_in_root;
 use warren_sys::{Errno, Result};

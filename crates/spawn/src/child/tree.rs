@@ -325,9 +325,10 @@ impl Child<'_> {
             Err(errno) => return Err(errno),
         };
         let stat = rustix::fs::fstat(&place)?;
-        let cover = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            empty_folder()?
-        } else if readable {
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            return self.mask_folder(place.as_fd());
+        }
+        let cover = if readable {
             let null = clone_tree(rustix::fs::CWD, c"/dev/null", false)?;
             warren_mounts::set_attributes(null.as_fd(), Attributes::READ_ONLY, false)?;
             null
@@ -335,6 +336,18 @@ impl Child<'_> {
             nothing()?
         };
         attach_over(cover.as_fd(), place.as_fd())
+    }
+
+    /// One empty folder covers them all: a filesystem each would cost more.
+    fn mask_folder(&mut self, place: BorrowedFd<'_>) -> Result<()> {
+        if let Some(empty) = &self.fds.empty {
+            let cover = clone_tree(empty.as_fd(), c"", false)?;
+            return attach_over(cover.as_fd(), place);
+        }
+        let cover = empty_folder()?;
+        attach_over(cover.as_fd(), place)?;
+        self.fds.empty = Some(cover);
+        Ok(())
     }
 
     /// Mounts what is at `target`, if anything is, over itself, read-only.

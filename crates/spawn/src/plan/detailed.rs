@@ -14,8 +14,7 @@ use super::program::c_string;
 use crate::error::Error;
 use crate::spec::{
     DetailedMount, Device, FlagChange, Mount, MountIds, Mounted, Namespace,
-    PropagationKind, Root,
-    Terminal, Tree,
+    PropagationKind, Root, Terminal, Tree,
 };
 use crate::step::{Changes, MapLines, NewFilesystem, Source, Step};
 
