@@ -214,7 +214,7 @@ fn other_ids_of_a_mount_are_its_own_or_the_containers() {
     let mut json = with("/mounts/-", of_container);
     assert_eq!(
         refusal(&json),
-        "mounts[7].uidMappings: is missing: without a new user namespace idmap needs it"
+        "mounts[7].uidMappings: is missing: without a user namespace idmap needs it"
     );
     json["linux"]["namespaces"] = json!([{"type": "mount"}, {"type": "user"}]);
     json["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 1, "size": 9}]);
@@ -592,7 +592,7 @@ fn a_contradiction_is_refused_with_its_path() {
         (
             "/linux/memoryPolicy",
             json!({"mode": "MPOL_FLY"}),
-            "linux.memoryPolicy.mode: unknown mode \"MPOL_FLY\"",
+            "linux.memoryPolicy.mode: invalid memory policy mode \"MPOL_FLY\"",
         ),
         (
             "/linux/netDevices",
