@@ -1,7 +1,7 @@
 //! Where a group could be made, and what can be limited there: all that the kernel has to
 //! be asked before anything is made.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -74,9 +74,18 @@ impl Ground {
     /// # Errors
     /// Where the caller's own mounts or groups cannot be read.
     pub fn probe(place: &Place) -> Result<Self, Error> {
-        let proc = ProcRoot::open()?;
-        let hierarchies = Hierarchies::detect(&proc)?;
-        let own = own_memberships(&proc)?;
+        Ok(Self::probe_open(&ProcRoot::open()?, place)?.closed())
+    }
+
+    /// The same, and keeps what was opened, so that it need not be opened again for a group
+    /// that is made or found here. To be called when the descriptors that a program is to
+    /// inherit are known: at a free number there may be one of these then.
+    ///
+    /// # Errors
+    /// As [`Self::probe`].
+    pub fn probe_open(proc: &ProcRoot, place: &Place) -> Result<Self, Error> {
+        let hierarchies = Hierarchies::detect(proc)?;
+        let own = own_memberships(proc)?;
         let uid = rustix::process::geteuid().as_raw();
         let scope = match place {
             Place::Scope { .. } => true,
@@ -102,6 +111,22 @@ impl Ground {
             uid,
             scope,
         })
+    }
+
+    fn closed(mut self) -> Self {
+        for parent in &mut self.parents {
+            parent.hierarchy = parent.hierarchy.closed();
+        }
+        self
+    }
+
+    /// The hierarchies of its parents.
+    #[must_use]
+    pub fn hierarchies(&self) -> Hierarchies {
+        let parents = self.parents.iter();
+        Hierarchies {
+            list: parents.map(|parent| parent.hierarchy.clone()).collect(),
+        }
     }
 
     /// Whether everything is in the one tree of v2.
@@ -148,8 +173,9 @@ fn look_at(hierarchy: Hierarchy, below: Option<PathBuf>, may_miss: bool) -> Pare
     }
     // What is missing is made, and will be as the first that is there.
     let mut there = parent.below.clone();
+    let hierarchy = parent.hierarchy.clone();
     let folder = loop {
-        match open_below(&parent.hierarchy, &there) {
+        match open_below(&hierarchy, &there) {
             Ok(folder) => break folder,
             Err(error) if error.errno() == Errno::NOENT && may_miss && there.pop() => {}
             Err(error) => {
@@ -162,11 +188,12 @@ fn look_at(hierarchy: Hierarchy, below: Option<PathBuf>, may_miss: bool) -> Pare
             }
         }
     };
-    look_into(&mut parent, &folder);
+    look_into(&mut parent, folder);
     parent
 }
 
-fn look_into(parent: &mut Parent, folder: &OwnedFd) {
+fn look_into(parent: &mut Parent, folder: impl AsFd) {
+    let folder = folder.as_fd();
     if !is_writable(folder, ".") {
         parent.closed = Some(Closed::Denied);
     }

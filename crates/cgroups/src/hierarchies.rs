@@ -1,8 +1,9 @@
 //! Which cgroup hierarchies are mounted, and so which layout this machine has.
 
 use std::fmt;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{FsWord, Mode, OFlags};
 use rustix::io::Errno;
@@ -48,9 +49,44 @@ pub struct Hierarchy {
     pub mount_point: PathBuf,
     /// Which of its cgroups is there: `/`, unless a container manager bound a part.
     pub root: PathBuf,
+    opened: Opened,
+}
+
+/// Where a hierarchy is mounted, opened and checked once for all copies of it.
+#[derive(Clone, Default)]
+struct Opened(Arc<OnceLock<OwnedFd>>);
+
+/// It says nothing of the hierarchy.
+impl PartialEq for Opened {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Opened {}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.get().is_some() {
+            "open"
+        } else {
+            "closed"
+        })
+    }
 }
 
 impl Hierarchy {
+    /// One with these controllers, of which the cgroup `root` is at `mount_point`.
+    #[must_use]
+    pub fn new(controllers: Vec<String>, mount_point: PathBuf, root: PathBuf) -> Self {
+        Self {
+            controllers,
+            mount_point,
+            root,
+            opened: Opened::default(),
+        }
+    }
+
     /// Whether it is the v2 one.
     #[must_use]
     pub fn is_v2(&self) -> bool {
@@ -83,8 +119,25 @@ impl Hierarchy {
         self.mount_point.join(below).components().collect()
     }
 
-    /// Opens the mount point and checks that a cgroup filesystem is there.
-    pub(crate) fn open(&self) -> Result<OwnedFd, Error> {
+    /// The mount point, open, where a cgroup filesystem is. It and its copies open it once,
+    /// and hold it as long as one of them is there.
+    pub(crate) fn open(&self) -> Result<BorrowedFd<'_>, Error> {
+        if let Some(fd) = self.opened.0.get() {
+            return Ok(fd.as_fd());
+        }
+        let fd = self.open_anew()?;
+        Ok(self.opened.0.get_or_init(|| fd).as_fd())
+    }
+
+    /// The same hierarchy, of which nothing is open.
+    pub(crate) fn closed(&self) -> Self {
+        Self {
+            opened: Opened::default(),
+            ..self.clone()
+        }
+    }
+
+    fn open_anew(&self) -> Result<OwnedFd, Error> {
         let wrap = |errno| Error::new("open", self.mount_point.to_string_lossy(), errno);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd =
@@ -160,11 +213,10 @@ fn hierarchy(mount: &MountInfo) -> Option<Hierarchy> {
     };
     // A v1 tree without a name or controller cannot be told from others.
     let nameless = mount.filesystem == "cgroup" && controllers.is_empty();
-    (!nameless).then(|| Hierarchy {
-        controllers,
-        mount_point: mount.mount_point.clone(),
-        root: mount.root.clone(),
-    })
+    let new = |controllers| {
+        Hierarchy::new(controllers, mount.mount_point.clone(), mount.root.clone())
+    };
+    (!nameless).then(|| new(controllers))
 }
 
 /// The words of the options of a v1 hierarchy that are not its flags.

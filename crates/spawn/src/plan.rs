@@ -144,6 +144,11 @@ impl Plan {
             .any(|step| matches!(step, Step::AwaitObserver))
     }
 
+    pub(crate) fn outlives_caller(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| matches!(step, Step::OutliveCaller))
+    }
+
     pub(crate) fn is_gated(&self) -> bool {
         let mut steps = self.steps.iter();
         steps.any(|step| matches!(step, Step::AwaitGate(_)))
