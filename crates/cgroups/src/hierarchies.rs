@@ -1,11 +1,13 @@
 //! Which cgroup hierarchies are mounted, and so which layout this machine has.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use rustix::fs::{FsWord, Mode, OFlags};
+use rustix::fs::{AtFlags, FsWord, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 use warren_namespaces::ProcRoot;
 use warren_namespaces::mountinfo::{self, MountInfo};
@@ -15,6 +17,8 @@ use crate::{Error, Membership};
 /// linux/magic.h.
 const CGROUP_SUPER_MAGIC: FsWord = 0x0027_e0eb;
 const CGROUP2_SUPER_MAGIC: FsWord = 0x6367_7270;
+/// linux/stat.h, since Linux 6.8.
+const STATX_MNT_ID_UNIQUE: u32 = 0x4000;
 
 /// How the hierarchies are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,6 +176,19 @@ impl Hierarchies {
         Ok(Self::from_mounts(&mountinfo::own(proc)?))
     }
 
+    /// The same for who makes groups: where cgroup2 is mounted at its usual place, it is taken
+    /// for all that there is, as other runtimes do, and what mountinfo says of each mount of the
+    /// machine is not read.
+    ///
+    /// # Errors
+    /// As [`Self::detect`].
+    pub fn detect_for_groups(proc: &ProcRoot) -> Result<Self, Error> {
+        match unified() {
+            Some(v2) => Ok(Self { list: vec![v2] }),
+            None => Self::detect(proc),
+        }
+    }
+
     /// Finds them in a list of mounts.
     #[must_use]
     pub fn from_mounts(mounts: &[MountInfo]) -> Self {
@@ -203,6 +220,24 @@ impl Hierarchies {
     pub fn v2(&self) -> Option<&Hierarchy> {
         self.list.iter().find(|hierarchy| hierarchy.is_v2())
     }
+}
+
+/// The one of v2, open, if it is at the place where a machine has it that has no other.
+fn unified() -> Option<Hierarchy> {
+    let mount_point = PathBuf::from("/sys/fs/cgroup");
+    let mut v2 = Hierarchy::new(Vec::new(), mount_point, PathBuf::new());
+    let root = v2.open().ok()?;
+    let mask = StatxFlags::from_bits_retain(STATX_MNT_ID_UNIQUE);
+    let mount = rustix::fs::statx(root, c"", AtFlags::EMPTY_PATH, mask).ok()?;
+    if mount.stx_mask & STATX_MNT_ID_UNIQUE == 0 {
+        return None;
+    }
+    let mut buffer = [0; 4096];
+    let own_namespace = 0;
+    let words =
+        warren_sys::describe_mount(own_namespace, mount.stx_mnt_id, &mut buffer).ok()?;
+    v2.root = OsStr::from_bytes(words.root?.to_bytes()).into();
+    Some(v2)
 }
 
 fn hierarchy(mount: &MountInfo) -> Option<Hierarchy> {
@@ -243,6 +278,21 @@ mod tests {
 
     fn detect(lines: &[&str]) -> Hierarchies {
         Hierarchies::from_mounts(&mountinfo::parse(lines.join("\n").as_bytes()))
+    }
+
+    #[test]
+    fn groups_are_made_in_what_mountinfo_tells_of() {
+        let proc = ProcRoot::open().expect("/proc");
+        let all = Hierarchies::detect(&proc).expect("mountinfo");
+        let quick = Hierarchies::detect_for_groups(&proc).expect("mountinfo");
+        match all.layout() {
+            // Perhaps with another beside it.
+            Layout::V2 => assert_eq!(quick, all),
+            Layout::Hybrid if quick != all => {
+                assert_eq!(quick.list.as_slice(), [all.v2().expect("hybrid").clone()]);
+            }
+            _ => assert_eq!(quick, all),
+        }
     }
 
     const TMPFS: &str = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755";

@@ -29,12 +29,12 @@ pub fn exchange_image(file: BorrowedFd<'_>) -> Result<()> {
     }
     check_is_own(file)?;
     let image = Image::own().ok_or(Errno::INVAL)?;
-    for part in image.parts(libc::PT_LOAD) {
-        match part.p_flags & libc::PF_W {
-            0 => image.map(part, file)?,
-            _ => image.copy(part)?,
-        }
-    }
+    let (written, kept): (Vec<_>, Vec<_>) = image
+        .parts(libc::PT_LOAD)
+        .partition(|part| part.p_flags & libc::PF_W != 0);
+    kept.into_iter()
+        .try_for_each(|part| image.map(part, file))?;
+    image.copy(&written)?;
     for part in image.parts(libc::PT_GNU_RELRO) {
         image.close(part)?;
     }
@@ -138,8 +138,10 @@ impl Image {
         // SAFETY: getauxval(3) reads what the kernel has passed.
         let at = unsafe { libc::getauxval(libc::AT_PHDR) } as usize;
         // SAFETY: as above.
+        let page = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
+        // SAFETY: as above.
         let count = unsafe { libc::getauxval(libc::AT_PHNUM) } as usize;
-        if at == 0 || count == 0 {
+        if at == 0 || count == 0 || page == 0 {
             return None;
         }
         // SAFETY: the kernel says that the headers are there; they are in a part of the file
@@ -149,7 +151,7 @@ impl Image {
         Some(Self {
             base: at.checked_sub(own.p_vaddr as usize)?,
             headers,
-            page: rustix::param::page_size(),
+            page,
         })
     }
 
@@ -189,37 +191,24 @@ impl Image {
         check(mapped).map(drop)
     }
 
-    /// Puts memory of no file with the same bytes in place of a part.
-    fn copy(&self, part: &Header) -> Result<()> {
-        let (start, length, _) = self.pages(part);
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
-        // SAFETY: a new mapping where the kernel likes touches no memory in use.
-        let copy = unsafe {
-            let protection = protection(part);
-            libc::syscall(
-                libc::SYS_mmap,
-                null_mut::<c_void>(),
-                length,
-                protection,
-                flags,
-                -1,
-                0,
-            )
-        };
-        let copy = check(copy)? as *mut c_void;
-        // What the compiler keeps of variables in registers is written before.
-        compiler_fence(Ordering::SeqCst);
-        // SAFETY: both have `length` bytes, and the one was just mapped. No other thread is
-        // there to write meanwhile, and neither this nor the next call does: their variables
-        // are on the stack.
-        unsafe { std::ptr::copy_nonoverlapping(start.cast::<u8>(), copy.cast(), length) };
-        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
-        // SAFETY: at `start` are the same bytes before and afterwards.
-        let moved = unsafe {
-            libc::syscall(libc::SYS_mremap, copy, length, length, flags, start)
-        };
-        compiler_fence(Ordering::SeqCst);
-        check(moved).map(drop)
+    /// Puts memory of no file with the same bytes in place of the parts that are written,
+    /// which lie side by side.
+    fn copy(&self, parts: &[&Header]) -> Result<()> {
+        let mut all: Option<(*mut c_void, usize)> = None;
+        for part in parts {
+            let (start, length, _) = self.pages(part);
+            all = match all {
+                Some((first, before)) if first.wrapping_byte_add(before) == start => {
+                    Some((first, before + length))
+                }
+                Some((first, before)) => {
+                    copy(first, before)?;
+                    Some((start, length))
+                }
+                None => Some((start, length)),
+            };
+        }
+        all.map_or(Ok(()), |(start, length)| copy(start, length))
     }
 
     /// Forbids again to write what the loader has written at the start.
@@ -234,6 +223,36 @@ impl Image {
             unsafe { libc::syscall(libc::SYS_mprotect, start, length, libc::PROT_READ) };
         check(closed).map(drop)
     }
+}
+
+/// Puts memory of no file with the same bytes in place of pages that can be written.
+fn copy(start: *mut c_void, length: usize) -> Result<()> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
+    // SAFETY: a new mapping where the kernel likes touches no memory in use.
+    let copy = unsafe {
+        libc::syscall(
+            libc::SYS_mmap,
+            null_mut::<c_void>(),
+            length,
+            libc::PROT_READ | libc::PROT_WRITE,
+            flags,
+            -1,
+            0,
+        )
+    };
+    let copy = check(copy)? as *mut c_void;
+    // What the compiler keeps of variables in registers is written before.
+    compiler_fence(Ordering::SeqCst);
+    // SAFETY: both have `length` bytes, and the one was just mapped. No other thread is
+    // there to write meanwhile, and neither this nor the next call does: their variables
+    // are on the stack.
+    unsafe { std::ptr::copy_nonoverlapping(start.cast::<u8>(), copy.cast(), length) };
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+    // SAFETY: at `start` are the same bytes before and afterwards.
+    let moved =
+        unsafe { libc::syscall(libc::SYS_mremap, copy, length, length, flags, start) };
+    compiler_fence(Ordering::SeqCst);
+    check(moved).map(drop)
 }
 
 fn protection(part: &Header) -> i32 {

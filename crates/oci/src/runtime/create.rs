@@ -72,7 +72,8 @@ impl Store {
         }
         let (mut spec, notes) = spec(wanted, &config, keep)?;
         let proc = open_proc()?;
-        let group = Planned::new(&proc, &config, &wanted.id, wanted.systemd)?;
+        let limited = !spec.limits.is_empty();
+        let group = Planned::new(&proc, &config, &wanted.id, wanted.systemd, limited)?;
         let mut record = record(wanted, &config);
         record.cgroup = group.as_ref().map(|planned| planned.group.clone());
         let mut host = Host::probe();

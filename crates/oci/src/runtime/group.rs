@@ -36,6 +36,7 @@ impl Planned {
         config: &Config,
         id: &str,
         systemd: bool,
+        limited: bool,
     ) -> Result<Option<Self>, Error> {
         let path = config
             .linux
@@ -45,7 +46,7 @@ impl Planned {
             true => scope(path, id)?,
             false => folder(path, id),
         };
-        let ground = Ground::probe_open(proc, &place).map_err(failed)?;
+        let ground = Ground::probe_open(proc, &place, limited).map_err(failed)?;
         let is_closed =
             !systemd && ground.parents.iter().all(|parent| parent.closed.is_some());
         if is_closed && !rustix::process::geteuid().is_root() {
