@@ -296,7 +296,11 @@ impl Launch<'_> {
         let Step::Clone { namespaces } = step else {
             return Err(Error::spec("the plan has no clone"));
         };
-        let cradle = self.opened.group.as_ref().and_then(MadeGroup::cradle);
+        let made = self.opened.group.as_ref().and_then(MadeGroup::cradle);
+        let joined = self.plan.born_in.filter(|_| made.is_none());
+        let joined = joined.map(warren_sys::duplicate).transpose();
+        let joined = joined.map_err(|errno| self.plan.failed(step, errno))?;
+        let cradle = joined.as_ref().map(OwnedFd::as_fd).or(made);
         let args = CloneArgs {
             namespaces: namespaces.clone_flags(),
             cgroup: cradle,
@@ -307,7 +311,7 @@ impl Launch<'_> {
         // SAFETY: the child's arm calls child::run, which keeps its rules, and what is
         // dropped before it is a descriptor.
         match unsafe { clone_into(args) } {
-            Ok((Forked::Child, _)) => {
+            Ok((Forked::Child, is_born)) => {
                 // As long as the child held it too, a dead parent could not be told.
                 drop(channels.alive_reader);
                 let observer = channels.observer.map(|(_, child)| child);
@@ -328,6 +332,7 @@ impl Launch<'_> {
                     ended: channels.ended.as_ref().map(|(_, child)| child.as_fd()),
                     turn: channels.turn.as_ref().map(|(_, child)| child.as_fd()),
                     hooks_read: self.plan.hooks_read,
+                    has_joined: is_born && joined.is_some(),
                     blocked,
                 })
             }

@@ -53,6 +53,7 @@ pub struct Plan {
     pub(crate) hold_signals: bool,
     pub(crate) launched_to_its_end: bool,
     pub(crate) hooks_read: Option<RawFd>,
+    pub(crate) born_in: Option<RawFd>,
 }
 
 impl Plan {
@@ -90,6 +91,7 @@ impl Plan {
             hold_signals: false,
             launched_to_its_end: false,
             hooks_read: spec.hooks_read.as_ref().map(|open| open.fd),
+            born_in: spec.born_in.as_ref().map(|open| open.fd),
         })
     }
 

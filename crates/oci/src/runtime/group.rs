@@ -184,7 +184,7 @@ impl Container {
         if let Some(known) = self.hierarchies.get() {
             return Ok(known);
         }
-        let found = Hierarchies::detect(&self.proc).map_err(failed)?;
+        let found = Hierarchies::detect_for_groups(&self.proc).map_err(failed)?;
         Ok(self.hierarchies.get_or_init(|| found))
     }
 
