@@ -4,10 +4,10 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
-use rustix::mount::{MountFlags, UnmountFlags};
+use rustix::mount::UnmountFlags;
 use warren_mounts::{
     Attributes, Filesystem, Node, Target, attach, attach_at, attach_over, clone_tree,
-    mount_here, open_in_root,
+    open_in_root,
 };
 use warren_namespaces::Kind;
 use warren_sys::{Errno, Result};
@@ -15,7 +15,7 @@ use warren_sys::{Errno, Result};
 use super::digits::{Digits, FdPath};
 use super::enter::own_root;
 use super::terminal::send_descriptor;
-use super::{Child, borrowed, leave_open};
+use super::{Child, borrowed};
 use crate::spec::{Access, Content, PropagationKind};
 use crate::step::{Layering, LayeringUpper, Source, Step};
 
@@ -306,17 +306,9 @@ impl Child<'_> {
             Err(errno) => return Err(errno),
         };
         let stat = rustix::fs::fstat(&place)?;
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            let flags = MountFlags::RDONLY
-                | MountFlags::NOSUID
-                | MountFlags::NODEV
-                | MountFlags::NOEXEC;
-            rustix::process::fchdir(&place)?;
-            mount_here(c"tmpfs", c".", flags, None)?;
-            leave_open(place);
-            return Ok(());
-        }
-        let cover = if readable {
+        let cover = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            empty_folder()?
+        } else if readable {
             let null = clone_tree(rustix::fs::CWD, c"/dev/null", false)?;
             warren_mounts::set_attributes(null.as_fd(), Attributes::READ_ONLY, false)?;
             null
@@ -431,6 +423,11 @@ pub(super) fn nothing() -> Result<OwnedFd> {
     let null = clone_tree(rustix::fs::CWD, c"/dev/null", false)?;
     warren_mounts::set_attributes(null.as_fd(), Attributes::all(), false)?;
     Ok(null)
+}
+
+/// A detached folder in which nothing is and nothing can be made.
+pub(super) fn empty_folder() -> Result<OwnedFd> {
+    Filesystem::open(c"tmpfs")?.mount(Attributes::all())
 }
 
 /// Makes an empty file, or empties one that is there; a symlink is not followed.
