@@ -228,13 +228,14 @@ impl Child<'_> {
                 self.fds.root = Some(rustix::fs::open(c"/", flags, Mode::empty())?);
                 Ok(())
             }
+            Step::RootShared { mode } => self.root_shared(*mode),
             Step::RootEmpty { mode, size } => self.root_empty(mode, size.as_deref()),
             Step::RootTree {
                 source,
                 access,
                 devices,
             } => self.root_tree(source, attributes(*access, *devices)),
-            Step::Layers { size } => self.make_layers(size.as_deref()),
+            Step::Layers { size, disk } => self.make_layers(size.as_deref(), *disk),
             Step::FolderInMemory { target, mode } => self.folder_in_memory(target, *mode),
             Step::HandLayers => self.hand_layers(),
             Step::RootOverlay(layering) => {
@@ -434,6 +435,7 @@ impl Child<'_> {
             Step::ReserveIds
             | Step::OpenNamespace { .. }
             | Step::CloneTree { .. }
+            | Step::MakeDisk { .. }
             | Step::CloneDetailed { .. }
             | Step::ConnectListener(_)
             | Step::MoveInterface { .. }

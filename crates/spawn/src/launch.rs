@@ -3,7 +3,9 @@
 
 mod cache_class;
 mod channel;
+mod disk;
 mod group;
+mod helper;
 mod join;
 mod listener;
 mod maps;
@@ -225,6 +227,16 @@ impl Plan {
                     let tree =
                         clone_tree(tree, attributes, *recursive).map_err(failed)?;
                     opened.trees.push(tree);
+                }
+                Step::MakeDisk {
+                    folder,
+                    size,
+                    folders,
+                } => {
+                    let made = disk::make(folder, *size, *folders);
+                    opened
+                        .trees
+                        .push(made.map_err(|error| self.at(step, error))?);
                 }
                 Step::CloneDetailed { tree, changes, ids } => {
                     let tree = clone_as_told(tree, changes, ids.as_deref(), proc);

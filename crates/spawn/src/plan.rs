@@ -35,7 +35,8 @@ use crate::spec::{
 use crate::step::{MapLines, MapWriter, Maps, Step};
 pub use enter::MOST_KEPT;
 pub use layers::Layer;
-use program::{c_string, own_text, program};
+pub(crate) use program::own_text;
+use program::{c_string, program};
 
 /// An ordered list of steps, each for one side.
 ///
@@ -269,6 +270,10 @@ fn check(spec: &Spec) -> Result<(), Error> {
             spec.disk.is_some() && spec.mounts.iter().any(writes_to_host),
             "a limit on disk space is one of what vanishes: the upper folder of an overlay \
              is the host's, and takes what is free there",
+        ),
+        (
+            spec.disk_in.is_some() && spec.disk.is_none(),
+            "a disk in a folder needs a size",
         ),
         (
             spec.keep_layers && !spec.has_overlay_in_memory(),
@@ -776,7 +781,12 @@ impl Planner<'_> {
     fn order(&mut self, before: Vec<Step>, maps: Option<Maps>, mut child: Vec<Step>) {
         self.steps = before;
         let trees = |step: &mut Step| {
-            matches!(step, Step::CloneTree { .. } | Step::CloneDetailed { .. })
+            matches!(
+                step,
+                Step::CloneTree { .. }
+                    | Step::CloneDetailed { .. }
+                    | Step::MakeDisk { .. }
+            )
         };
         self.steps.extend(child.extract_if(.., trees));
         let shifts = |step: &mut Step| matches!(step, Step::ShiftIds { .. });

@@ -60,6 +60,9 @@ pub struct Spec {
     /// overlays in memory, and folders in memory without a size of their own. A /dev, in
     /// which shared memory is, has this limit of its own.
     pub disk: Option<u64>,
+    /// A folder of the host: those bytes are on its disk then, in a file without a name, and
+    /// not in memory. Needs root.
+    pub disk_in: Option<PathBuf>,
     /// Which namespaces are new, joined or inherited.
     pub namespaces: Namespaces,
     /// The order in which the joined ones are entered; if empty, the user namespace first

@@ -70,6 +70,15 @@ pub enum Step {
         /// Whether with all that is mounted in it.
         recursive: bool,
     },
+    /// Makes a filesystem in a file without a name, for the layers of overlays.
+    MakeDisk {
+        /// The folder of the host that the file is in.
+        folder: PathBuf,
+        /// Bytes that it holds.
+        size: u64,
+        /// How many folders it holds beyond that.
+        folders: u64,
+    },
     /// Clones a tree of the host and changes it as it is told.
     CloneDetailed {
         /// What it is on the host.
@@ -254,15 +263,17 @@ pub enum Step {
     Layers {
         /// Bytes that they may hold.
         size: Option<CString>,
+        /// Which of the parent's trees it is, if it lies on a disk.
+        disk: Option<usize>,
     },
-    /// Mounts an empty folder of that tmpfs.
+    /// Mounts an empty folder of it.
     FolderInMemory {
         /// Where.
         target: Target,
         /// Its mode.
         mode: u32,
     },
-    /// Sends that tmpfs to the parent, which can read it when all is over.
+    /// Sends it to the parent, which can read it when all is over.
     HandLayers,
     /// Makes an empty tmpfs the root to be.
     RootEmpty {
@@ -270,6 +281,11 @@ pub enum Step {
         mode: CString,
         /// Bytes that it may hold.
         size: Option<CString>,
+    },
+    /// Makes an empty folder of the filesystem of the layers the root to be.
+    RootShared {
+        /// Its mode.
+        mode: u32,
     },
     /// Makes a tree the root to be.
     RootTree {
@@ -904,6 +920,7 @@ impl Step {
             Self::ReserveIds
             | Self::OpenNamespace { .. }
             | Self::CloneTree { .. }
+            | Self::MakeDisk { .. }
             | Self::CloneDetailed { .. }
             | Self::ConnectListener(_)
             | Self::MoveInterface { .. }

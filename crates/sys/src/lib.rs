@@ -21,6 +21,7 @@ mod fd;
 mod image;
 mod inherited;
 mod landlock;
+mod loop_device;
 mod mount;
 mod nsfs;
 mod probe;
@@ -54,6 +55,7 @@ pub use landlock::{
     LandlockRuleset, landlock_abi, landlock_add_path, landlock_add_port, landlock_create,
     landlock_restrict_self,
 };
+pub use loop_device::attach_loop_device;
 pub use mount::{
     MOUNT_ATTR__ATIME, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV,
     MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NOSYMFOLLOW,

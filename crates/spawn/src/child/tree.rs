@@ -111,6 +111,11 @@ impl Child<'_> {
         self.stage(root)
     }
 
+    pub(super) fn root_shared(&mut self, mode: u32) -> Result<()> {
+        let folder = self.mounted_folder(mode)?;
+        self.stage(folder)
+    }
+
     pub(super) fn root_tree(
         &mut self,
         source: &Source,
@@ -120,10 +125,20 @@ impl Child<'_> {
         self.stage(tree)
     }
 
-    /// The layers live on a tmpfs that the root then covers. Their paths are given
-    /// relative to it, so none of them is looked up in the host's tree.
-    pub(super) fn make_layers(&mut self, size: Option<&CStr>) -> Result<()> {
-        let layers = tmpfs(c"755", size)?;
+    /// The layers live on a filesystem of their own that the root then covers. Their paths
+    /// are given relative to it, so none of them is looked up in the host's tree.
+    pub(super) fn make_layers(
+        &mut self,
+        size: Option<&CStr>,
+        disk: Option<usize>,
+    ) -> Result<()> {
+        let layers = match disk {
+            None => tmpfs(c"755", size)?,
+            Some(number) => {
+                let disk = self.with.trees.get(number).ok_or(Errno::BADF)?;
+                rustix::io::fcntl_dupfd_cloexec(disk, 3)?
+            }
+        };
         self.attach_over_root(layers.as_fd())?;
         self.fds.layers = Some(layers);
         Ok(())
@@ -190,6 +205,12 @@ impl Child<'_> {
         rustix::fs::openat(all, name.text(), flags, Mode::empty())
     }
 
+    /// A mount of such a folder: its `..` leads to no other.
+    fn mounted_folder(&mut self, mode: u32) -> Result<OwnedFd> {
+        let folder = self.numbered_folder(mode)?;
+        clone_tree(folder.as_fd(), c"", false)
+    }
+
     pub(super) fn folder(
         &mut self,
         target: &Target,
@@ -243,14 +264,12 @@ impl Child<'_> {
         fill(&file, content)
     }
 
-    /// Makes a file in memory and mounts it.
-    /// A mount of one folder: its `..` leads to no other.
     pub(super) fn folder_in_memory(&mut self, target: &Target, mode: u32) -> Result<()> {
-        let folder = self.numbered_folder(mode)?;
-        let mount = clone_tree(folder.as_fd(), c"", false)?;
+        let mount = self.mounted_folder(mode)?;
         attach(mount.as_fd(), self.root()?, target, Node::Folder)
     }
 
+    /// Makes a file in memory and mounts it.
     pub(super) fn file_in_memory(
         &mut self,
         content: &Content,
