@@ -66,7 +66,11 @@ fn wanted(
 ) -> Result<Exec, Stop> {
     let mut handover = options.handover()?;
     handover.detached = options.is("detach");
-    handover.terminal_size = (!handover.detached).then(pty::size);
+    handover.terminal_size = if handover.detached {
+        None
+    } else {
+        Some(pty::size)
+    };
     Ok(Exec {
         process: process(options, command, container)?,
         handover,
