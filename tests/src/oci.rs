@@ -13,6 +13,7 @@ mod hooks;
 mod lifecycle;
 mod limits;
 mod podman;
+mod surroundings;
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -23,7 +24,7 @@ use serde_json::{Value, json};
 use warren_testkit::{Output, Test, program, run, scratch, warren};
 
 /// Those of all files.
-pub const TESTS: [&[Test]; 14] = [
+pub const TESTS: [&[Test]; 15] = [
     config::attacks::TESTS,
     config::limits::TESTS,
     config::mounts::TESTS,
@@ -35,6 +36,7 @@ pub const TESTS: [&[Test]; 14] = [
     limits::TESTS,
     attacks::TESTS,
     concurrency::TESTS,
+    surroundings::TESTS,
     podman::TESTS,
     containerd::TESTS,
     docker::TESTS,

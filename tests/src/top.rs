@@ -28,7 +28,14 @@ fn unshared(script: &str) -> Command {
 
 /// The rows of one look after `time`.
 fn rows(time: &str) -> Vec<Value> {
-    let output = run(&mut warren(["top", "--json", "--count", "1", "--interval", time]));
+    let output = run(&mut warren([
+        "top",
+        "--json",
+        "--count",
+        "1",
+        "--interval",
+        time,
+    ]));
     let lines: Vec<&str> = output.succeeds().lines().collect();
     assert_eq!(lines.len(), 1, "{output}");
     let json: Value = serde_json::from_str(lines[0]).expect("a line of JSON");
@@ -111,12 +118,19 @@ fn what_may_not_be_read_is_told() {
 
 fn a_group_of_its_own_is_counted_by_the_kernel() {
     let script = "echo started; while :; do :; done";
-    let words = ["run", "--memory", "64M", "--cpus", "0.3", "--", "sh", "-c", script];
+    let words = [
+        "run", "--memory", "64M", "--cpus", "0.3", "--", "sh", "-c", script,
+    ];
     let mut running = Running::start(&mut warren(words));
     assert_eq!(running.line(), "started");
     let rows = rows("3s");
-    let is_it = |row: &&Value| row["counted"] == "group" && row["cpu_percent"].as_f64() > Some(5.0);
-    let row = rows.iter().find(is_it).unwrap_or_else(|| panic!("{rows:?}"));
+    let is_it = |row: &&Value| {
+        row["counted"] == "group" && row["cpu_percent"].as_f64() > Some(5.0)
+    };
+    let row = rows
+        .iter()
+        .find(is_it)
+        .unwrap_or_else(|| panic!("{rows:?}"));
     let share = row["cpu_percent"].as_f64().expect("a number");
     assert!((5.0..45.0).contains(&share), "{row}");
     let memory = row["memory"].as_u64().expect("a number");

@@ -105,13 +105,14 @@ const ENDING: &[&str] = &["create", "delete", "run"];
 fn shield() {
     use std::os::unix::ffi::OsStrExt;
     let string = |bytes: &[u8]| CString::new(bytes).unwrap_or_default();
-    // All of them, the first being the name under which this program was called.
-    let all = std::env::args_os()
-        .map(|word| string(word.as_bytes()))
-        .collect();
-    let environment = std::env::vars_os()
-        .map(|(key, value)| string(&[key.as_bytes(), b"=", value.as_bytes()].concat()));
-    runtime::shield(all, environment.collect());
+    runtime::shield(|| {
+        // All of them, the first being the name under which this program was called.
+        let all = std::env::args_os().map(|word| string(word.as_bytes()));
+        let environment = std::env::vars_os().map(|(key, value)| {
+            string(&[key.as_bytes(), b"=", value.as_bytes()].concat())
+        });
+        (all.collect(), environment.collect())
+    });
 }
 
 /// Why a command ends early.
@@ -169,15 +170,22 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     };
     let name = match options.operands.first().and_then(|word| word.to_str()) {
         _ if options.is("version") => return version(called),
-        None | Some("help") => return print(HELP),
-        _ if options.is("help") => return print(HELP),
+        None | Some("help") => return print(&help(called)),
+        _ if options.is("help") => return print(&help(called)),
         Some(name) => name,
     };
+    let asks = options.operands.get(1).and_then(|word| word.to_str());
+    let asks = matches!(asks, Some("-h" | "--help"));
     let Some((_, command)) = COMMANDS.iter().find(|(own, _)| *own == name) else {
-        return Err(Failure::usage(format!("no command '{name}'"))
-            .hint(HELP)
-            .code(1));
+        let message = match asks {
+            true => format!("No help topic for '{name}'"),
+            false => format!("no command '{name}'"),
+        };
+        return Err(Failure::usage(message).hint(HELP).code(1));
     };
+    if asks {
+        return print(&format!("NAME:\n   {called} {name}\n\n{HELP}"));
+    }
     if SHIELDED.contains(&name) {
         shield();
     }
@@ -204,6 +212,14 @@ fn context(options: &Options, called: &str) -> Result<Context, Stop> {
         systemd: options.is("systemd-cgroup")
             || options.text("cgroup-manager")? == Some("systemd"),
     })
+}
+
+/// Whoever calls it by the other's name looks for the same begin.
+fn help(called: &str) -> String {
+    match called {
+        "runc" => format!("NAME:\n   runc - Open Container Initiative runtime\n\n{HELP}"),
+        _ => HELP.to_owned(),
+    }
 }
 
 fn print(text: &str) -> Result<u8, Failure> {

@@ -235,7 +235,7 @@ fn last_component(path: &CStr) -> &CStr {
     CStr::from_bytes_with_nul(&bytes[start..]).unwrap_or(path)
 }
 
-fn make(dir: BorrowedFd<'_>, name: &CStr, node: Node) -> Result<()> {
+pub(crate) fn make(dir: BorrowedFd<'_>, name: &CStr, node: Node) -> Result<()> {
     match node {
         Node::Folder => rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o755)),
         Node::File => {

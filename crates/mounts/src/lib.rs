@@ -25,6 +25,6 @@ pub use detached::{
     Attributes, Change, Filesystem, add_attributes, change, clone_tree, make_all_private,
     make_all_slaves, make_private_from, make_root_private, set_attributes, shift_ids,
 };
-pub use resolve::open_in_root;
+pub use resolve::{make_in_root, open_in_root};
 pub use target::{Target, TargetError};
 pub use warren_sys::{Errno, Result};

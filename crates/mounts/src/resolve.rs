@@ -5,7 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 
-use crate::{Errno, Result};
+use crate::attach::make;
+use crate::{Errno, Node, Result};
 
 /// Opens `path` with `root` as the root folder: absolute symlinks and `..` stay
 /// inside, magic links (/proc/self/fd/N) are refused. openat2(2) with
@@ -70,6 +71,62 @@ fn walk(root: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd> {
         trail.push(next)?;
     }
     reopen(trail.last().unwrap_or(root), flags)
+}
+
+/// Opens `path` as [`open_in_root`] does, and makes what of the way is missing, folders with
+/// `mode`: also where a symlink leads that leads nowhere. In the end there is a `node`, if it
+/// was not there.
+///
+/// # Errors
+/// As mkdirat(2) and mknodat(2); `ELOOP` for too many symlinks.
+#[inline(never)]
+pub fn make_in_root(
+    root: BorrowedFd<'_>,
+    path: &CStr,
+    node: Node,
+    mode: Mode,
+) -> Result<OwnedFd> {
+    let mut trail = Trail::new();
+    let mut rest = Rest::new(path.to_bytes())?;
+    let mut links = 0;
+    while let Some(name) = rest.next()? {
+        match name.to_bytes() {
+            b"." => continue,
+            b".." => {
+                trail.pop();
+                continue;
+            }
+            _ => {}
+        }
+        let here = trail.last().unwrap_or(root);
+        let look = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = || rustix::fs::openat(here, name.as_c_str(), look, Mode::empty());
+        let next = match open() {
+            Err(Errno::NOENT) => {
+                let made = match rest.is_empty() {
+                    true => make(here, name.as_c_str(), node),
+                    false => rustix::fs::mkdirat(here, name.as_c_str(), mode),
+                };
+                match made {
+                    Ok(()) | Err(Errno::EXIST) => open()?,
+                    Err(errno) => return Err(errno),
+                }
+            }
+            found => found?,
+        };
+        if is_symlink(&next)? {
+            links += 1;
+            if links > DEPTH {
+                return Err(Errno::LOOP);
+            }
+            if rest.prepend_link(next.as_fd())? {
+                trail.clear();
+            }
+            continue;
+        }
+        trail.push(next)?;
+    }
+    reopen(trail.last().unwrap_or(root), OFlags::PATH)
 }
 
 /// Gives a descriptor of the same file with the wanted flags. By name there is no way
@@ -312,6 +369,25 @@ mod tests {
             let error = open(root.as_fd(), c"link", OFlags::PATH).expect_err("dangling");
             assert_eq!(error, Errno::NOENT);
         }
+    }
+
+    #[test]
+    fn what_is_missing_is_made_where_links_lead_and_never_outside() {
+        let scratch = Scratch::new("make");
+        let root = scratch.open();
+        std::fs::create_dir(scratch.0.join("etc")).expect("etc");
+        symlink("/tmp/a/hosts", scratch.0.join("etc/hosts")).expect("symlink");
+        symlink("../../../../new", scratch.0.join("etc/above")).expect("symlink");
+        symlink("loop", scratch.0.join("loop")).expect("symlink");
+        let mode = Mode::from_raw_mode(0o755);
+        let made = make_in_root(root.as_fd(), c"etc/hosts", Node::File, mode);
+        let want = inode_of(&scratch.0.join("tmp/a/hosts"));
+        assert_eq!(inode(&made.expect("it is made")), want);
+        let made = make_in_root(root.as_fd(), c"etc/above/x", Node::Folder, mode);
+        let want = inode_of(&scratch.0.join("new/x"));
+        assert_eq!(inode(&made.expect("it is made")), want);
+        let error = make_in_root(root.as_fd(), c"loop", Node::Folder, mode);
+        assert_eq!(error.expect_err("a loop"), Errno::LOOP);
     }
 
     #[test]

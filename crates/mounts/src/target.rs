@@ -78,7 +78,9 @@ impl Target {
         self
     }
 
-    pub(crate) fn parents_mode(&self) -> u32 {
+    /// The mode of folders that are made on the way.
+    #[must_use]
+    pub fn parents_mode(&self) -> u32 {
         self.parents_mode
     }
 

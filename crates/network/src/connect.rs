@@ -571,9 +571,15 @@ pub fn named_ports(
 ) -> std::result::Result<Vec<(u16, String)>, Errno> {
     let mut ask = Batch::default();
     let header = route::link_header(0, 0, 0, 0);
-    ask.add("list the ports of a bridge", GETLINK, DUMP, &header, |body| {
-        body.u32(route::MASTER, network.bridge_index());
-    });
+    ask.add(
+        "list the ports of a bridge",
+        GETLINK,
+        DUMP,
+        &header,
+        |body| {
+            body.u32(route::MASTER, network.bridge_index());
+        },
+    );
     let named = |body: &Vec<u8>| {
         let (own, member) = port_of_index(wire::u32_at(body, 4)?)?;
         let name = wire::attribute(body.get(16..)?, route::ALIAS)?;

@@ -46,7 +46,11 @@ impl Names {
     /// What a connection comes to: nothing where it has no network whose members have names.
     /// Others are asked by `servers` or, without any, by those of the host's resolv.conf(5).
     #[must_use]
-    pub fn of(connection: &Connection, servers: &[IpAddr], of_host: &str) -> Option<Self> {
+    pub fn of(
+        connection: &Connection,
+        servers: &[IpAddr],
+        of_host: &str,
+    ) -> Option<Self> {
         let networks: Vec<Network> = connection
             .members
             .iter()

@@ -80,6 +80,10 @@ pub struct Inheritance<'a> {
     pub turn: Option<BorrowedFd<'a>>,
     /// What hooks before the root read.
     pub hooks_read: Option<RawFd>,
+    /// What they write to.
+    pub hooks_written: Option<RawFd>,
+    /// Whether it was born in the control group that it would join.
+    pub has_joined: bool,
     /// The signals that the program starts with blocked.
     pub blocked: SignalSet,
 }
@@ -140,8 +144,13 @@ struct Fds {
     ruleset: Option<Ruleset>,
     /// Who has opened the gate hears here of a failure.
     answer: Option<OwnedFd>,
-    /// What came with the word at the gate, for hooks to read.
+    /// What came with the word at the gate, for hooks to read, and to write to.
     state: Option<OwnedFd>,
+    output: Option<OwnedFd>,
+    /// An empty folder that lies over one that is masked.
+    empty: Option<OwnedFd>,
+    /// The file of the offsets of clocks.
+    time_offsets: Option<OwnedFd>,
     /// Files that are locked.
     locks: [Option<OwnedFd>; MOST_LOCKS],
 }
@@ -178,6 +187,7 @@ impl Child<'_> {
                 warren_sys::unshare(warren_namespaces::Kind::Cgroup.clone_flag())
             }
             Step::WriteOwnMaps { texts, .. } => self.write_own_maps(texts),
+            Step::JoinCgroup(_) if self.with.has_joined => Ok(()),
             Step::JoinCgroup(group) => enter::join_cgroup(group.fd),
             Step::HoldTerminal => self.hold_terminal(),
             Step::KeepTree {
@@ -225,13 +235,14 @@ impl Child<'_> {
                 self.fds.root = Some(rustix::fs::open(c"/", flags, Mode::empty())?);
                 Ok(())
             }
+            Step::RootShared { mode } => self.root_shared(*mode),
             Step::RootEmpty { mode, size } => self.root_empty(mode, size.as_deref()),
             Step::RootTree {
                 source,
                 access,
                 devices,
             } => self.root_tree(source, attributes(*access, *devices)),
-            Step::Layers { size } => self.make_layers(size.as_deref()),
+            Step::Layers { size, disk } => self.make_layers(size.as_deref(), *disk),
             Step::FolderInMemory { target, mode } => self.folder_in_memory(target, *mode),
             Step::HandLayers => self.hand_layers(),
             Step::RootOverlay(layering) => {
@@ -302,7 +313,7 @@ impl Child<'_> {
             Step::NewSession => rustix::process::setsid().map(drop),
             Step::AwaitMaps(open) | Step::AwaitExec(open) => await_byte(open.fd),
             Step::OutliveCaller => rustix::process::set_parent_process_death_signal(None),
-            Step::AwaitGate(open) => self.await_gate(open.fd),
+            Step::AwaitGate { gate, kept } => self.await_gate(gate.fd, kept),
             Step::AwaitCaller => self.await_caller(),
             Step::ForkSibling => self.fork_sibling(),
             Step::LockFile(path) => self.lock_file(path),
@@ -324,6 +335,7 @@ impl Child<'_> {
                 multiplexer,
                 in_root,
                 held,
+                plain,
                 rows,
                 columns,
             } => {
@@ -332,7 +344,7 @@ impl Child<'_> {
                 } else {
                     self.terminal_at(multiplexer, *in_root)?
                 };
-                self.open_terminal(&master, terminal::size(*rows, *columns))
+                self.open_terminal(&master, terminal::size(*rows, *columns), *plain)
             }
             Step::EnterRoot => self.enter_root(),
             Step::WorkDir(paths) => self.work_dir(paths),
@@ -400,6 +412,19 @@ impl Child<'_> {
             Step::IpcNamespace => {
                 warren_sys::unshare(warren_namespaces::Kind::Ipc.clone_flag())
             }
+            Step::NewNamespaces(namespaces) => {
+                warren_sys::unshare(namespaces.clone_flags())
+            }
+            Step::OpenTimeOffsets => self.open_time_offsets(),
+            Step::SessionKeyring(name) => match warren_sys::join_session_keyring(name) {
+                // A kernel without keyrings has none of the caller's either.
+                Err(Errno::NOSYS) => Ok(()),
+                joined => joined,
+            },
+            Step::OwnStreams { uid } => {
+                self.own_streams(*uid);
+                Ok(())
+            }
             Step::TimeNamespace { offsets } => self.time_namespace(offsets),
             Step::Scheduler(attributes) => warren_sys::sched_setattr(*attributes),
             Step::IoPriority(one) => {
@@ -431,6 +456,7 @@ impl Child<'_> {
             Step::ReserveIds
             | Step::OpenNamespace { .. }
             | Step::CloneTree { .. }
+            | Step::MakeDisk { .. }
             | Step::CloneDetailed { .. }
             | Step::ConnectListener(_)
             | Step::MoveInterface { .. }

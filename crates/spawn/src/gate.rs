@@ -42,15 +42,23 @@ pub fn is_held(path: &Path) -> Result<bool, Errno> {
     }
 }
 
-/// Opens the gate and returns when the program was executed. Hooks before the program read
-/// what is in `state`.
+/// What hooks before the program read, and what they write to.
+#[derive(Clone, Copy, Debug)]
+pub struct Streams<'a> {
+    /// Their standard input.
+    pub read: BorrowedFd<'a>,
+    /// Their standard output and error.
+    pub written: BorrowedFd<'a>,
+}
+
+/// Opens the gate and returns when the program was executed.
 ///
 /// # Errors
 /// [`Refusal`]: nobody waits there, or nothing came of it; the process has ended then.
-pub fn open(path: &Path, state: Option<BorrowedFd<'_>>) -> Result<(), Refusal> {
+pub fn open(path: &Path, hooks: Option<Streams<'_>>) -> Result<(), Refusal> {
     let gate = connect(path)?;
     let (answer, theirs) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-    send(gate.as_fd(), theirs.as_fd(), state)?;
+    send(gate.as_fd(), theirs.as_fd(), hooks)?;
     drop(theirs);
     let mut bytes = [0; Answer::LENGTH];
     let count = rustix::io::retry_on_intr(|| rustix::io::read(&answer, &mut bytes))?;
@@ -175,12 +183,18 @@ fn connect(path: &Path) -> Result<OwnedFd, Errno> {
 fn send(
     gate: BorrowedFd<'_>,
     answer: BorrowedFd<'_>,
-    state: Option<BorrowedFd<'_>>,
+    hooks: Option<Streams<'_>>,
 ) -> Result<(), Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    let both = [answer, state.unwrap_or(answer)];
-    let fds = &both[..1 + usize::from(state.is_some())];
+    let all;
+    let fds: &[BorrowedFd<'_>] = match hooks {
+        Some(Streams { read, written }) => {
+            all = [answer, read, written];
+            &all
+        }
+        None => &[answer],
+    };
     if !control.push(SendAncillaryMessage::ScmRights(fds)) {
         return Err(Errno::NOBUFS);
     }

@@ -3,7 +3,9 @@
 
 mod cache_class;
 mod channel;
+mod disk;
 mod group;
+mod helper;
 mod join;
 mod listener;
 mod maps;
@@ -226,6 +228,16 @@ impl Plan {
                         clone_tree(tree, attributes, *recursive).map_err(failed)?;
                     opened.trees.push(tree);
                 }
+                Step::MakeDisk {
+                    folder,
+                    size,
+                    folders,
+                } => {
+                    let made = disk::make(folder, *size, *folders);
+                    opened
+                        .trees
+                        .push(made.map_err(|error| self.at(step, error))?);
+                }
                 Step::CloneDetailed { tree, changes, ids } => {
                     let tree = clone_as_told(tree, changes, ids.as_deref(), proc);
                     opened.trees.push(tree.map_err(failed)?);
@@ -234,11 +246,14 @@ impl Plan {
                     opened.listener = Some(listener::connect(socket).map_err(failed)?);
                 }
                 Step::ShiftIdsTo {
-                    tree, namespace, ..
+                    tree,
+                    namespace,
+                    recursive,
+                    ..
                 } => {
                     let (tree, user) =
                         (&opened.trees[*tree], &opened.namespaces[*namespace]);
-                    warren_mounts::shift_ids(tree.as_fd(), user.as_fd(), true)
+                    warren_mounts::shift_ids(tree.as_fd(), user.as_fd(), *recursive)
                         .map_err(failed)?;
                 }
                 Step::MakeGroup(blueprint) => {
@@ -296,7 +311,11 @@ impl Launch<'_> {
         let Step::Clone { namespaces } = step else {
             return Err(Error::spec("the plan has no clone"));
         };
-        let cradle = self.opened.group.as_ref().and_then(MadeGroup::cradle);
+        let made = self.opened.group.as_ref().and_then(MadeGroup::cradle);
+        let joined = self.plan.born_in.filter(|_| made.is_none());
+        let joined = joined.map(warren_sys::duplicate).transpose();
+        let joined = joined.map_err(|errno| self.plan.failed(step, errno))?;
+        let cradle = joined.as_ref().map(OwnedFd::as_fd).or(made);
         let args = CloneArgs {
             namespaces: namespaces.clone_flags(),
             cgroup: cradle,
@@ -307,7 +326,7 @@ impl Launch<'_> {
         // SAFETY: the child's arm calls child::run, which keeps its rules, and what is
         // dropped before it is a descriptor.
         match unsafe { clone_into(args) } {
-            Ok((Forked::Child, _)) => {
+            Ok((Forked::Child, is_born)) => {
                 // As long as the child held it too, a dead parent could not be told.
                 drop(channels.alive_reader);
                 let observer = channels.observer.map(|(_, child)| child);
@@ -328,6 +347,8 @@ impl Launch<'_> {
                     ended: channels.ended.as_ref().map(|(_, child)| child.as_fd()),
                     turn: channels.turn.as_ref().map(|(_, child)| child.as_fd()),
                     hooks_read: self.plan.hooks_read,
+                    hooks_written: self.plan.hooks_written,
+                    has_joined: is_born && joined.is_some(),
                     blocked,
                 })
             }
@@ -581,7 +602,7 @@ impl Launch<'_> {
     fn reached_exec(&self) -> bool {
         matches!(
             self.plan.steps.get(self.report.step()),
-            Some(Step::Exec(_) | Step::AwaitGate(_) | Step::Hold | Step::Finish)
+            Some(Step::Exec(_) | Step::AwaitGate { .. } | Step::Hold | Step::Finish,)
         )
     }
 

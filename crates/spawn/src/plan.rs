@@ -35,7 +35,8 @@ use crate::spec::{
 use crate::step::{MapLines, MapWriter, Maps, Step};
 pub use enter::MOST_KEPT;
 pub use layers::Layer;
-use program::{c_string, own_text, program};
+pub(crate) use program::own_text;
+use program::{c_string, program};
 
 /// An ordered list of steps, each for one side.
 ///
@@ -53,6 +54,8 @@ pub struct Plan {
     pub(crate) hold_signals: bool,
     pub(crate) launched_to_its_end: bool,
     pub(crate) hooks_read: Option<RawFd>,
+    pub(crate) hooks_written: Option<RawFd>,
+    pub(crate) born_in: Option<RawFd>,
 }
 
 impl Plan {
@@ -90,6 +93,8 @@ impl Plan {
             hold_signals: false,
             launched_to_its_end: false,
             hooks_read: spec.hooks_read.as_ref().map(|open| open.fd),
+            hooks_written: spec.hooks_written.as_ref().map(|open| open.fd),
+            born_in: spec.born_in.as_ref().map(|open| open.fd),
         })
     }
 
@@ -144,9 +149,14 @@ impl Plan {
             .any(|step| matches!(step, Step::AwaitObserver))
     }
 
+    pub(crate) fn outlives_caller(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| matches!(step, Step::OutliveCaller))
+    }
+
     pub(crate) fn is_gated(&self) -> bool {
         let mut steps = self.steps.iter();
-        steps.any(|step| matches!(step, Step::AwaitGate(_)))
+        steps.any(|step| matches!(step, Step::AwaitGate { .. }))
     }
 
     pub(crate) fn gives_turn(&self) -> bool {
@@ -262,6 +272,10 @@ fn check(spec: &Spec) -> Result<(), Error> {
             spec.disk.is_some() && spec.mounts.iter().any(writes_to_host),
             "a limit on disk space is one of what vanishes: the upper folder of an overlay \
              is the host's, and takes what is free there",
+        ),
+        (
+            spec.disk_in.is_some() && spec.disk.is_none(),
+            "a disk in a folder needs a size",
         ),
         (
             spec.keep_layers && !spec.has_overlay_in_memory(),
@@ -474,6 +488,9 @@ impl Planner<'_> {
         if self.spec.core_sched && self.can_share_no_cores() {
             self.push(Step::CoreSched);
         }
+        if !self.spec.time_offsets.is_empty() {
+            self.push(Step::OpenTimeOffsets);
+        }
         if let Some(processors) = &self.spec.affinity.initial {
             self.push(Step::Affinity(processors.0.clone()));
         }
@@ -628,6 +645,7 @@ impl Planner<'_> {
             multiplexer,
             in_root,
             held: !in_root && (self.changes_files() || self.has_console()),
+            plain: self.spec.plain_terminal,
             rows,
             columns,
         }
@@ -641,6 +659,9 @@ impl Planner<'_> {
         let spec = self.spec;
         self.priorities();
         self.labels()?;
+        if let Some(name) = &spec.session_keyring {
+            self.push(Step::SessionKeyring(c_string(name.as_ref())?));
+        }
         if let Some(mask) = spec.umask {
             self.push(Step::Umask(mask));
         }
@@ -655,6 +676,9 @@ impl Planner<'_> {
         let bounding = capabilities.map(|sets| sets.bounding);
         if let Some(keep) = spec.bounding.or(bounding) {
             self.push(Step::DropBounding { keep });
+        }
+        if let Some(user) = spec.user.as_ref().filter(|_| spec.owns_streams) {
+            self.push(Step::OwnStreams { uid: user.uid });
         }
         self.set_user(setup, maps)?;
         if let Some(sets) = capabilities {
@@ -746,11 +770,13 @@ impl Planner<'_> {
         if let Some(open) = &spec.await_before_exec {
             self.push(Step::AwaitExec(open.clone()));
         }
-        self.before_program()?;
-        // After all else, so that the profile needs to allow none of it.
+        self.before_program();
+        // After all else, so that the profile needs to allow none of it; but what is run
+        // inside before the program is confined as that is.
         if spec.no_new_privs && !listens {
             self.profile(false)?;
         }
+        self.hooks(&spec.hooks_before_program)?;
         for RawFilter(bytes) in &spec.filters {
             let filter = Filter::from_bytes(bytes).map_err(|error| {
                 Error::spec(format!("take the system-call filter: {error}"))
@@ -769,7 +795,13 @@ impl Planner<'_> {
     fn order(&mut self, before: Vec<Step>, maps: Option<Maps>, mut child: Vec<Step>) {
         self.steps = before;
         let trees = |step: &mut Step| {
-            matches!(step, Step::CloneTree { .. } | Step::CloneDetailed { .. })
+            matches!(
+                step,
+                Step::CloneTree { .. }
+                    | Step::CloneDetailed { .. }
+                    | Step::ShiftIdsTo { .. }
+                    | Step::MakeDisk { .. }
+            )
         };
         self.steps.extend(child.extract_if(.., trees));
         let shifts = |step: &mut Step| matches!(step, Step::ShiftIds { .. });
@@ -786,6 +818,9 @@ impl Planner<'_> {
         }
         if self.group.is_some() {
             namespaces = namespaces.without(Kind::Cgroup);
+        }
+        for made in self.made_inside().iter() {
+            namespaces = namespaces.without(made);
         }
         self.make_group_before_clone();
         if !self.spec.time_offsets.is_empty() {

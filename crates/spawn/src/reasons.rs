@@ -200,6 +200,7 @@ fn missing_call(step: &Step) -> String {
             ("mount_setattr", "5.12")
         }
         Step::RootEmpty { .. }
+        | Step::RootShared { .. }
         | Step::Tmpfs { .. }
         | Step::Proc { .. }
         | Step::DevFolder { .. } => ("fsopen and move_mount", "5.2"),
@@ -598,7 +599,7 @@ fn not_executed(
     let in_empty_root = plan
         .steps()
         .iter()
-        .any(|step| matches!(step, Step::RootEmpty { .. }));
+        .any(|step| matches!(step, Step::RootEmpty { .. } | Step::RootShared { .. }));
     let entered = joins(plan, Kind::Mnt)
         || plan
             .steps()

@@ -43,6 +43,11 @@ pub struct Spec {
     /// Control groups that the process moves itself into before anything else: an open
     /// `cgroup.procs` each.
     pub cgroups: Vec<Open>,
+    /// The open folder of the one group of [`cgroups`](Self::cgroups), if there is one and it
+    /// is of v2: where the kernel can, the process is born in it (clone3(2),
+    /// `CLONE_INTO_CGROUP`), and has not to wait until the kernel has moved it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub born_in: Option<Open>,
     /// What the process and all that it starts may use. Any limit makes a control group.
     pub limits: Limits,
     /// A control group of its own, and where; as [`Placement::default`] has it if there are
@@ -55,6 +60,9 @@ pub struct Spec {
     /// overlays in memory, and folders in memory without a size of their own. A /dev, in
     /// which shared memory is, has this limit of its own.
     pub disk: Option<u64>,
+    /// A folder of the host: those bytes are on its disk then, in a file without a name, and
+    /// not in memory. Needs root.
+    pub disk_in: Option<PathBuf>,
     /// Which namespaces are new, joined or inherited.
     pub namespaces: Namespaces,
     /// The order in which the joined ones are entered; if empty, the user namespace first
@@ -194,6 +202,15 @@ pub struct Spec {
     pub new_session: bool,
     /// A terminal of the process's own.
     pub terminal: Terminal,
+    /// Whether that terminal shows what is written as it is, from the first byte on: no
+    /// carriage return is put in front of a line feed.
+    pub plain_terminal: bool,
+    /// Whether the program's user becomes the owner of its terminal, and of the pipes that
+    /// are its standard streams: it can open them again by their names.
+    pub owns_streams: bool,
+    /// The name of a session keyring that the process joins instead of the caller's:
+    /// keyrings(7).
+    pub session_keyring: Option<String>,
     /// Id maps that somebody else writes: the process goes on when a byte, or the end, of
     /// this can be read. With [`IdMapping::Unmapped`].
     pub await_maps: Option<Open>,
@@ -218,6 +235,8 @@ pub struct Spec {
     pub hooks_before_program: Vec<Hook>,
     /// A file that `hooks_before_root` have as their standard input.
     pub hooks_read: Option<Open>,
+    /// A file that they have as their standard output and error.
+    pub hooks_written: Option<Open>,
     /// Descriptors that are the caller's business alone: the new process closes them at once.
     pub callers_fds: Vec<RawFd>,
     /// Whether the caller's children are born in another pid namespace than its own, which

@@ -70,6 +70,15 @@ pub enum Step {
         /// Whether with all that is mounted in it.
         recursive: bool,
     },
+    /// Makes a filesystem in a file without a name, for the layers of overlays.
+    MakeDisk {
+        /// The folder of the host that the file is in.
+        folder: PathBuf,
+        /// Bytes that it holds.
+        size: u64,
+        /// How many folders it holds beyond that.
+        folders: u64,
+    },
     /// Clones a tree of the host and changes it as it is told.
     CloneDetailed {
         /// What it is on the host.
@@ -141,6 +150,8 @@ pub enum Step {
         namespace: usize,
         /// What it is.
         name: String,
+        /// Whether what is mounted in it is shown so too.
+        recursive: bool,
     },
 
     /// Closes what is the caller's business alone.
@@ -254,15 +265,17 @@ pub enum Step {
     Layers {
         /// Bytes that they may hold.
         size: Option<CString>,
+        /// Which of the parent's trees it is, if it lies on a disk.
+        disk: Option<usize>,
     },
-    /// Mounts an empty folder of that tmpfs.
+    /// Mounts an empty folder of it.
     FolderInMemory {
         /// Where.
         target: Target,
         /// Its mode.
         mode: u32,
     },
-    /// Sends that tmpfs to the parent, which can read it when all is over.
+    /// Sends it to the parent, which can read it when all is over.
     HandLayers,
     /// Makes an empty tmpfs the root to be.
     RootEmpty {
@@ -270,6 +283,11 @@ pub enum Step {
         mode: CString,
         /// Bytes that it may hold.
         size: Option<CString>,
+    },
+    /// Makes an empty folder of the filesystem of the layers the root to be.
+    RootShared {
+        /// Its mode.
+        mode: u32,
     },
     /// Makes a tree the root to be.
     RootTree {
@@ -361,10 +379,22 @@ pub enum Step {
     /// Makes an ipc namespace as who the container is set up as: the creator owns its
     /// message queues.
     IpcNamespace,
+    /// Makes namespaces in the user namespace that was entered.
+    NewNamespaces(NamespaceSet),
+    /// Opens the file of those offsets, which belongs to another user than the process
+    /// once its ids have changed.
+    OpenTimeOffsets,
     /// Makes a time namespace with offsets and enters it.
     TimeNamespace {
         /// The lines of timens_offsets.
         offsets: CString,
+    },
+    /// Leaves the caller's session keyring for one with this name.
+    SessionKeyring(CString),
+    /// Gives the terminal and the pipes that are standard streams to the program's user.
+    OwnStreams {
+        /// The user.
+        uid: u32,
     },
     /// Sets the scheduling policy.
     Scheduler(SchedulerAttributes),
@@ -545,6 +575,8 @@ pub enum Step {
         in_root: bool,
         /// Whether it may be missing: then the terminal that is held is taken.
         held: bool,
+        /// Whether no carriage return is put in front of a line feed.
+        plain: bool,
         /// Height in characters.
         rows: u16,
         /// Width in characters.
@@ -617,8 +649,14 @@ pub enum Step {
     CheckProgram,
     /// Stays when the caller ends.
     OutliveCaller,
-    /// Waits before the program until the gate is opened.
-    AwaitGate(Open),
+    /// Waits before the program until the gate is opened, and lets go of the caller's
+    /// descriptors meanwhile: somebody may wait for their end.
+    AwaitGate {
+        /// The socket.
+        gate: Open,
+        /// The descriptors that stay, in ascending order.
+        kept: Vec<RawFd>,
+    },
     /// Waits before the root is entered, until the caller has done what it wants to.
     AwaitCaller,
     /// Runs a hook to its end.
@@ -904,6 +942,7 @@ impl Step {
             Self::ReserveIds
             | Self::OpenNamespace { .. }
             | Self::CloneTree { .. }
+            | Self::MakeDisk { .. }
             | Self::CloneDetailed { .. }
             | Self::ConnectListener(_)
             | Self::MoveInterface { .. }
@@ -927,7 +966,7 @@ impl Step {
             | Self::AwaitExec(_)
             | Self::CheckProgram
             | Self::OutliveCaller
-            | Self::AwaitGate(_)
+            | Self::AwaitGate { .. }
             | Self::AwaitObserver
             | Self::Exec(_) => Side::Payload,
             _ => Side::Child,

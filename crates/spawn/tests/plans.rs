@@ -228,8 +228,23 @@ fn what_vanishes_shares_one_disk() {
     spec.disk = Some(8 << 20);
     is_as_kept("limited_disk", &spec, &ordinary());
     let layers = Plan::new(&spec, &ordinary()).expect("a plan").layers();
-    // The folder of /tmp is the first.
-    assert_eq!(layers.iter().map(|it| it.number).collect::<Vec<_>>(), [1]);
+    // After the root and the folder of /tmp.
+    assert_eq!(layers.iter().map(|it| it.number).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn what_vanishes_lies_on_a_disk_if_root_says_so() {
+    let mut spec = sandbox();
+    spec.disk_in = Some("/tmp".into());
+    let error = Plan::new(&spec, &root()).expect_err("of no size");
+    assert_eq!(error.to_string(), "a disk in a folder needs a size");
+    spec.disk = Some(8 << 20);
+    is_as_kept("disk_in_a_folder", &spec, &root());
+    let error = Plan::new(&spec, &ordinary()).expect_err("root alone makes one");
+    assert_eq!(
+        error.to_string(),
+        "have a disk in /tmp: Operation not permitted"
+    );
 }
 
 #[test]

@@ -18,8 +18,11 @@ mod core_sched;
 mod entry;
 mod exec;
 mod fd;
+mod image;
 mod inherited;
+mod keyring;
 mod landlock;
+mod loop_device;
 mod mount;
 mod nsfs;
 mod probe;
@@ -47,11 +50,14 @@ pub use fd::{
     close_range, close_range_on_exec, duplicate, is_alive, is_below_root, is_open,
     leave_terminal, lock_for_reading, loopback_up, open_standard_streams,
 };
+pub use image::exchange_image;
 pub use inherited::{is_inherited, take_inherited};
+pub use keyring::join_session_keyring;
 pub use landlock::{
     LandlockRuleset, landlock_abi, landlock_add_path, landlock_add_port, landlock_create,
     landlock_restrict_self,
 };
+pub use loop_device::attach_loop_device;
 pub use mount::{
     MOUNT_ATTR__ATIME, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV,
     MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NOSYMFOLLOW,

@@ -67,10 +67,12 @@ pub fn set_io_priority(class: u32, priority: u32) -> Result<()> {
 pub fn set_memory_policy(mode: u32, nodes: &[u64]) -> Result<()> {
     let most = nodes.len() * u64::BITS as usize;
     // The kernel reads one bit less than it is told of.
-    let most = if nodes.is_empty() { 0 } else { most + 1 };
-    // SAFETY: `nodes` is live and has as many bits as the kernel reads.
-    let result =
-        unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, nodes.as_ptr(), most) };
+    let (nodes, most) = match nodes {
+        [] => (std::ptr::null(), 0),
+        nodes => (nodes.as_ptr(), most + 1),
+    };
+    // SAFETY: `nodes` is live and has as many bits as the kernel reads, or is null.
+    let result = unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, nodes, most) };
     check(result).map(drop)
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::{Errno, Result, check};
 
 pub use libc::{
-    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP,
-    SIGTTIN, SIGTTOU, SIGWINCH, SIGXCPU,
+    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGSYS, SIGTERM,
+    SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH, SIGXCPU,
 };
 
 /// A set of signals, as the kernel lays it out: bit N-1 is signal N.
@@ -119,6 +119,22 @@ pub fn default_action(signal: i32) {
             size_of::<SignalSet>(),
         )
     };
+}
+
+/// Has `signal` end the process: the first process of a pid namespace is otherwise not
+/// ended by one from outside but KILL, as long as it has no handler: pid_namespaces(7).
+pub fn end_by(signal: i32) {
+    extern "C" fn end(signal: i32) {
+        crate::exit_now(128 + signal);
+    }
+    let handler: extern "C" fn(i32) = end;
+    // SAFETY: integers and an optional function, for which zero is a value: no flags, and an
+    // empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler as libc::sighandler_t;
+    // SAFETY: the kernel reads an action, which outlives the call. Its handler calls nothing
+    // but _exit(2), whatever it interrupts.
+    unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
 }
 
 /// Sets every signal that has a handler back to the default, and leaves the ignored

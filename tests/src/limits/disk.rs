@@ -2,12 +2,13 @@
 
 use std::process::Command;
 
-use warren_testkit::{Test, run, scratch, tests, warren};
+use warren_testkit::{Test, eventually, program, run, scratch, tests, warren};
 
 pub const TESTS: &[Test] = tests! {
     Both:
         the_disk_is_full_at_its_limit_and_not_before,
         all_that_vanishes_shares_the_limit,
+        the_root_itself_shares_the_limit,
         a_size_of_its_own_stays_its_own,
         shared_memory_has_the_same_limit,
         what_is_removed_is_free_again,
@@ -15,7 +16,15 @@ pub const TESTS: &[Test] = tests! {
         changes_in_a_limited_layer_are_told,
         a_full_layer_is_kept_as_far_as_it_came,
         a_layer_on_the_host_is_refused,
-        no_size_is_refused;
+        no_size_is_refused,
+        a_disk_has_a_size_and_a_folder;
+    User:
+        a_disk_in_a_folder_is_roots;
+    Root:
+        what_vanishes_can_lie_on_a_disk,
+        changes_on_a_disk_are_told,
+        a_killed_run_leaves_no_loop_device,
+        a_disk_without_its_maker_says_what_is_missing;
 };
 
 /// `warren run --disk SIZE OPTIONS -- sh -c SCRIPT`
@@ -44,6 +53,17 @@ fn all_that_vanishes_shares_the_limit() {
     let output = run(&mut limited("9M", &options, script));
     output.exits(1);
     assert_eq!(output.stdout, "/tmp\n/a\n", "{output}");
+}
+
+/// Beside overlays the root stays writable.
+fn the_root_itself_shares_the_limit() {
+    for options in [&["--host-root=overlay"][..], &["--overlay", "/etc", "/b"]] {
+        let script = "head -c 4M /dev/zero > /tmp/x; head -c 4M /dev/zero > /x; \
+                      stat -c %s /tmp/x; [ $(stat -c %s /x) -lt 4194304 ] && echo less";
+        let output = run(&mut limited("6M", options, script));
+        output.exits(0);
+        assert_eq!(output.stdout, "4194304\nless\n", "{output}");
+    }
 }
 
 fn a_size_of_its_own_stays_its_own() {
@@ -128,4 +148,79 @@ fn no_size_is_refused() {
         output.stderr.starts_with("warren: --disk: '1X' is no size"),
         "{output}"
     );
+}
+
+fn a_disk_has_a_size_and_a_folder() {
+    let folder = scratch().display().to_string();
+    run(&mut warren(["run", "--disk-in", &folder, "true"])).complains("--disk <SIZE>");
+    let output = run(&mut limited("1M", &["--disk-in", "/nowhere"], "true"));
+    output.is_refused("/nowhere: No such file or directory");
+}
+
+fn a_disk_in_a_folder_is_roots() {
+    let folder = scratch().display().to_string();
+    let output = run(&mut limited("1M", &["--disk-in", &folder], "true"));
+    output.is_refused("have a disk in ");
+    output.complains("hint: a filesystem on a loop device is made by root alone");
+}
+
+fn what_vanishes_can_lie_on_a_disk() {
+    let folder = scratch().display().to_string();
+    let on_disk = ["--disk-in", &folder, "--tmpfs", "/a", "--host-root=overlay"];
+    let script = "for place in /tmp /a /opt /; do stat -f -c %T $place; done; \
+                  head -c 8000000 /dev/zero > /opt/x && echo whole; \
+                  head -c 1M /dev/zero > /y || rm /opt/x; \
+                  head -c 7M /dev/zero > /tmp/z && echo again";
+    let output = run(&mut limited("8M", &on_disk, script));
+    output.exits(0).complains("No space left on device");
+    let kinds = "ext2/ext3\next2/ext3\noverlayfs\next2/ext3\n";
+    assert_eq!(output.stdout, format!("{kinds}whole\nagain\n"), "{output}");
+    let left = std::fs::read_dir(scratch()).expect("one's own").count();
+    assert_eq!(left, 0, "the file has no name");
+}
+
+fn changes_on_a_disk_are_told() {
+    let folder = scratch().join("work");
+    std::fs::create_dir(&folder).expect("a folder of one's own");
+    let folder = folder.display().to_string();
+    let options = ["--disk-in", &folder, "--overlay", &folder, "/b", "--commit"];
+    run(&mut limited("1M", &options, "echo kept > /b/new")).exits(0);
+    let path = scratch().join("work/new");
+    let new = std::fs::read_to_string(path).expect("it was committed");
+    assert_eq!(new, "kept\n");
+}
+
+fn a_killed_run_leaves_no_loop_device() {
+    let folder = scratch().display().to_string();
+    let script = "df --output=source /tmp | tail -1; sleep 60";
+    let mut child = limited("1M", &["--disk-in", &folder], script)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("warren starts");
+    let mut device = String::new();
+    let stdout = child.stdout.take().expect("a pipe");
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut device)
+        .expect("a line");
+    let name = device.trim().trim_start_matches("/dev/");
+    let backing = format!("/sys/block/{name}/loop/backing_file");
+    assert!(std::fs::exists(&backing).expect("sysfs"), "{device}");
+    child.kill().expect("one's own child");
+    child.wait().expect("one's own child");
+    eventually("the loop device is clear", || {
+        !std::fs::exists(&backing).expect("sysfs")
+    });
+}
+
+fn a_disk_without_its_maker_says_what_is_missing() {
+    let folder = scratch().display().to_string();
+    let script =
+        "mount -t tmpfs none /usr/sbin && mount -t tmpfs none /sbin; exec \"$@\"";
+    let mut shell = program("unshare");
+    shell.args(["--mount", "sh", "-c", script, "sh"]);
+    let command = limited("1M", &["--disk-in", &folder], "true");
+    shell.arg(command.get_program()).args(command.get_args());
+    let output = run(&mut shell);
+    output.exits(125);
+    output.complains("make a filesystem by mke2fs: it is not installed");
+    output.complains("hint: install it (Debian: e2fsprogs), or let it be in memory");
 }

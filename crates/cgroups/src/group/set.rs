@@ -74,8 +74,7 @@ impl Cgroup {
             };
             match tier.make_setting(setting) {
                 Ok(()) => {}
-                // v1: memory may never be more than memory and swap, whichever is changed.
-                Err(Errno::INVAL) if setting.is_memory_of_v1() => {
+                Err(Errno::INVAL) if setting.hangs_on_the_next() => {
                     later.push((tier, setting));
                 }
                 Err(errno) => {
@@ -120,8 +119,17 @@ impl Cgroup {
 }
 
 impl Setting {
-    fn is_memory_of_v1(&self) -> bool {
-        matches!(&self.action, Action::Write { file, .. } if file == "memory.limit_in_bytes")
+    /// Whether the kernel looks at it together with one that is set after it, and may take
+    /// it only then. v1: memory is never more than memory and swap, nor a time of the
+    /// processor more than its period, whichever is changed.
+    fn hangs_on_the_next(&self) -> bool {
+        let hang = [
+            "memory.limit_in_bytes",
+            "cpu.cfs_period_us",
+            "cpu.rt_period_us",
+        ];
+        let hangs = |file: &str| hang.contains(&file);
+        matches!(&self.action, Action::Write { file, .. } if hangs(file))
     }
 }
 

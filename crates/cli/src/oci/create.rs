@@ -39,7 +39,7 @@ pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     let mut wanted = wanted(context, &options)?;
     wanted.handover.detached = options.is("detach");
     if !wanted.handover.detached {
-        wanted.handover.terminal_size = Some(pty::size());
+        wanted.handover.terminal_size = Some(pty::size);
     }
     let created = context.store.create(&wanted)?;
     note(context, &created);
@@ -63,7 +63,7 @@ pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
 
 fn note(context: &Context, created: &Created) {
     for note in &created.notes {
-        context.log.debug(&note.to_string());
+        context.log.warn(&note.to_string());
     }
 }
 
@@ -76,6 +76,7 @@ fn wanted(context: &Context, options: &Options) -> Result<Create, Stop> {
         gated: false,
         handover: options.handover()?,
         systemd: context.systemd,
+        callers_keyring: options.is("no-new-keyring"),
         notify_socket: std::env::var_os("NOTIFY_SOCKET").map(Into::into),
         listen_fds: listen_fds(),
     })

@@ -66,7 +66,11 @@ fn wanted(
 ) -> Result<Exec, Stop> {
     let mut handover = options.handover()?;
     handover.detached = options.is("detach");
-    handover.terminal_size = (!handover.detached).then(pty::size);
+    handover.terminal_size = if handover.detached {
+        None
+    } else {
+        Some(pty::size)
+    };
     Ok(Exec {
         process: process(options, command, container)?,
         handover,
@@ -160,7 +164,7 @@ fn id(word: &str) -> Result<u32, Stop> {
 }
 
 /// Into all sets but the inheritable one, with which the program's file could gain it again
-/// (CVE-2022-29162).
+/// (CVE-2022-29162), and into the ambient one where it is inheritable by the config.json.
 fn add_capability(process: &mut Process, name: &str) {
     let sets = process
         .capabilities
@@ -169,6 +173,10 @@ fn add_capability(process: &mut Process, name: &str) {
         if !set.iter().any(|own| own == name) {
             set.push(name.to_owned());
         }
+    }
+    let is_in = |set: &[String]| set.iter().any(|own| own == name);
+    if is_in(&sets.inheritable) && !is_in(&sets.ambient) {
+        sets.ambient.push(name.to_owned());
     }
 }
 
@@ -208,8 +216,13 @@ mod tests {
     fn a_capability_is_never_inheritable() {
         let mut process = Process::default();
         add_capability(&mut process, "CAP_SYS_ADMIN");
-        let sets = process.capabilities.expect("there are some");
+        let sets = process.capabilities.as_mut().expect("there are some");
         assert_eq!(sets.effective, ["CAP_SYS_ADMIN"]);
         assert!(sets.inheritable.is_empty() && sets.ambient.is_empty());
+        // But what the config.json has made so is ambient too.
+        sets.inheritable.push("CAP_SYSLOG".to_owned());
+        add_capability(&mut process, "CAP_SYSLOG");
+        let sets = process.capabilities.expect("there are some");
+        assert_eq!(sets.ambient, ["CAP_SYSLOG"]);
     }
 }

@@ -36,9 +36,6 @@ pub fn ps(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     let (own, others) = divide(arguments);
     let options = parse(OPTIONS, Order::Any, &own).map_err(Stop::usage)?;
     let container = context.store.open(options.id()?)?;
-    if container.status()? == Status::Stopped {
-        return Err(Stop::usage("container not running"));
-    }
     let processes = container.processes()?;
     match options.text("format")? {
         Some("json") => {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use warren_oci::runtime;
+
 use super::options::Options;
 
 /// The folder of the store.
@@ -11,7 +13,7 @@ pub fn store(options: &Options) -> PathBuf {
     }
     let own = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty());
     match own {
-        Some(folder) if !rustix::process::geteuid().is_root() => {
+        Some(folder) if !runtime::is_root_of_machine() => {
             PathBuf::from(folder).join("warren/oci")
         }
         _ => PathBuf::from("/run/warren/oci"),

@@ -65,6 +65,9 @@ pub struct LimitOptions {
     /// Let SIZE be written, in all, to what vanishes: /tmp, overlays in memory
     #[arg(long, value_name = "SIZE")]
     disk: Option<String>,
+    /// Have that lie on the disk of this folder, in a file without a name, not in memory (root)
+    #[arg(long, value_name = "DIR", requires = "disk")]
+    disk_in: Option<PathBuf>,
     /// Let there be at most N processes and threads, Warren's init among them
     #[arg(long, value_name = "N")]
     pids: Option<String>,
@@ -131,6 +134,7 @@ impl LimitOptions {
         spec.core_sched |= self.core_sched;
         let disk = self.disk.as_deref().map(|text| sizes::size("--disk", text));
         spec.disk = disk.transpose()?.or(spec.disk);
+        spec.disk_in = self.disk_in.clone().or(spec.disk_in.take());
         if self.places() {
             spec.cgroup = Some(self.placement());
         }

@@ -9,12 +9,10 @@ use clap::Args;
 use warren_confine::Capability;
 use warren_namespaces::{Kind, NsFd, ProcRoot};
 use warren_network::{
-    Allow, Name, Names, Network, Publish, RESOLVER, Rate, Reservation, Resolver,
-    Store, Wanted, files,
+    Allow, Name, Names, Network, Publish, RESOLVER, Rate, Reservation, Resolver, Store,
+    Wanted, files,
 };
-use warren_spawn::{
-    Access, Content, Error, Host, Mount, Namespace, Namespaces, Spec,
-};
+use warren_spawn::{Access, Content, Error, Host, Mount, Namespace, Namespaces, Spec};
 
 use super::process::DEFAULT_NAME;
 use super::sizes;
@@ -375,7 +373,8 @@ impl Connected {
         let Some(names) = self.names.take() else {
             return Ok(());
         };
-        let proc = ProcRoot::open().map_err(|error| Error::of_caller(error.to_string()))?;
+        let proc =
+            ProcRoot::open().map_err(|error| Error::of_caller(error.to_string()))?;
         let resolver = names.start(pid, &proc);
         self.resolver =
             Some(resolver.map_err(|error| Error::of_caller(error.to_string()))?);

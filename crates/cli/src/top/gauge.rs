@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use warren_cgroups::{Cgroup, Hierarchies, Pressure};
-use warren_namespaces::{Kind, Process, ProcRoot, Snapshot};
+use warren_namespaces::{Kind, ProcRoot, Process, Snapshot};
 
 use crate::overview::{Node, Overview};
 
@@ -133,9 +133,9 @@ fn add_processes(gauge: &mut Gauge, proc: &ProcRoot, processes: &[&Process]) {
         }
         if gauge.io.is_none() {
             let text = proc.read(&format!("{}/io", process.pid)).ok();
-            io = io.zip(text.and_then(|text| of_io(&text))).map(|(sum, own)| {
-                [sum[0] + own[0], sum[1] + own[1]]
-            });
+            io = io
+                .zip(text.and_then(|text| of_io(&text)))
+                .map(|(sum, own)| [sum[0] + own[0], sum[1] + own[1]]);
         }
     }
     if seen {

@@ -175,9 +175,9 @@ impl Meter {
                     let used = rate(old.cpu_us?, gauge.cpu_us?, *seconds);
                     Some(used / 100)
                 }),
-                io: old.as_ref().and_then(|(old, seconds)| {
-                    Some(rates(old.io?, gauge.io?, *seconds))
-                }),
+                io: old
+                    .as_ref()
+                    .and_then(|(old, seconds)| Some(rates(old.io?, gauge.io?, *seconds))),
                 net: old.as_ref().and_then(|(old, seconds)| {
                     Some(rates(old.net?, gauge.net?, *seconds))
                 }),

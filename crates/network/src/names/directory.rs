@@ -255,7 +255,13 @@ mod tests {
         for name in ["dbx", "d", "nosuch"] {
             assert_eq!(known(name, A), none(), "{name}");
         }
-        for name in ["example.org", "db.example.org", "db.shopx", "x.db", "db.corp"] {
+        for name in [
+            "example.org",
+            "db.example.org",
+            "db.shopx",
+            "x.db",
+            "db.corp",
+        ] {
             assert_eq!(known(name, A), Known::Nothing, "{name}");
         }
         for kind in [NS, SOA, DS, DNSKEY] {

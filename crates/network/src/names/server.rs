@@ -167,8 +167,7 @@ impl Server {
     fn questions(&mut self) {
         for _ in 0..TURN {
             let flags = RecvFlags::DONTWAIT;
-            let received =
-                recvfrom(&self.inside.datagrams, &mut self.buffer[..], flags);
+            let received = recvfrom(&self.inside.datagrams, &mut self.buffer[..], flags);
             let Ok((_, length, Some(from))) = received else {
                 return;
             };
@@ -281,4 +280,3 @@ enum Heard {
     Answer,
     Refusal,
 }
-

@@ -101,7 +101,7 @@ impl Stream {
                     Received::More | Received::Later => {}
                 }
                 match whole(&asked.answer) {
-                    Some(answer) => self.answer(&answer.to_vec()),
+                    Some(answer) => self.answer(answer),
                     None => self.phase = Phase::Hear(asked),
                 }
                 true
@@ -141,8 +141,8 @@ impl Stream {
     fn ask_next(&mut self, desk: &Desk, question: Vec<u8>, count: usize) {
         let resolvers = desk.resolvers.as_deref().unwrap_or_default();
         let mut rest = resolvers.iter().enumerate().skip(count);
-        let reached = rest
-            .find_map(|(number, resolver)| Some((number, reach(*resolver).ok()?)));
+        let reached =
+            rest.find_map(|(number, resolver)| Some((number, reach(*resolver).ok()?)));
         if let Some((number, resolver)) = reached {
             self.output = with_length(&question);
             self.phase = Phase::Ask(Asked {

@@ -8,8 +8,6 @@ use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
     SocketFlags, SocketType,
 };
-use rustix::termios::{OptionalActions, OutputModes};
-use warren_spawn::Child;
 use warren_sys::Errno;
 
 use super::error::Error;
@@ -54,18 +52,4 @@ pub(super) fn hand_over(
 ) -> Result<(), Error> {
     send_descriptor(socket.as_fd(), fd, word.as_bytes())
         .map_err(|errno| Error::errno(format!("hand {word} over"), errno))
-}
-
-/// What the program writes is shown as it is: no carriage return is put in front of a line
-/// feed, as engines expect of a runtime's terminal.
-pub(super) fn show_plainly(child: &Child) -> Result<(), Error> {
-    let Some(terminal) = child.terminal() else {
-        return Ok(());
-    };
-    let set = || {
-        let mut attributes = rustix::termios::tcgetattr(&terminal.master)?;
-        attributes.output_modes.remove(OutputModes::ONLCR);
-        rustix::termios::tcsetattr(&terminal.master, OptionalActions::Now, &attributes)
-    };
-    set().map_err(|errno| Error::errno("set the container's terminal", errno))
 }

@@ -2,19 +2,23 @@
 
 use std::cell::OnceCell;
 use std::fs;
+use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use warren_namespaces::Kind;
-use warren_spawn::{Child, Host, Namespace, Open, Plan, Spec, Terminal, gate};
+use warren_spawn::{
+    Child, Host, Namespace, Open, Plan, Processors, Spec, Terminal, gate,
+};
 use warren_sys::signal::SIGKILL;
 
 use super::clock;
 use super::container::Container;
 use super::error::Error;
+use super::grant;
 use super::group::Planned;
 use super::handover::Handover;
-use super::hooks;
+use super::hooks::{self, Streams};
 use super::init::Init;
 use super::notify;
 use super::record::{Record, VERSION};
@@ -26,6 +30,9 @@ use crate::unsupported::Unsupported;
 
 /// The largest config.json that is read, in bytes.
 const MOST: u64 = 16 << 20;
+
+/// As many processors as sched_setaffinity(2) of glibc and of rustix knows.
+const PROCESSORS: usize = 1024;
 
 /// What a container is made of, and what its maker wants of it.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +47,8 @@ pub struct Create {
     pub handover: Handover,
     /// Whether systemd makes its control group.
     pub systemd: bool,
+    /// Whether it has its maker's session keyring, and none of its own: keyrings(7).
+    pub callers_keyring: bool,
     /// Where somebody waits to hear that its program is ready: sd_notify(3).
     pub notify_socket: Option<PathBuf>,
     /// How many descriptors from 3 on were handed to the caller for it: sd_listen_fds(3).
@@ -69,15 +78,19 @@ impl Store {
         if wanted.notify_socket.is_some() {
             self.let_notify(&wanted.id, &mut config);
         }
-        let (mut spec, notes) = spec(wanted, &config, keep)?;
-        let group = Planned::new(&config, &wanted.id, wanted.systemd)?;
+        let (mut spec, mut notes) = spec(wanted, &config, keep)?;
+        let proc = open_proc()?;
+        let limited = !spec.limits.is_empty();
+        let group = Planned::new(&proc, &config, &wanted.id, wanted.systemd, limited)?;
         let mut record = record(wanted, &config);
         record.cgroup = group.as_ref().map(|planned| planned.group.clone());
+        spec.session_keyring = record.session_keyring();
         let mut host = Host::probe();
+        notes.extend(grant::leave_out(&mut spec, &host));
         spec.cgroup = None;
         let hierarchies = OnceCell::new();
         if let Some(planned) = group {
-            let _ = hierarchies.set(planned.hierarchies());
+            let _ = hierarchies.set(planned.ground.hierarchies());
             planned.check()?;
             spec.cgroup = Some(planned.placement);
             host.ground = Some(planned.ground);
@@ -85,7 +98,7 @@ impl Store {
         let mut container = Container {
             text: record.text(&text),
             folder: self.make(&wanted.id)?,
-            proc: open_proc()?,
+            proc,
             record,
             hierarchies,
         };
@@ -129,16 +142,17 @@ impl Store {
 fn read(bundle: &Path) -> Result<(String, Config), Error> {
     let file = bundle.join("config.json");
     let doing = || format!("read {}", file.display());
-    let length = fs::metadata(&file)
-        .map_err(|error| Error::io(doing(), &error))?
-        .len();
+    let io = |error: std::io::Error| Error::io(doing(), &error);
+    let mut opened = fs::File::open(&file).map_err(io)?;
+    let length = opened.metadata().map_err(io)?.len();
     if length > MOST {
         return Err(Error::new(format!(
             "{}: it is larger than {MOST} bytes",
             doing()
         )));
     }
-    let text = fs::read_to_string(&file).map_err(|error| Error::io(doing(), &error))?;
+    let mut text = String::new();
+    opened.read_to_string(&mut text).map_err(io)?;
     let config = Config::parse(&text)
         .map_err(|error| Error::new(format!("{}: {error}", doing())))?;
     Ok((text, config))
@@ -179,6 +193,10 @@ pub(super) fn live_as_a_container(spec: &mut Spec) {
     spec.parent_death_signal = Some(SIGKILL);
     spec.outlives_caller = true;
     spec.new_session = spec.terminal == Terminal::Inherit;
+    // Not where its maker happens to run: wherever its control group lets it.
+    spec.affinity.last = Some(Processors(vec![u64::MAX; PROCESSORS / 64]));
+    spec.plain_terminal = true;
+    spec.owns_streams = true;
 }
 
 fn record(wanted: &Create, config: &Config) -> Record {
@@ -193,6 +211,7 @@ fn record(wanted: &Create, config: &Config) -> Record {
         owner: rustix::process::geteuid().as_raw(),
         cgroup: None,
         notifies: wanted.notify_socket.is_some(),
+        callers_keyring: wanted.callers_keyring,
         gated: wanted.gated || has_hooks_before_program(config),
         annotations: config.annotations.clone(),
     }
@@ -225,7 +244,7 @@ fn make(
         .as_ref()
         .map(|gate| open(gate, "the gate of the container"));
     let hooks = config.hooks.clone().unwrap_or_default();
-    let read = take_hooks(&mut spec, &hooks)?;
+    let streams = take_hooks(&mut spec, &hooks)?;
     tell_listener(&mut spec, container, config);
     let plan = wanted.handover.watched(Plan::new(&spec, host)?);
     // What a callback finds wrong is said whole, and not as a step of the launch.
@@ -245,7 +264,7 @@ fn make(
                 announced = Some(pid);
                 tell(announce(container, pid))
             },
-            &mut |pid| tell(before_root(container, &hooks, pid, read.as_ref())),
+            &mut |pid| tell(before_root(container, &hooks, pid, streams.as_ref())),
         )
     };
     let program = config.process.as_ref();
@@ -253,7 +272,8 @@ fn make(
         if announced.is_some() {
             after_failure(container, &hooks);
         }
-        said.unwrap_or_else(|| explain(error, program))
+        let error = said.unwrap_or_else(|| explain(error, program));
+        error.with_output(streams.as_ref())
     })?;
     // In a joined pid namespace another process went on.
     if announced != Some(child.id()) {
@@ -283,7 +303,7 @@ fn open(fd: &OwnedFd, name: &str) -> Open {
 }
 
 /// Gives the Spec its hooks, and what those before the root read.
-fn take_hooks(spec: &mut Spec, hooks: &Hooks) -> Result<Option<fs::File>, Error> {
+fn take_hooks(spec: &mut Spec, hooks: &Hooks) -> Result<Option<Streams>, Error> {
     spec.hooks_before_root = hooks::inside("createContainer", &hooks.create_container);
     spec.hooks_before_program = hooks::inside("startContainer", &hooks.start_container);
     for hook in &mut spec.hooks_before_program {
@@ -303,12 +323,14 @@ fn take_hooks(spec: &mut Spec, hooks: &Hooks) -> Result<Option<fs::File>, Error>
     if spec.hooks_before_root.is_empty() {
         return Ok(None);
     }
-    let file = hooks::state_file("")?;
-    spec.hooks_read = Some(Open {
+    let streams = Streams::new("")?;
+    let open = |file: &fs::File, name: &str| Open {
         fd: file.as_raw_fd(),
-        name: "the state of the container".to_owned(),
-    });
-    Ok(Some(file))
+        name: name.to_owned(),
+    };
+    spec.hooks_read = Some(open(&streams.read, "the state of the container"));
+    spec.hooks_written = Some(open(&streams.written, "what hooks say"));
+    Ok(Some(streams))
 }
 
 fn announce(container: &Container, pid: u32) -> Result<(), Error> {
@@ -323,18 +345,13 @@ fn before_root(
     container: &Container,
     hooks: &Hooks,
     pid: u32,
-    read: Option<&fs::File>,
+    streams: Option<&Streams>,
 ) -> Result<(), Error> {
     let state = container.state_text(Status::Creating, pid);
     let bundle = container.bundle();
     hooks::run("prestart", &hooks.prestart, &state, bundle)?;
     hooks::run("createRuntime", &hooks.create_runtime, &state, bundle)?;
-    if let Some(mut file) = read {
-        use std::io::Write;
-        file.write_all(state.as_bytes())
-            .map_err(|error| Error::io("write the state for hooks", &error))?;
-    }
-    Ok(())
+    streams.map_or(Ok(()), |streams| streams.tell(&state))
 }
 
 /// What was begun for it outside is undone by the same hooks as at its end.

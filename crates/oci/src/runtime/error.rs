@@ -46,6 +46,12 @@ impl Error {
         ))
     }
 
+    /// More of the message.
+    pub(crate) fn add(mut self, words: &str) -> Self {
+        self.message.push_str(words);
+        self
+    }
+
     // Engines look for these words.
 
     pub(crate) fn no_container(id: &str) -> Self {
@@ -120,6 +126,12 @@ impl From<warren_spawn::Error> for Error {
             let why = error.raw_os_error().map(Errno::from_raw_os_error);
             let why = why.map_or_else(String::new, |errno| format!(": {}", words(errno)));
             return Self::new(format!("error running {hook}{why}"));
+        }
+        let is_link = error.raw_os_error() == Some(Errno::LOOP.raw_os_error());
+        let of_kernel = ["mount a proc", "mount a sysfs"];
+        if is_link && of_kernel.iter().any(|begin| doing.starts_with(begin)) {
+            let why = "must be mounted on ordinary directory, and it is a symlink";
+            return Self::new(format!("{doing}: {why}"));
         }
         let said = match error.raw_os_error() {
             Some(errno) => Self::errno(error.doing(), Errno::from_raw_os_error(errno)),

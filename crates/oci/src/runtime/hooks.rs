@@ -1,7 +1,8 @@
 //! Hooks that are run outside of the container.
 
-use std::io::{Seek, Write};
-use std::os::unix::process::CommandExt;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 
@@ -9,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, PidfdFlags};
 use warren_spawn::Hook as Inside;
+use warren_sys::signal::{SIGKILL, SIGSYS};
 
 use super::error::Error;
 use crate::config::{Hook, Hooks};
@@ -75,7 +77,11 @@ pub fn failed(kind: &str, number: usize, hook: &Hook, why: &str) -> Error {
 
 /// How a process ended, as Go says it.
 pub fn how(status: ExitStatus) -> String {
-    status.to_string().replace("exit status: ", "exit status ")
+    match status.signal() {
+        Some(SIGSYS) => "signal: bad system call".to_owned(),
+        Some(SIGKILL) => "signal: killed".to_owned(),
+        _ => status.to_string().replace("exit status: ", "exit status "),
+    }
 }
 
 fn timeout(hook: &Hook) -> Option<u32> {
@@ -91,7 +97,7 @@ fn run_one(hook: &Hook, state: &str, bundle: &Path) -> Result<(), String> {
         .write_all(state.as_bytes())
         .map_err(|error| words(&error))?;
     input.rewind().map_err(|error| words(&error))?;
-    let clone = |file: &std::fs::File| file.try_clone().map_err(|error| words(&error));
+    let clone = |file: &File| file.try_clone().map_err(|error| words(&error));
     let mut command = Command::new(&hook.path);
     // Nothing of the caller's environment, nor of the container's: it runs outside.
     command.env_clear().current_dir(bundle);
@@ -104,7 +110,7 @@ fn run_one(hook: &Hook, state: &str, bundle: &Path) -> Result<(), String> {
     let status = wait(&mut child, timeout(hook)).map_err(|error| words(&error))?;
     match status {
         Some(status) if status.success() => Ok(()),
-        Some(status) => Err(format!("{}{}", how(status), said(output))),
+        Some(status) => Err(format!("{}{}", how(status), said(&output))),
         None => Err(format!(
             "timeout after {} s",
             hook.timeout.unwrap_or_default()
@@ -113,21 +119,23 @@ fn run_one(hook: &Hook, state: &str, bundle: &Path) -> Result<(), String> {
 }
 
 /// A file without a name: whatever a hook does with it, nobody is kept waiting.
-fn memory(name: &str) -> std::io::Result<std::fs::File> {
+fn memory(name: &str) -> std::io::Result<File> {
     Ok(rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?.into())
 }
 
-/// The end of what it wrote.
-fn said(mut output: std::fs::File) -> String {
-    const MOST: usize = 400;
-    let read = output
-        .rewind()
-        .and_then(|()| std::io::read_to_string(output));
-    let text = read.unwrap_or_default();
-    let text = text.trim_end();
-    let from = text.len().saturating_sub(MOST);
-    let from = (from..=text.len()).find(|at| text.is_char_boundary(*at));
-    match &text[from.unwrap_or_default()..] {
+/// The end of what it wrote. It may have been the container's own program, and have made
+/// the file as long as it likes.
+fn said(mut output: &File) -> String {
+    const MOST: u64 = 400;
+    let mut read = || {
+        let length = output.metadata()?.len();
+        output.seek(SeekFrom::Start(length.saturating_sub(MOST)))?;
+        let mut bytes = Vec::new();
+        output.take(MOST).read_to_end(&mut bytes)?;
+        Ok::<_, std::io::Error>(bytes)
+    };
+    let bytes = read().unwrap_or_default();
+    match String::from_utf8_lossy(&bytes).trim() {
         "" => String::new(),
         text => format!(", output: {text}"),
     }
@@ -151,11 +159,41 @@ fn wait(child: &mut Child, timeout: Option<u32>) -> std::io::Result<Option<ExitS
     child.wait().map(Some)
 }
 
-/// Standard input of a hook that is run inside.
-pub fn state_file(state: &str) -> Result<std::fs::File, Error> {
-    let written = memory("state").and_then(|mut file| {
-        file.write_all(state.as_bytes())?;
-        Ok(file)
-    });
-    written.map_err(|error| Error::io("write the state for hooks", &error))
+/// The standard streams of hooks that are run inside.
+#[derive(Debug)]
+pub struct Streams {
+    /// The state of the container.
+    pub read: File,
+    /// What they write.
+    pub written: File,
+}
+
+impl Streams {
+    pub fn new(state: &str) -> Result<Self, Error> {
+        let made = || {
+            let (read, written) = (memory("state")?, memory("output")?);
+            Ok(Self { read, written })
+        };
+        let streams =
+            made().map_err(|error| Error::io("open files for hooks", &error))?;
+        streams.tell(state)?;
+        Ok(streams)
+    }
+
+    /// Adds to what they read.
+    pub fn tell(&self, state: &str) -> Result<(), Error> {
+        (&self.read)
+            .write_all(state.as_bytes())
+            .map_err(|error| Error::io("write the state for hooks", &error))
+    }
+}
+
+impl Error {
+    /// With what hooks have said, should one of them be what failed.
+    pub(super) fn with_output(self, streams: Option<&Streams>) -> Self {
+        match streams {
+            Some(streams) => self.add(&said(&streams.written)),
+            None => self,
+        }
+    }
 }

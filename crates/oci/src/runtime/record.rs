@@ -31,6 +31,8 @@ object! {
         sometimes {
             /// Whether it waits for its start.
             gated: bool = "gated",
+            /// Whether it has its maker's session keyring.
+            callers_keyring: bool = "callersKeyring",
             /// Whether somebody waits to hear that its program is ready.
             notifies: bool = "notifies",
             /// Its control group.
@@ -52,6 +54,11 @@ object! {
 }
 
 impl Record {
+    /// The session keyring that its processes share, called as runc calls it.
+    pub(super) fn session_keyring(&self) -> Option<String> {
+        (!self.callers_keyring).then(|| format!("_ses.{}", self.id))
+    }
+
     /// The text of the file, around that of a config.json.
     pub(super) fn text(&self, config: &str) -> String {
         // Strings, numbers and a map of strings: nothing that JSON cannot say.

@@ -12,7 +12,7 @@ use warren_sys::signal::SIGKILL;
 
 use super::container::Container;
 use super::error::{Error, words};
-use super::hooks;
+use super::hooks::{self, Streams};
 use super::status::Status;
 use super::store::GATE;
 use crate::config::{Config, Hook, Hooks, Process};
@@ -72,16 +72,18 @@ impl Container {
     }
 
     fn open_gate(&self, config: &Config, hooks: &Hooks, pid: u32) -> Result<(), Error> {
-        let state = match hooks.start_container.is_empty() {
+        let streams = match hooks.start_container.is_empty() {
             true => None,
-            false => {
-                let text = self.state_text(Status::Created, pid);
-                Some(hooks::state_file(&text)?)
-            }
+            false => Some(Streams::new(&self.state_text(Status::Created, pid))?),
         };
         let path = self.folder.short_path(GATE);
-        gate::open(&path, state.as_ref().map(AsFd::as_fd))
-            .map_err(|refusal| refused(&refusal, config, hooks))
+        let given = streams.as_ref().map(|streams| gate::Streams {
+            read: streams.read.as_fd(),
+            written: streams.written.as_fd(),
+        });
+        gate::open(&path, given).map_err(|refusal| {
+            refused(&refusal, config, hooks).with_output(streams.as_ref())
+        })
     }
 
     /// A hook that fails now ends the container.

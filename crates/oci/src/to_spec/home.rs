@@ -16,12 +16,14 @@ const PASSWD: &str = "/etc/passwd";
 const MAX_LENGTH: u64 = 1 << 20;
 
 impl Reader<'_> {
-    /// Sets `HOME` if the environment has none.
+    /// Sets `HOME` if the environment has none, or an empty one.
     pub(super) fn home(&mut self) {
         let Some(process) = &self.config.process else {
             return;
         };
-        if self.spec.env.iter().any(|(key, _)| key == "HOME") {
+        let env = &mut self.spec.env;
+        env.retain(|(key, value)| key != "HOME" || !value.is_empty());
+        if env.iter().any(|(key, _)| key == "HOME") {
             return;
         }
         let text = self.passwd().unwrap_or_default();

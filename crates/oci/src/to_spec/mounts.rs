@@ -187,9 +187,9 @@ impl Reader<'_> {
             let message = format!("is missing, where {other} is there");
             return Err(Error::new(path(missing), message));
         }
-        let has_own = *self.spec.namespaces.get(Kind::User) == Namespace::New;
-        if uids.is_empty() && !has_own {
-            let message = "is missing: without a new user namespace idmap needs it";
+        let has_users = *self.spec.namespaces.get(Kind::User) != Namespace::Inherit;
+        if uids.is_empty() && !has_users {
+            let message = "is missing: without a user namespace idmap needs it";
             return Err(Error::new(path("uidMappings"), message));
         }
         Ok(Some(MountIds {
@@ -393,5 +393,11 @@ fn absolute(paths: &[String], name: &str) -> Result<Vec<PathBuf>, Error> {
         }
         Ok(found)
     };
-    paths.iter().enumerate().map(one).collect()
+    let all: Result<Vec<PathBuf>, Error> = paths.iter().enumerate().map(one).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    all.map(|mut all| {
+        // Twice would be one mount over the other.
+        all.retain(|path| seen.insert(path.clone()));
+        all
+    })
 }

@@ -126,21 +126,37 @@ pub fn memory_policy(wanted: &config::MemoryPolicy) -> Result<MemoryPolicy, Erro
         let mut all = all.iter();
         all.find(|(name, _)| *name == word).map(|(_, bits)| *bits)
     };
-    let mode = find(&MEMORY_MODES, &wanted.mode)
-        .ok_or_else(|| wrong("mode", format!("unknown mode {:?}", wanted.mode)))?;
+    let mode = find(&MEMORY_MODES, &wanted.mode).ok_or_else(|| {
+        wrong(
+            "mode",
+            format!("invalid memory policy mode {:?}", wanted.mode),
+        )
+    })?;
     let mut flags = 0;
     for (index, word) in wanted.flags.iter().enumerate() {
         flags |= find(&MEMORY_FLAGS, word).ok_or_else(|| {
-            wrong(&format!("flags[{index}]"), format!("unknown flag {word:?}"))
+            wrong(
+                &format!("flags[{index}]"),
+                format!("invalid memory policy flag {word:?}"),
+            )
         })?;
     }
     let nodes = match wanted.nodes.as_str() {
         "" => Vec::new(),
         text => bits(text).ok_or_else(|| {
-            let message = format!("expected a list such as 0-3,7, found {text:?}");
+            let message = format!(
+                "invalid memory policy nodes: expected a list such as 0-3,7, found {text:?}"
+            );
             wrong("nodes", message)
         })?,
     };
+    // The kernel would say no more than that an argument is invalid.
+    let takes_none = ["MPOL_DEFAULT", "MPOL_LOCAL"].contains(&wanted.mode.as_str());
+    let count: u32 = nodes.iter().map(|word: &u64| word.count_ones()).sum();
+    if takes_none && count > 0 {
+        let message = format!("{} mode requires 0 nodes but got {count}", wanted.mode);
+        return Err(wrong("nodes", message));
+    }
     Ok(MemoryPolicy {
         mode: mode | flags,
         nodes,

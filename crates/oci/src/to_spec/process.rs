@@ -1,6 +1,6 @@
 //! `process`, `hostname` and `domainname`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
 use warren_confine::{Resource, Rlimit};
@@ -47,7 +47,7 @@ impl Reader<'_> {
                 columns: size.width,
             };
         }
-        self.capabilities(process.capabilities.as_ref())?;
+        self.capabilities(process.capabilities.as_ref());
         self.rest_of_process(process)
     }
 
@@ -122,15 +122,28 @@ impl Reader<'_> {
     }
 }
 
+/// Of what is there twice the last counts, as for whoever reads it: getenv(3) finds the
+/// first.
 fn environment(words: &[String]) -> Result<Vec<(OsString, OsString)>, Error> {
-    let pair = |(index, word): (usize, &String)| match word.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
-        _ => Err(Error::new(
-            format!("process.env[{index}]"),
-            format!("expected KEY=VALUE, found {word:?}"),
-        )),
-    };
-    words.iter().enumerate().map(pair).collect()
+    let mut all: Vec<(OsString, OsString)> = Vec::with_capacity(words.len());
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, word) in words.iter().enumerate() {
+        let (key, value) = match word.split_once('=') {
+            Some((key, value)) if !key.is_empty() => (key, value),
+            _ => {
+                let message = format!("expected KEY=VALUE, found {word:?}");
+                return Err(Error::new(format!("process.env[{index}]"), message));
+            }
+        };
+        match places.get(key) {
+            Some(place) => all[*place].1 = value.into(),
+            None => {
+                places.insert(key, all.len());
+                all.push((key.into(), value.into()));
+            }
+        }
+    }
+    Ok(all)
 }
 
 fn rlimits(limits: &[config::Rlimit]) -> Result<Vec<Rlimit>, Error> {

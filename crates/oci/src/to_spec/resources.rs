@@ -191,8 +191,12 @@ fn cpuset(cpu: &config::Cpu) -> Cpuset {
     }
 }
 
+/// 0 is a limit: with none at all not even the first process could be there.
 fn pids(pids: Option<&config::Pids>) -> Result<Option<Most>, Error> {
-    most("pids.limit", pids.and_then(|pids| pids.limit))
+    match pids.and_then(|pids| pids.limit) {
+        Some(0) => Ok(Some(Most::Of(1))),
+        limit => most("pids.limit", limit),
+    }
 }
 
 fn network(network: &config::Network) -> Network {
@@ -305,7 +309,8 @@ fn device(index: usize, rule: &config::DeviceRule) -> Result<DeviceRule, Error> 
             .map(Some)
             .map_err(|_| wrong(key, format!("{value} is no number of a device"))),
     };
-    if let Some(letter) = rule.access.chars().find(|letter| !"rwm".contains(*letter)) {
+    // An a is no letter of the specification, but everybody has passed it over.
+    if let Some(letter) = rule.access.chars().find(|letter| !"rwma".contains(*letter)) {
         let message = format!("expected letters of rwm, found {letter:?}");
         return Err(wrong("access", message));
     }

@@ -7,7 +7,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::mount::MountFlags;
 use warren_mounts::{
     Attributes, Filesystem, Node, Target, attach_at, attach_over, bind_here, clone_tree,
-    ensure, ensure_exactly, ensure_parent, mount_here, open_in_root,
+    ensure_exactly, ensure_parent, make_in_root, mount_here, open_in_root,
 };
 use warren_sys::{Errno, Result};
 
@@ -15,6 +15,22 @@ use super::kernel::{DEVICES, cover_file, if_there};
 use super::{Child, copy, leave_open};
 use crate::spec::{Device, DeviceKind, Propagation};
 use crate::step::{Changes, NewFilesystem, Source};
+
+/// Opens the target, and says whether it was there. Where it is missing, it is made, if need
+/// be where links of the image lead that lead nowhere yet.
+fn through_links(
+    root: BorrowedFd<'_>,
+    target: &Target,
+    node: Node,
+) -> Result<(OwnedFd, bool)> {
+    match open_in_root(root, target.path(), OFlags::PATH) {
+        Err(Errno::NOENT) => {
+            let mode = Mode::from_raw_mode(target.parents_mode());
+            Ok((make_in_root(root, target.path(), node, mode)?, false))
+        }
+        found => Ok((found?, true)),
+    }
+}
 
 const PROC_SUPER_MAGIC: rustix::fs::FsWord = 0x9fa0;
 
@@ -28,7 +44,7 @@ impl Child<'_> {
         changes: &Changes,
     ) -> Result<()> {
         let tree = self.detailed_tree(source, changes)?;
-        let place = ensure(self.root()?, target, node)?;
+        let (place, _) = through_links(self.root()?, target, node)?;
         // In a procfs nothing but a procfs may be mounted, but for a few places: who looks
         // for the kernel's files there must find them (CVE-2019-16884).
         if !may_be_covered(place.as_fd(), target)? && !is_procfs(tree.as_fd())? {
@@ -82,14 +98,14 @@ impl Child<'_> {
         let root = self.root()?;
         // A link of the image at /proc or /sys would have what is written there go, and
         // what is masked there be, elsewhere (CVE-2023-27561).
-        let place = match new.is_of_kernel {
-            true => ensure_exactly(root, target)?,
-            false => ensure(root, target, Node::Folder)?,
+        let (place, was_there) = match new.is_of_kernel {
+            true => (ensure_exactly(root, target)?, true),
+            false => through_links(root, target, Node::Folder)?,
         };
         if !(new.is_of_kernel || may_be_covered(place.as_fd(), target)?) {
             return Err(Errno::NOTSUP);
         }
-        let mode = match new.takes_mode {
+        let mode = match new.takes_mode && was_there {
             true => Some(rustix::fs::fstat(&place)?.st_mode & 0o7777),
             false => None,
         };
@@ -131,12 +147,7 @@ impl Child<'_> {
             }))?;
         }
         for name in masked {
-            if_there(match cover_file(proc.as_fd(), name, true) {
-                Err(Errno::NOTDIR) => {
-                    mount_here(c"tmpfs", name, MountFlags::RDONLY, None)
-                }
-                result => result,
-            })?;
+            if_there(cover(proc.as_fd(), name))?;
         }
         leave_open(proc);
         Ok(())
@@ -241,6 +252,16 @@ impl Child<'_> {
         let terminal = self.fds.terminal.as_ref().ok_or(Errno::BADF)?;
         let console = clone_tree(terminal.as_fd(), c"", false)?;
         attach_at(console.as_fd(), self.dev()?, c"console")
+    }
+}
+
+/// Covers what is in a procfs, which is the working directory. Its kind is looked at first:
+/// a mount on what is of another kind is undone with a wait for the kernel (RCU).
+fn cover(proc: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    let stat = rustix::fs::statat(proc, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => mount_here(c"tmpfs", name, MountFlags::RDONLY, None),
+        _ => cover_file(proc, name, true),
     }
 }
 

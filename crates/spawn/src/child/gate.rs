@@ -2,13 +2,13 @@
 
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use rustix::process::DumpableBehavior;
-use warren_sys::{Errno, Result};
+use warren_sys::{Errno, Result, signal};
 
-use super::{Child, Failure, borrowed, exec};
+use super::{Child, Failure, borrowed, close_all_but, exec};
 use crate::gate::Answer;
 use crate::report::Detail;
 use crate::step::Step;
@@ -25,16 +25,16 @@ impl Child<'_> {
 
     /// Ends the launch, and stays until the gate is opened: a message with a descriptor to
     /// answer on, and perhaps one for hooks to read.
-    pub(super) fn await_gate(&mut self, gate: RawFd) -> Result<()> {
+    pub(super) fn await_gate(&mut self, gate: RawFd, kept: &[RawFd]) -> Result<()> {
         // A program that is executed into the container meanwhile shall not look into this
         // process, which is still Warren.
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
         // Everybody may read the arguments, and they name what is the host's.
         // SAFETY: nothing in a child that walks its plan looks at them.
         unsafe { warren_sys::arguments::replace_arguments(c"warren-init") };
-        let alive = self.with.alive.as_raw_fd() as u32;
-        // SAFETY: this process never returns to code that owns the descriptor.
-        unsafe { warren_sys::close_range(alive, alive) };
+        signal::end_by(signal::SIGTERM);
+        // With the pipe whose end tells the parent that it is here.
+        close_all_but(kept);
         loop {
             match self.take_word(gate) {
                 Ok(true) => return Ok(()),
@@ -46,7 +46,7 @@ impl Child<'_> {
     }
 
     fn take_word(&mut self, gate: RawFd) -> Result<bool> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut byte = [0];
         let into = &mut [IoSliceMut::new(&mut byte)];
@@ -56,6 +56,7 @@ impl Child<'_> {
             if let RecvAncillaryMessage::ScmRights(mut fds) = message {
                 self.fds.answer = fds.next();
                 self.fds.state = fds.next();
+                self.fds.output = fds.next();
             }
         }
         Ok(self.fds.answer.is_some())

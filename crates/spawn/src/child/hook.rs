@@ -32,7 +32,7 @@ impl Child<'_> {
 
     /// Executes it, or notes why it could not.
     fn become_hook(&self, hook: &HookProgram) -> ! {
-        let errno = match self.hooks_stream() {
+        let errno = match self.hooks_streams() {
             Ok(()) => {
                 warren_sys::close_range_on_exec(3);
                 signal::set_blocked(self.with.blocked);
@@ -44,8 +44,15 @@ impl Child<'_> {
         exit_now(127)
     }
 
-    /// Every hook reads the whole file from its begin.
-    fn hooks_stream(&self) -> Result<(), Errno> {
+    /// Every hook reads the whole file from its begin. What it writes is told with its
+    /// failure.
+    fn hooks_streams(&self) -> Result<(), Errno> {
+        let given = self.with.hooks_written.as_ref().map(borrowed);
+        let output: Option<BorrowedFd<'_>> = self.fds.output.as_ref().map(AsFd::as_fd);
+        if let Some(output) = output.or(given) {
+            rustix::stdio::dup2_stdout(output)?;
+            rustix::stdio::dup2_stderr(output)?;
+        }
         let given = self.with.hooks_read.as_ref().map(borrowed);
         let state: Option<BorrowedFd<'_>> = self.fds.state.as_ref().map(AsFd::as_fd);
         let Some(state) = state.or(given) else {

@@ -12,13 +12,23 @@ use warren_sys::{Errno, Result, SeccompFlags};
 use super::Child;
 
 impl Child<'_> {
+    /// In the procfs of the caller, as who it is still.
+    pub(super) fn open_time_offsets(&mut self) -> Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let path = c"self/timens_offsets";
+        let file = rustix::fs::openat(self.with.proc, path, flags, Mode::empty())?;
+        self.fds.time_offsets = Some(file);
+        Ok(())
+    }
+
     /// Offsets can be given to a time namespace as long as nobody is in it, so it is not
     /// made with the process, which enters it then: setns(2), as it has one thread.
     pub(super) fn time_namespace(&self, offsets: &CStr) -> Result<()> {
         let time = Kind::Time.clone_flag();
         warren_sys::unshare(time)?;
         let proc = self.with.proc;
-        super::write_below(proc, c"self/timens_offsets", offsets.to_bytes())?;
+        let file = self.fds.time_offsets.as_ref().ok_or(Errno::BADF)?;
+        rustix::io::write(file, offsets.to_bytes())?;
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let path = c"self/ns/time_for_children";
         let namespace = rustix::fs::openat(proc, path, flags, Mode::empty())?;

@@ -4,9 +4,10 @@ use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::fs::{FileType, Gid, Uid};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
-use rustix::termios::Winsize;
+use rustix::termios::{OptionalActions, OutputModes, Winsize};
 use warren_mounts::open_in_root;
 use warren_sys::{Errno, Result};
 
@@ -61,6 +62,7 @@ impl Child<'_> {
         &mut self,
         master: &OwnedFd,
         size: Winsize,
+        plain: bool,
     ) -> Result<()> {
         rustix::pty::unlockpt(master)?;
         rustix::termios::tcsetwinsize(master, size)?;
@@ -70,10 +72,33 @@ impl Child<'_> {
             | rustix::pty::OpenptFlags::NOCTTY
             | rustix::pty::OpenptFlags::CLOEXEC;
         let slave = rustix::pty::ioctl_tiocgptpeer(master, flags)?;
+        if plain {
+            show_plainly(&slave)?;
+        }
         let channel = self.with.terminal.ok_or(Errno::BADF)?;
         send_descriptor(channel, master.as_fd())?;
         self.fds.terminal = Some(slave);
         Ok(())
+    }
+
+    /// As far as that is possible: what is the host's own and not mapped stays as it is. A
+    /// file or a device that somebody handed on belongs to others too: to them it could be
+    /// the host's /dev/null.
+    pub(super) fn own_streams(&self, uid: u32) {
+        let owner = Some(Uid::from_raw(uid));
+        if let Some(terminal) = &self.fds.terminal {
+            let _ = rustix::fs::fchown(terminal, owner, None::<Gid>);
+            return;
+        }
+        for (fd, given) in (0..).zip(self.with.stdio) {
+            let fd = given.unwrap_or(super::borrowed(&fd));
+            let is_pipe = rustix::fs::fstat(fd).is_ok_and(|stat| {
+                FileType::from_raw_mode(stat.st_mode) == FileType::Fifo
+            });
+            if is_pipe {
+                let _ = rustix::fs::fchown(fd, owner, None::<Gid>);
+            }
+        }
     }
 
     pub(super) fn control_terminal(&mut self, has_init: bool) -> Result<()> {
@@ -92,6 +117,13 @@ impl Child<'_> {
         rustix::stdio::dup2_stdout(&terminal)?;
         rustix::stdio::dup2_stderr(&terminal)
     }
+}
+
+/// Before anybody can write to it.
+fn show_plainly(terminal: &OwnedFd) -> Result<()> {
+    let mut attributes = rustix::termios::tcgetattr(terminal)?;
+    attributes.output_modes.remove(OutputModes::ONLCR);
+    rustix::termios::tcsetattr(terminal, OptionalActions::Now, &attributes)
 }
 
 pub(super) fn size(rows: u16, columns: u16) -> Winsize {

@@ -111,6 +111,11 @@ impl Child<'_> {
         self.stage(root)
     }
 
+    pub(super) fn root_shared(&mut self, mode: u32) -> Result<()> {
+        let folder = self.mounted_folder(mode)?;
+        self.stage(folder)
+    }
+
     pub(super) fn root_tree(
         &mut self,
         source: &Source,
@@ -120,10 +125,20 @@ impl Child<'_> {
         self.stage(tree)
     }
 
-    /// The layers live on a tmpfs that the root then covers. Their paths are given
-    /// relative to it, so none of them is looked up in the host's tree.
-    pub(super) fn make_layers(&mut self, size: Option<&CStr>) -> Result<()> {
-        let layers = tmpfs(c"755", size)?;
+    /// The layers live on a filesystem of their own that the root then covers. Their paths
+    /// are given relative to it, so none of them is looked up in the host's tree.
+    pub(super) fn make_layers(
+        &mut self,
+        size: Option<&CStr>,
+        disk: Option<usize>,
+    ) -> Result<()> {
+        let layers = match disk {
+            None => tmpfs(c"755", size)?,
+            Some(number) => {
+                let disk = self.with.trees.get(number).ok_or(Errno::BADF)?;
+                rustix::io::fcntl_dupfd_cloexec(disk, 3)?
+            }
+        };
         self.attach_over_root(layers.as_fd())?;
         self.fds.layers = Some(layers);
         Ok(())
@@ -190,6 +205,12 @@ impl Child<'_> {
         rustix::fs::openat(all, name.text(), flags, Mode::empty())
     }
 
+    /// A mount of such a folder: its `..` leads to no other.
+    fn mounted_folder(&mut self, mode: u32) -> Result<OwnedFd> {
+        let folder = self.numbered_folder(mode)?;
+        clone_tree(folder.as_fd(), c"", false)
+    }
+
     pub(super) fn folder(
         &mut self,
         target: &Target,
@@ -243,14 +264,12 @@ impl Child<'_> {
         fill(&file, content)
     }
 
-    /// Makes a file in memory and mounts it.
-    /// A mount of one folder: its `..` leads to no other.
     pub(super) fn folder_in_memory(&mut self, target: &Target, mode: u32) -> Result<()> {
-        let folder = self.numbered_folder(mode)?;
-        let mount = clone_tree(folder.as_fd(), c"", false)?;
+        let mount = self.mounted_folder(mode)?;
         attach(mount.as_fd(), self.root()?, target, Node::Folder)
     }
 
+    /// Makes a file in memory and mounts it.
     pub(super) fn file_in_memory(
         &mut self,
         content: &Content,
@@ -306,9 +325,10 @@ impl Child<'_> {
             Err(errno) => return Err(errno),
         };
         let stat = rustix::fs::fstat(&place)?;
-        let cover = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            empty_folder()?
-        } else if readable {
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            return self.mask_folder(place.as_fd());
+        }
+        let cover = if readable {
             let null = clone_tree(rustix::fs::CWD, c"/dev/null", false)?;
             warren_mounts::set_attributes(null.as_fd(), Attributes::READ_ONLY, false)?;
             null
@@ -316,6 +336,18 @@ impl Child<'_> {
             nothing()?
         };
         attach_over(cover.as_fd(), place.as_fd())
+    }
+
+    /// One empty folder covers them all: a filesystem each would cost more.
+    fn mask_folder(&mut self, place: BorrowedFd<'_>) -> Result<()> {
+        if let Some(empty) = &self.fds.empty {
+            let cover = clone_tree(empty.as_fd(), c"", false)?;
+            return attach_over(cover.as_fd(), place);
+        }
+        let cover = empty_folder()?;
+        attach_over(cover.as_fd(), place)?;
+        self.fds.empty = Some(cover);
+        Ok(())
     }
 
     /// Mounts what is at `target`, if anything is, over itself, read-only.

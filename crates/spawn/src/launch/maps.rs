@@ -1,14 +1,16 @@
 //! The id maps of the child, as its parent writes them.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Command, Stdio};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Signal, WaitId, WaitIdOptions};
 use warren_namespaces::{IdMap, Kind, ProcRoot};
 use warren_sys::{CloneArgs, Errno, Forked};
 
+use super::helper;
 use crate::error::{Error, ErrorKind};
-use crate::host::helper;
+use crate::host;
 use crate::ids::Reservation;
 use crate::step::{MapLines, MapWriter, Maps};
 
@@ -64,7 +66,7 @@ fn write_map(proc: &ProcRoot, pid: i32, name: &str, map: &[IdMap]) -> Result<(),
 
 fn run_helper(name: &str, pid: i32, map: &[IdMap]) -> Result<(), Error> {
     let doing = format!("write the id maps by {name}");
-    let Some(path) = helper(name) else {
+    let Some(path) = host::helper(name) else {
         return Err(Error::new(ErrorKind::Step, doing + ": it is not installed")
             .hint("install it (Debian: uidmap), or map one id alone (--map single)"));
     };
@@ -72,38 +74,16 @@ fn run_helper(name: &str, pid: i32, map: &[IdMap]) -> Result<(), Error> {
         .iter()
         .flat_map(|line| [line.inside, line.outside, line.count]);
     let failed = |why: &str| Error::new(ErrorKind::Step, format!("{doing}: {why}"));
-    let mut helper = std::process::Command::new(path)
+    let mut command = Command::new(path);
+    command
         .arg(pid.to_string())
         .args(numbers.map(|number| number.to_string()))
-        .env_clear()
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .map_err(|error| failed(&error.to_string()))?;
-    let said = helper.stderr.take().map(words).unwrap_or_default();
-    let status = helper.wait().map_err(|error| failed(&error.to_string()))?;
-    if status.success() {
-        return Ok(());
-    }
-    // One that was killed says nothing.
-    let why = if said.is_empty() {
-        status.to_string()
-    } else {
-        said
-    };
-    Err(failed(&why)
+        .stdin(Stdio::null());
+    helper::run(&mut command).map_err(|why| {
+        failed(&why)
         .hint("it grants what /etc/subuid and /etc/subgid list for the user, and needs its set-user-id bit or file capability")
-        .hint("one id alone needs no helper: --map single"))
-}
-
-/// What a helper says, as far as it can be read.
-fn words(mut stream: std::process::ChildStderr) -> String {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    // Not by Command::output, which panics where a read fails.
-    let _ = stream.read_to_end(&mut bytes);
-    String::from_utf8_lossy(&bytes).trim().to_owned()
+        .hint("one id alone needs no helper: --map single")
+    })
 }
 
 /// Shows the files of `tree` under the ids of the child `pid`, whose map is written.

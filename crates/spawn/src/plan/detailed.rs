@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use warren_mounts::{Node, Target};
 use warren_namespaces::Kind;
@@ -13,8 +13,8 @@ use super::mounts::{node, target};
 use super::program::c_string;
 use crate::error::Error;
 use crate::spec::{
-    DetailedMount, Device, FlagChange, Mount, MountIds, Mounted, PropagationKind, Root,
-    Terminal, Tree,
+    DetailedMount, Device, FlagChange, Mount, MountIds, Mounted, Namespace,
+    PropagationKind, Root, Terminal, Tree,
 };
 use crate::step::{Changes, MapLines, NewFilesystem, Source, Step};
 
@@ -98,13 +98,13 @@ impl Planner<'_> {
                 gids: ids.gids.clone(),
             })
         });
-        if of_container.is_some() && !self.is_new(Kind::User) {
+        if of_container.is_some() && !self.has_other_users() {
             return Err(Error::spec(
-                "ids of a mount need a map of its own or a new user namespace",
+                "ids of a mount need a map of its own or a user namespace",
             ));
         }
         // The container's map can be used only when it has been written.
-        if let Some(ids) = of_container {
+        if let Some(ids) = of_container.filter(|_| self.is_new(Kind::User)) {
             let step = Step::ShiftIds {
                 tree: number,
                 name: tree.clone(),
@@ -121,6 +121,16 @@ impl Planner<'_> {
             },
             ids: own,
         });
+        let joined = of_container.filter(|_| !self.is_new(Kind::User));
+        if let (Some(ids), Some(namespace)) = (joined, self.place_of_users()) {
+            self.push(Step::ShiftIdsTo {
+                tree: number,
+                path: PathBuf::from(tree.to_string()),
+                namespace,
+                name: "the user namespace that is joined".to_owned(),
+                recursive: ids.recursive,
+            });
+        }
         Ok((Source::Tree(number, tree.clone()), Changes::default()))
     }
 
@@ -222,7 +232,7 @@ impl Planner<'_> {
     pub(super) fn device_files(&mut self, target: Target) {
         let step = Step::DeviceFiles {
             target,
-            bind: self.is_new(Kind::User),
+            bind: self.has_other_users(),
             console: self.has_console(),
         };
         self.push(step);
@@ -254,6 +264,11 @@ impl Planner<'_> {
             && self.spec.mounts.iter().any(is_of_queues)
     }
 
+    /// Whether the process is in another user namespace than its caller.
+    fn has_other_users(&self) -> bool {
+        *self.spec.namespaces.get(Kind::User) != Namespace::Inherit
+    }
+
     /// Before anything is mounted: what becomes of the mounts that the host has.
     pub(super) fn spreading(&mut self) {
         let spec = self.spec;
@@ -262,7 +277,7 @@ impl Planner<'_> {
             .is_some_and(|one| one.kind == PropagationKind::Shared);
         // The mounts of a new user namespace cannot spread to the host, and those of the
         // host not to a root that is private from its making.
-        let cut_off = self.is_new(Kind::User) && spec.root != Root::Inherit;
+        let cut_off = self.has_other_users() && spec.root != Root::Inherit;
         if !self.is_new(Kind::Mnt) || (cut_off && !shared) {
             return;
         }

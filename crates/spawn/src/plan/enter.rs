@@ -39,18 +39,58 @@ impl Planner<'_> {
     }
 
     /// Without a route, the user namespace first, since it gives the right to enter the
-    /// others; the mount namespace last, since it changes what paths mean.
+    /// others; but after them for whoever may enter all as it is, and could not enter what
+    /// belongs to another one from in there. The mount namespace last, since it changes what
+    /// paths mean.
     fn route(&self) -> Vec<Hop> {
         if !self.spec.route.is_empty() {
             return self.spec.route.clone();
         }
         let mut kinds: Vec<Kind> = self.spec.namespaces.joined().iter().collect();
         kinds.sort_by_key(|kind| match kind {
+            Kind::User if self.enters_all() => 2,
             Kind::User => 0,
-            Kind::Mnt => 2,
+            Kind::Mnt => 3,
             _ => 1,
         });
         kinds.into_iter().map(Hop::Join).collect()
+    }
+
+    /// Whether the caller is root of the machine, from where every namespace can be entered.
+    fn enters_all(&self) -> bool {
+        self.host.is_privileged() && self.host.has_all_ids
+    }
+
+    /// The namespaces that are made in a user namespace that was there before: with the
+    /// process they would be those of the caller's.
+    pub(super) fn made_inside(&self) -> NamespaceSet {
+        let joins = matches!(self.spec.namespaces.get(Kind::User), Namespace::Join(_));
+        let mut made = match joins {
+            true => self.spec.namespaces.created(),
+            false => NamespaceSet::default(),
+        };
+        if self.group.is_some() {
+            made = made.without(Kind::Cgroup);
+        }
+        if !self.spec.time_offsets.is_empty() {
+            made = made.without(Kind::Time);
+        }
+        made
+    }
+
+    fn make_inside(&mut self) {
+        let namespaces = self.made_inside();
+        if namespaces.is_empty() {
+            return;
+        }
+        self.push(Step::NewNamespaces(namespaces));
+        if self.is_new(Kind::Pid) {
+            // Only whoever is in it by then bears others into it.
+            self.await_group();
+            self.push(Step::ForkSibling);
+            // Not inherited by what is forked.
+            self.die_with_parent();
+        }
     }
 
     /// From the caller's control groups, namespaces and root to the others.
@@ -89,6 +129,7 @@ impl Planner<'_> {
                 self.take_ids();
             }
         }
+        self.make_inside();
         self.change_root()?;
         if self.spec.callers_child {
             self.push(Step::ForkSibling);
@@ -139,13 +180,13 @@ impl Planner<'_> {
     }
 
     /// Root of an entered user namespace is taken at once: what is made and opened from
-    /// there on is its own. Anybody else would lose the right to go on; a visit, which
-    /// makes files, is then set up by root all the same.
+    /// there on is its own. Anybody else would lose the right to go on; what makes files is
+    /// then set up by root all the same.
     fn take_ids(&mut self) {
         let visits = self.spec.root == Root::Visit;
         let user = match self.spec.user.clone() {
             Some(user) if self.takes_ids_early() => user,
-            Some(_) if visits => User {
+            Some(_) if visits || !self.made_inside().is_empty() => User {
                 groups: None,
                 ..User::ROOT
             },
@@ -176,6 +217,12 @@ impl Planner<'_> {
             self.push(step);
         }
         Ok(())
+    }
+
+    /// The number of the joined user namespace among those that the parent opens.
+    pub(super) fn place_of_users(&self) -> Option<usize> {
+        let mut route = self.route().into_iter();
+        route.position(|hop| matches!(hop, Hop::Join(Kind::User)))
     }
 
     /// Whether the root or the mounts become others that exist already.

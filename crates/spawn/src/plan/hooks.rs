@@ -19,19 +19,24 @@ impl Planner<'_> {
     }
 
     /// When all else but the profile is done.
-    pub(super) fn before_program(&mut self) -> Result<(), Error> {
+    pub(super) fn before_program(&mut self) {
         let spec = self.spec;
         if spec.outlives_caller && spec.parent_death_signal.is_some() {
             self.push(Step::OutliveCaller);
         }
         if let Some(gate) = &spec.gate {
             self.push(Step::CheckProgram);
-            self.push(Step::AwaitGate(gate.clone()));
+            let program = spec.program.as_ref().map(|program| program.fd);
+            let mut kept = vec![0, 1, 2, gate.fd];
+            kept.extend(spec.keep_fds.iter().copied().chain(program));
+            kept.sort_unstable();
+            kept.dedup();
+            let gate = gate.clone();
+            self.push(Step::AwaitGate { gate, kept });
         }
-        self.hooks(&spec.hooks_before_program)
     }
 
-    fn hooks(&mut self, hooks: &[Hook]) -> Result<(), Error> {
+    pub(super) fn hooks(&mut self, hooks: &[Hook]) -> Result<(), Error> {
         for (number, hook) in hooks.iter().enumerate() {
             let step = Step::Hook(program(hook, number as u32)?);
             self.push(step);

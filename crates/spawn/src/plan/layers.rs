@@ -38,6 +38,7 @@ impl Plan {
             let (layering, target) = match step {
                 Step::RootOverlay(layering) => (Some(layering), PathBuf::from("/")),
                 Step::Overlay { layering, target } => (Some(layering), path(target)),
+                Step::RootShared { .. } => (None, PathBuf::from("/")),
                 Step::File {
                     target,
                     mounted: Some(_),

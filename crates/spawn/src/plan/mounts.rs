@@ -39,10 +39,11 @@ impl Planner<'_> {
             || spec.mounts.iter().any(in_memory)
             || spec.disk.is_some()
         {
-            let size = self.disk();
-            self.push_cover(Step::Layers { size });
+            let (size, disk) = (self.disk(), self.make_disk()?);
+            self.push_cover(Step::Layers { size, disk });
         }
-        self.root()?;
+        let is_sealed = matches!(spec.root, Root::Empty | Root::Visit) && !overlays;
+        self.root(is_sealed)?;
         let paths = self.proc_paths();
         for (place, mount) in spec.mounts.iter().enumerate() {
             if let Some(paths) = &paths
@@ -60,19 +61,22 @@ impl Planner<'_> {
                 readable: false,
             });
         }
-        if matches!(spec.root, Root::Empty | Root::Visit) && !overlays {
+        if is_sealed {
             self.push(Step::SealRoot);
         }
         Ok(())
     }
 
-    fn root(&mut self) -> Result<(), Error> {
+    fn root(&mut self, is_sealed: bool) -> Result<(), Error> {
         let spec = self.spec;
         match &spec.root {
             Root::Inherit if spec.mounts.is_empty() => {}
             Root::Inherit => self.push(Step::RootHere),
             // What is made the root by the first mount needs none below it.
             Root::Scratch if spec.mounts.first().is_some_and(becomes_root) => {}
+            Root::Empty | Root::Scratch if spec.disk.is_some() && !is_sealed => {
+                self.push_cover(Step::RootShared { mode: 0o755 });
+            }
             Root::Empty | Root::Scratch => self.push_cover(Step::RootEmpty {
                 mode: own_text("755"),
                 size: None,
@@ -194,7 +198,40 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// What is mounted at a root that anything may be done with becomes the root.
+    /// Has what vanishes lie on a disk, and says which of the trees it is.
+    fn make_disk(&mut self) -> Result<Option<usize>, Error> {
+        let (Some(path), Some(size)) = (&self.spec.disk_in, self.spec.disk) else {
+            return Ok(None);
+        };
+        folder(path)?;
+        if !self.host.is_privileged() || !self.host.has_all_ids {
+            let what = format!("have a disk in {}", path.display());
+            return Err(Error::spec(what).errno(Errno::PERM).hint(
+                "a filesystem on a loop device is made by root alone; in memory, \
+                 anybody has one",
+            ));
+        }
+        self.push(Step::MakeDisk {
+            folder: path.clone(),
+            size,
+            folders: self.folders_of_layers(),
+        });
+        self.trees += 1;
+        Ok(Some(self.trees - 1))
+    }
+
+    /// How many folders at most are made in the filesystem of the layers for the mounts
+    /// there: for an overlay one, in it one for each tree below, the upper one, and the one
+    /// to work in with two of the kernel's.
+    fn folders_of_layers(&self) -> u64 {
+        let of = |lowers: usize| 5 + lowers as u64;
+        let of_mount = |mount: &Mount| match mount {
+            Mount::Overlay { lower, .. } => of(lower.len()),
+            _ => 1,
+        };
+        of(1) + self.spec.mounts.iter().map(of_mount).sum::<u64>()
+    }
+
     /// The limit on what vanishes.
     fn disk(&self) -> Option<CString> {
         self.spec.disk.map(|bytes| own_text(&bytes.to_string()))
@@ -206,6 +243,7 @@ impl Planner<'_> {
         is_one && self.spec.disk.is_some() && mount.target().as_os_str() != "/"
     }
 
+    /// What is mounted at a root that anything may be done with becomes the root.
     fn at_root(&mut self, mount: &Mount) -> Result<(), Error> {
         match mount {
             Mount::Forbid { what, .. } => self.push(Step::Forbid {
@@ -234,11 +272,14 @@ impl Planner<'_> {
                     devices: *devices,
                 });
             }
+            Mount::Tmpfs {
+                mode, size: None, ..
+            } if self.spec.disk.is_some() => {
+                self.push_cover(Step::RootShared { mode: *mode });
+            }
             Mount::Tmpfs { mode, size, .. } => self.push_cover(Step::RootEmpty {
                 mode: own_text(&format!("{mode:o}")),
-                size: size
-                    .or(self.spec.disk)
-                    .map(|bytes| own_text(&bytes.to_string())),
+                size: size.map(|bytes| own_text(&bytes.to_string())),
             }),
             Mount::Overlay { lower, upper, .. } => {
                 let layering = self.layering(lower, upper)?;

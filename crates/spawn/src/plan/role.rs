@@ -72,6 +72,7 @@ impl Planner<'_> {
             path: source.clone(),
             namespace,
             name: ids.name.clone(),
+            recursive: true,
         });
     }
 

@@ -22,6 +22,11 @@ impl fmt::Display for Step {
             Self::OpenNamespace { kind, from } => {
                 write!(f, "open the {kind} namespace {from}")
             }
+            Self::MakeDisk { folder, size, .. } => write!(
+                f,
+                "make a filesystem of {size} bytes in a file without a name in {}",
+                folder.display()
+            ),
             Self::CloneTree {
                 tree,
                 access,
@@ -160,15 +165,21 @@ impl fmt::Display for Step {
                 f.write_str("let mounts come from the host and go nowhere")
             }
             Self::RootHere => f.write_str("open the root"),
-            Self::Layers { size: None } => {
+            Self::Layers { disk: Some(_), .. } => f.write_str(
+                "take that filesystem for all that can be written and vanishes",
+            ),
+            Self::Layers { size: None, .. } => {
                 f.write_str("make a tmpfs for the layers of overlays")
             }
-            Self::Layers { size } => {
+            Self::Layers { size, .. } => {
                 f.write_str("make a tmpfs for all that can be written and vanishes")?;
                 at_most(size.as_deref(), f)
             }
             Self::FolderInMemory { target, mode } => {
-                write!(f, "mount a folder of that tmpfs at {target}, mode {mode:o}")
+                write!(
+                    f,
+                    "mount a folder of that filesystem at {target}, mode {mode:o}"
+                )
             }
             Self::HandLayers => {
                 f.write_str("hand the layers of overlays to the parent, to be read later")
@@ -179,6 +190,12 @@ impl fmt::Display for Step {
                     write!(f, ", mode {}", text(mode))?;
                 }
                 at_most(size.as_deref(), f)
+            }
+            Self::RootShared { mode } => {
+                write!(
+                    f,
+                    "make a folder of that filesystem the root, mode {mode:o}"
+                )
             }
             Self::RootTree {
                 source,
@@ -266,7 +283,7 @@ impl fmt::Display for Step {
                 shared,
             } => {
                 let kind = if *own { "writable folder" } else { "folder" };
-                let place = if *shared { " in that tmpfs" } else { "" };
+                let place = if *shared { " in that filesystem" } else { "" };
                 write!(f, "make the {kind} {target}{place}, mode {mode:o}")
             }
             Self::Symlink { content, target } => {
@@ -364,7 +381,7 @@ impl fmt::Display for Step {
             }
             Self::CheckProgram => f.write_str("look for the program"),
             Self::OutliveCaller => f.write_str("outlive the caller"),
-            Self::AwaitGate(open) => write!(f, "wait at {}", open.name),
+            Self::AwaitGate { gate, .. } => write!(f, "wait at {}", gate.name),
             Self::AwaitCaller => {
                 f.write_str("wait for what the caller does before the root")
             }

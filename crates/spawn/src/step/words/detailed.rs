@@ -76,6 +76,16 @@ impl Step {
             Self::IpcNamespace => f.write_str("make an ipc namespace"),
             Self::RootPropagation(one) => write!(f, "make the root {one}"),
             Self::PrivateRoot => f.write_str("keep mounts on the root from spreading"),
+            Self::NewNamespaces(namespaces) => {
+                write!(f, "make the namespaces {namespaces}")
+            }
+            Self::OpenTimeOffsets => f.write_str("open the offsets of clocks"),
+            Self::SessionKeyring(name) => {
+                write!(f, "join the session keyring {}", text(name))
+            }
+            Self::OwnStreams { uid } => {
+                write!(f, "give the standard streams to the user {uid}")
+            }
             Self::TimeNamespace { offsets } => {
                 let lines = text(offsets);
                 let lines = lines.trim_end().replace('\n', ", ");
