@@ -16,12 +16,15 @@
 #include <linux/capability.h>
 #include <linux/mount.h>
 #include <linux/sched.h>
+#include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -218,11 +221,20 @@ static void drop_privileges(void)
 	must(syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &files, 0), "RLIMIT_NOFILE");
 }
 
+/* A network namespace is made with its loopback down. */
+static void loopback_up(void)
+{
+	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+	int fd = must(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket");
+	must(ioctl(fd, SIOCSIFFLAGS, &request), "SIOCSIFFLAGS");
+}
+
 /* `joined` ends when the parent has put this process into its groups. */
 static void payload(const char *rootfs, char **argv, int joined)
 {
 	char byte;
 	must(sethostname("floor", 5), "sethostname");
+	loopback_up();
 	enter_root(rootfs);
 	if (hierarchy_count) {
 		must(read(joined, &byte, 1), "joined");

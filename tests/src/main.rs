@@ -28,6 +28,7 @@ mod profile;
 mod readme;
 mod run;
 mod show;
+mod top;
 mod unshare;
 mod util_linux;
 mod watch;
@@ -92,7 +93,7 @@ fn main() -> ExitCode {
     }
     let mut tests = run::TESTS.to_vec();
     tests.extend(enter::TESTS);
-    tests.extend([watch::TESTS, map::TESTS]);
+    tests.extend([watch::TESTS, top::TESTS, map::TESTS]);
     tests.extend(bwrap::TESTS);
     tests.extend(keep::TESTS);
     tests.extend([net::TESTS]);

@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = tests! {
         our_tables_and_others_leave_each_other_alone,
         what_a_killed_supervisor_leaves_is_collected,
         rates_quotas_and_lists_hold,
+        members_find_each_other_by_name,
         networks_have_names_and_members;
 };
 
@@ -105,6 +106,10 @@ fn what_a_killed_supervisor_leaves_is_collected() {
 
 fn rates_quotas_and_lists_hold() {
     stage(include_str!("net/traffic.py")).succeeds();
+}
+
+fn members_find_each_other_by_name() {
+    stage(include_str!("net/names.py")).succeeds();
 }
 
 fn networks_have_names_and_members() {

@@ -8,7 +8,7 @@
 //! process without changing its ids is the cheaper vfork.
 
 mod listing;
-mod oci;
+pub mod oci;
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::Result;
+use crate::bench::oci;
 use crate::command::{build, is_root, output, repository, require, succeed};
 use crate::stage::{Stage, USER};
 
@@ -24,7 +25,7 @@ pub struct Arguments {
     warren: Option<PathBuf>,
 }
 
-/// The runs that are to begin quickly.
+/// The runs that are to begin quickly, of an ordinary user.
 const RUNS: &[&str] = &[
     "bwrap --unshare-all --die-with-parent --ro-bind / / --tmpfs /tmp --proc /proc --dev /dev \
      /usr/bin/true",
@@ -46,7 +47,16 @@ const FOOT: &str = "  }\n}\nINSERT BEFORE .text;\n";
 
 /// Writes crates/cli/start.ld.
 pub fn run(arguments: &Arguments) -> Result<bool> {
-    require(&[("gcc", "gcc libc6-dev"), ("nm", "binutils")])?;
+    require(&[
+        ("gcc", "gcc libc6-dev"),
+        ("nm", "binutils"),
+        ("busybox", "busybox-static"),
+    ])?;
+    if !is_root()? {
+        return Err(
+            "one of the runs is a container with a control group: run it as root".into(),
+        );
+    }
     let stage = Stage::new("order")?;
     let tracer = stage.compile("steps")?;
     let warren = match &arguments.warren {
@@ -66,8 +76,24 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     let functions = Functions::of(&binary)?;
     let mut executed = Vec::new();
     for line in RUNS {
-        executed.extend(functions.named(&steps(&stage, &tracer, &binary, line)?));
+        let line = line.split_whitespace();
+        let places = steps(&stage, &tracer, &binary, line, Some(USER))?;
+        executed.extend(functions.named(&places));
     }
+    oci::job(&stage)?;
+    let state = stage.path().join("state").display().to_string();
+    let bundle = stage.path().join("job").display().to_string();
+    let container = [
+        "oci",
+        "--root",
+        &state,
+        "run",
+        "--bundle",
+        &bundle,
+        "warren-order",
+    ];
+    let places = steps(&stage, &tracer, &binary, container.into_iter(), None)?;
+    executed.extend(functions.named(&places));
     let script = script(&executed, &functions, &members_of_libc()?);
     let file = repository().join("crates/cli/start.ld");
     fs::write(&file, script)?;
@@ -76,22 +102,25 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
 }
 
 /// Where in the image the instructions of a run lie, in the order of their first time.
-fn steps(stage: &Stage, tracer: &Path, binary: &Path, line: &str) -> Result<Vec<u64>> {
+fn steps<'a>(
+    stage: &Stage,
+    tracer: &Path,
+    binary: &Path,
+    words: impl Iterator<Item = &'a str>,
+    user: Option<u32>,
+) -> Result<Vec<u64>> {
     let scratch = stage.path().join("scratch");
     fs::create_dir_all(&scratch)?;
     let mut command = Command::new(tracer);
     let places = scratch.join("places");
-    command
-        .arg(&places)
-        .arg(binary)
-        .args(line.split_whitespace());
+    command.arg(&places).arg(binary).args(words);
     command
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
         .current_dir("/");
-    if is_root()? {
-        std::os::unix::fs::chown(&scratch, Some(USER), Some(USER))?;
-        command.uid(USER).gid(USER);
+    if let Some(user) = user {
+        std::os::unix::fs::chown(&scratch, Some(user), Some(user))?;
+        command.uid(user).gid(user);
     }
     succeed(command.stdin(Stdio::null()))?;
     let text = fs::read_to_string(&places)?;

@@ -1,7 +1,7 @@
 //! What of the cgroup tree is left to the caller.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -84,13 +84,47 @@ fn delegation(hierarchy: &Hierarchy, membership: &Membership) -> Option<Delegati
 }
 
 /// Opens the folder of a cgroup, crossing no symlink and no other mount.
-pub(crate) fn open_below(hierarchy: &Hierarchy, below: &Path) -> Result<OwnedFd, Error> {
+pub(crate) fn open_below<'a>(
+    hierarchy: &'a Hierarchy,
+    below: &Path,
+) -> Result<Folder<'a>, Error> {
     let root = hierarchy.open()?;
     if below.as_os_str().is_empty() {
-        return Ok(root);
+        return Ok(Folder::Root(root));
     }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    open_inside(root.as_fd(), below, flags).map_err(|errno| {
+    let folder = open_inside(root, below, flags).map_err(|errno| {
+        let path = hierarchy.path(below);
+        Error::new("open", path.to_string_lossy(), errno)
+    })?;
+    Ok(Folder::Below(folder))
+}
+
+/// The folder of a cgroup, to look up from.
+pub(crate) enum Folder<'a> {
+    /// That of the whole hierarchy, as far as it is mounted.
+    Root(BorrowedFd<'a>),
+    /// One below it.
+    Below(OwnedFd),
+}
+
+impl AsFd for Folder<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Root(root) => *root,
+            Self::Below(folder) => folder.as_fd(),
+        }
+    }
+}
+
+/// Opens the folder of a cgroup likewise, to read and to lock it.
+pub(crate) fn open_folder(hierarchy: &Hierarchy, below: &Path) -> Result<OwnedFd, Error> {
+    let path = match below.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => below,
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    open_inside(hierarchy.open()?, path, flags).map_err(|errno| {
         let path = hierarchy.path(below);
         Error::new("open", path.to_string_lossy(), errno)
     })
@@ -113,11 +147,11 @@ pub(crate) fn open_inside(
     }
 }
 
-pub(crate) fn is_writable(folder: &OwnedFd, path: &str) -> bool {
+pub(crate) fn is_writable(folder: impl AsFd, path: &str) -> bool {
     rustix::fs::accessat(folder, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
 }
 
-pub(crate) fn v2_controllers(folder: &OwnedFd) -> Result<Vec<String>, Errno> {
+pub(crate) fn v2_controllers(folder: impl AsFd) -> Result<Vec<String>, Errno> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let path = Path::new("cgroup.controllers");
     let fd = open_inside(folder, path, flags)?;

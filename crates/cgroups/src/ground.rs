@@ -1,7 +1,7 @@
 //! Where a group could be made, and what can be limited there: all that the kernel has to
 //! be asked before anything is made.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -74,9 +74,27 @@ impl Ground {
     /// # Errors
     /// Where the caller's own mounts or groups cannot be read.
     pub fn probe(place: &Place) -> Result<Self, Error> {
-        let proc = ProcRoot::open()?;
-        let hierarchies = Hierarchies::detect(&proc)?;
-        let own = own_memberships(&proc)?;
+        Ok(Self::probe_open(&ProcRoot::open()?, place, true)?.closed())
+    }
+
+    /// The same, and keeps what was opened, so that it need not be opened again for a group
+    /// that is made or found here. To be called when the descriptors that a program is to
+    /// inherit are known: at a free number there may be one of these then. Which controllers
+    /// v2 has is not asked where nothing is to be limited.
+    ///
+    /// # Errors
+    /// As [`Self::probe`].
+    pub fn probe_open(
+        proc: &ProcRoot,
+        place: &Place,
+        limits: bool,
+    ) -> Result<Self, Error> {
+        let hierarchies = Hierarchies::detect_for_groups(proc)?;
+        let is_named = matches!(place, Place::Path(_) | Place::Below(Some(_)));
+        let own = match is_named {
+            true => Vec::new(),
+            false => own_memberships(proc)?,
+        };
         let uid = rustix::process::geteuid().as_raw();
         let scope = match place {
             Place::Scope { .. } => true,
@@ -95,13 +113,29 @@ impl Ground {
                     .map(Path::to_owned),
             };
             let may_miss = matches!(place, Place::Path(_));
-            look_at(hierarchy, below, may_miss)
+            look_at(hierarchy, below, may_miss, limits)
         });
         Ok(Self {
             parents: parents.collect(),
             uid,
             scope,
         })
+    }
+
+    fn closed(mut self) -> Self {
+        for parent in &mut self.parents {
+            parent.hierarchy = parent.hierarchy.closed();
+        }
+        self
+    }
+
+    /// The hierarchies of its parents.
+    #[must_use]
+    pub fn hierarchies(&self) -> Hierarchies {
+        let parents = self.parents.iter();
+        Hierarchies {
+            list: parents.map(|parent| parent.hierarchy.clone()).collect(),
+        }
     }
 
     /// Whether everything is in the one tree of v2.
@@ -131,7 +165,12 @@ fn parent_of(path: &Path) -> PathBuf {
     path.parent().map(Path::to_owned).unwrap_or_default()
 }
 
-fn look_at(hierarchy: Hierarchy, below: Option<PathBuf>, may_miss: bool) -> Parent {
+fn look_at(
+    hierarchy: Hierarchy,
+    below: Option<PathBuf>,
+    may_miss: bool,
+    limits: bool,
+) -> Parent {
     let is_out_of_sight = below.is_none();
     let mut parent = Parent {
         below: below.unwrap_or_default(),
@@ -148,8 +187,9 @@ fn look_at(hierarchy: Hierarchy, below: Option<PathBuf>, may_miss: bool) -> Pare
     }
     // What is missing is made, and will be as the first that is there.
     let mut there = parent.below.clone();
+    let hierarchy = parent.hierarchy.clone();
     let folder = loop {
-        match open_below(&parent.hierarchy, &there) {
+        match open_below(&hierarchy, &there) {
             Ok(folder) => break folder,
             Err(error) if error.errno() == Errno::NOENT && may_miss && there.pop() => {}
             Err(error) => {
@@ -162,15 +202,16 @@ fn look_at(hierarchy: Hierarchy, below: Option<PathBuf>, may_miss: bool) -> Pare
             }
         }
     };
-    look_into(&mut parent, &folder);
+    look_into(&mut parent, folder, limits);
     parent
 }
 
-fn look_into(parent: &mut Parent, folder: &OwnedFd) {
+fn look_into(parent: &mut Parent, folder: impl AsFd, limits: bool) {
+    let folder = folder.as_fd();
     if !is_writable(folder, ".") {
         parent.closed = Some(Closed::Denied);
     }
-    if !parent.hierarchy.is_v2() {
+    if !(limits && parent.hierarchy.is_v2()) {
         return;
     }
     parent.controllers = v2_controllers(folder).unwrap_or_default();

@@ -8,13 +8,14 @@ mod set;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
-use rustix::fs::{AtFlags, FlockOperation, Gid, OFlags, Uid};
+use rustix::fs::{AtFlags, FlockOperation, Gid, Uid};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use warren_namespaces::ProcRoot;
 
-use crate::delegation::open_inside;
+use crate::delegation::open_folder;
 use crate::ground::{Ground, Parent};
 use crate::setting::Refused;
 use crate::systemd::Scope;
@@ -40,8 +41,8 @@ pub(crate) struct Tier {
     /// Its path below the mount point.
     pub below: PathBuf,
     pub folder: OwnedFd,
-    /// The controllers that it has.
-    pub controllers: Vec<String>,
+    /// The controllers that it has, once that was asked.
+    pub controllers: OnceLock<Vec<String>>,
     /// How many groups above it were made for it.
     pub made_above: usize,
     /// Whether it was made, rather than found.
@@ -64,8 +65,30 @@ impl Tier {
         self.hierarchy.path(&self.below)
     }
 
+    /// One that is there, open.
+    pub fn found(hierarchy: Hierarchy, below: PathBuf, folder: OwnedFd) -> Self {
+        Self {
+            hierarchy,
+            below,
+            folder,
+            controllers: OnceLock::new(),
+            made_above: 0,
+            made: false,
+        }
+    }
+
+    pub fn controllers(&self) -> &[String] {
+        self.controllers.get_or_init(|| {
+            if self.hierarchy.is_v2() {
+                crate::delegation::v2_controllers(&self.folder).unwrap_or_default()
+            } else {
+                self.hierarchy.controllers.clone()
+            }
+        })
+    }
+
     pub fn has(&self, controller: &str) -> bool {
-        self.controllers.iter().any(|name| name == controller)
+        self.controllers().iter().any(|name| name == controller)
     }
 
     pub fn read(&self, name: &str) -> Option<String> {
@@ -244,8 +267,8 @@ impl Cgroup {
         let parents = self.tiers.iter().map(|tier| Parent {
             hierarchy: tier.hierarchy.clone(),
             below: tier.below.clone(),
-            controllers: tier.controllers.clone(),
-            handed_down: tier.controllers.clone(),
+            controllers: tier.controllers().to_vec(),
+            handed_down: tier.controllers().to_vec(),
             closed: None,
             occupied: false,
         });
@@ -258,33 +281,8 @@ impl Cgroup {
 }
 
 fn open_tier(hierarchy: Hierarchy, below: PathBuf) -> Result<Tier, Error> {
-    let root = hierarchy.open()?;
-    let path = if below.as_os_str().is_empty() {
-        ".".into()
-    } else {
-        below.clone()
-    };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = open_inside(&root, &path, flags).map_err(|errno| {
-        Error::new("open", hierarchy.path(&below).to_string_lossy(), errno)
-    })?;
-    let controllers = controllers(&hierarchy, &folder);
-    Ok(Tier {
-        hierarchy,
-        below,
-        folder,
-        controllers,
-        made_above: 0,
-        made: false,
-    })
-}
-
-pub(crate) fn controllers(hierarchy: &Hierarchy, folder: &OwnedFd) -> Vec<String> {
-    if hierarchy.is_v2() {
-        crate::delegation::v2_controllers(folder).unwrap_or_default()
-    } else {
-        hierarchy.controllers.clone()
-    }
+    let folder = open_folder(&hierarchy, &below)?;
+    Ok(Tier::found(hierarchy, below, folder))
 }
 
 /// Holds a group for as long as the folder is open; false if somebody else does.

@@ -1,10 +1,13 @@
 //! Which cgroup hierarchies are mounted, and so which layout this machine has.
 
+use std::ffi::OsStr;
 use std::fmt;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
-use rustix::fs::{FsWord, Mode, OFlags};
+use rustix::fs::{AtFlags, FsWord, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 use warren_namespaces::ProcRoot;
 use warren_namespaces::mountinfo::{self, MountInfo};
@@ -14,6 +17,8 @@ use crate::{Error, Membership};
 /// linux/magic.h.
 const CGROUP_SUPER_MAGIC: FsWord = 0x0027_e0eb;
 const CGROUP2_SUPER_MAGIC: FsWord = 0x6367_7270;
+/// linux/stat.h, since Linux 6.8.
+const STATX_MNT_ID_UNIQUE: u32 = 0x4000;
 
 /// How the hierarchies are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +53,44 @@ pub struct Hierarchy {
     pub mount_point: PathBuf,
     /// Which of its cgroups is there: `/`, unless a container manager bound a part.
     pub root: PathBuf,
+    opened: Opened,
+}
+
+/// Where a hierarchy is mounted, opened and checked once for all copies of it.
+#[derive(Clone, Default)]
+struct Opened(Arc<OnceLock<OwnedFd>>);
+
+/// It says nothing of the hierarchy.
+impl PartialEq for Opened {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Opened {}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.get().is_some() {
+            "open"
+        } else {
+            "closed"
+        })
+    }
 }
 
 impl Hierarchy {
+    /// One with these controllers, of which the cgroup `root` is at `mount_point`.
+    #[must_use]
+    pub fn new(controllers: Vec<String>, mount_point: PathBuf, root: PathBuf) -> Self {
+        Self {
+            controllers,
+            mount_point,
+            root,
+            opened: Opened::default(),
+        }
+    }
+
     /// Whether it is the v2 one.
     #[must_use]
     pub fn is_v2(&self) -> bool {
@@ -83,8 +123,25 @@ impl Hierarchy {
         self.mount_point.join(below).components().collect()
     }
 
-    /// Opens the mount point and checks that a cgroup filesystem is there.
-    pub(crate) fn open(&self) -> Result<OwnedFd, Error> {
+    /// The mount point, open, where a cgroup filesystem is. It and its copies open it once,
+    /// and hold it as long as one of them is there.
+    pub(crate) fn open(&self) -> Result<BorrowedFd<'_>, Error> {
+        if let Some(fd) = self.opened.0.get() {
+            return Ok(fd.as_fd());
+        }
+        let fd = self.open_anew()?;
+        Ok(self.opened.0.get_or_init(|| fd).as_fd())
+    }
+
+    /// The same hierarchy, of which nothing is open.
+    pub(crate) fn closed(&self) -> Self {
+        Self {
+            opened: Opened::default(),
+            ..self.clone()
+        }
+    }
+
+    fn open_anew(&self) -> Result<OwnedFd, Error> {
         let wrap = |errno| Error::new("open", self.mount_point.to_string_lossy(), errno);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd =
@@ -117,6 +174,19 @@ impl Hierarchies {
     /// Where that cannot be read.
     pub fn detect(proc: &ProcRoot) -> Result<Self, Error> {
         Ok(Self::from_mounts(&mountinfo::own(proc)?))
+    }
+
+    /// The same for who makes groups: where cgroup2 is mounted at its usual place, it is taken
+    /// for all that there is, as other runtimes do, and what mountinfo says of each mount of the
+    /// machine is not read.
+    ///
+    /// # Errors
+    /// As [`Self::detect`].
+    pub fn detect_for_groups(proc: &ProcRoot) -> Result<Self, Error> {
+        match unified() {
+            Some(v2) => Ok(Self { list: vec![v2] }),
+            None => Self::detect(proc),
+        }
     }
 
     /// Finds them in a list of mounts.
@@ -152,6 +222,24 @@ impl Hierarchies {
     }
 }
 
+/// The one of v2, open, if it is at the place where a machine has it that has no other.
+fn unified() -> Option<Hierarchy> {
+    let mount_point = PathBuf::from("/sys/fs/cgroup");
+    let mut v2 = Hierarchy::new(Vec::new(), mount_point, PathBuf::new());
+    let root = v2.open().ok()?;
+    let mask = StatxFlags::from_bits_retain(STATX_MNT_ID_UNIQUE);
+    let mount = rustix::fs::statx(root, c"", AtFlags::EMPTY_PATH, mask).ok()?;
+    if mount.stx_mask & STATX_MNT_ID_UNIQUE == 0 {
+        return None;
+    }
+    let mut buffer = [0; 4096];
+    let own_namespace = 0;
+    let words =
+        warren_sys::describe_mount(own_namespace, mount.stx_mnt_id, &mut buffer).ok()?;
+    v2.root = OsStr::from_bytes(words.root?.to_bytes()).into();
+    Some(v2)
+}
+
 fn hierarchy(mount: &MountInfo) -> Option<Hierarchy> {
     let controllers = match mount.filesystem.as_str() {
         "cgroup2" => Vec::new(),
@@ -160,11 +248,10 @@ fn hierarchy(mount: &MountInfo) -> Option<Hierarchy> {
     };
     // A v1 tree without a name or controller cannot be told from others.
     let nameless = mount.filesystem == "cgroup" && controllers.is_empty();
-    (!nameless).then(|| Hierarchy {
-        controllers,
-        mount_point: mount.mount_point.clone(),
-        root: mount.root.clone(),
-    })
+    let new = |controllers| {
+        Hierarchy::new(controllers, mount.mount_point.clone(), mount.root.clone())
+    };
+    (!nameless).then(|| new(controllers))
 }
 
 /// The words of the options of a v1 hierarchy that are not its flags.
@@ -191,6 +278,21 @@ mod tests {
 
     fn detect(lines: &[&str]) -> Hierarchies {
         Hierarchies::from_mounts(&mountinfo::parse(lines.join("\n").as_bytes()))
+    }
+
+    #[test]
+    fn groups_are_made_in_what_mountinfo_tells_of() {
+        let proc = ProcRoot::open().expect("/proc");
+        let all = Hierarchies::detect(&proc).expect("mountinfo");
+        let quick = Hierarchies::detect_for_groups(&proc).expect("mountinfo");
+        match all.layout() {
+            // Perhaps with another beside it.
+            Layout::V2 => assert_eq!(quick, all),
+            Layout::Hybrid if quick != all => {
+                assert_eq!(quick.list.as_slice(), [all.v2().expect("hybrid").clone()]);
+            }
+            _ => assert_eq!(quick, all),
+        }
     }
 
     const TMPFS: &str = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755";

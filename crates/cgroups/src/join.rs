@@ -7,7 +7,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use warren_namespaces::ProcRoot;
 
-use crate::delegation::{open_below, open_inside, own_memberships};
+use crate::delegation::{Folder, open_below, open_inside, own_memberships};
 use crate::{Error, Hierarchies, Hierarchy, Membership, of_process};
 
 /// The cgroups of a process, in all mounted hierarchies, open for joining.
@@ -24,6 +24,8 @@ pub struct Entrance {
 struct Procs {
     path: String,
     fd: OwnedFd,
+    /// Its folder, if it is of v2 and not the root.
+    cradle: Option<OwnedFd>,
 }
 
 impl Entrance {
@@ -65,6 +67,16 @@ impl Entrance {
         procs.map(|procs| (procs.path.as_str(), procs.fd.as_fd()))
     }
 
+    /// The open folder of the group, if there is one alone and it is of v2: clone3(2) can let
+    /// a process be born in it.
+    #[must_use]
+    pub fn cradle(&self) -> Option<BorrowedFd<'_>> {
+        match self.procs.as_slice() {
+            [only] => only.cradle.as_ref().map(AsFd::as_fd),
+            _ => None,
+        }
+    }
+
     /// Moves the process `pid`, as the caller's pid namespace counts, with all its
     /// threads.
     ///
@@ -73,7 +85,7 @@ impl Entrance {
     /// `EBUSY` for a v2 group that has handed controllers down. The hierarchies before
     /// have been joined then.
     pub fn join(&self, pid: u32) -> Result<(), Error> {
-        for Procs { path, fd } in &self.procs {
+        for Procs { path, fd, .. } in &self.procs {
             let text = pid.to_string();
             rustix::io::write(fd, text.as_bytes())
                 .map_err(|errno| Error::new("join", path.as_str(), errno))?;
@@ -114,6 +126,10 @@ fn open_procs(hierarchy: &Hierarchy, membership: &Membership) -> Result<Procs, E
     Ok(Procs {
         path: path.to_string_lossy().into_owned(),
         fd,
+        cradle: match folder {
+            Folder::Below(folder) if hierarchy.is_v2() => Some(folder),
+            _ => None,
+        },
     })
 }
 

@@ -1,7 +1,7 @@
 //! Groups that a Warren made which was killed before it could remove them.
 
 use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use warren_namespaces::ProcRoot;
 
 use crate::group::make::PREFIX;
 use crate::group::remove::children;
-use crate::group::{Cgroup, Tier, controllers, has_process, hold};
+use crate::group::{Cgroup, Tier, has_process, hold};
 use crate::systemd::Scope;
 use crate::{Error, Hierarchies, Hierarchy};
 
@@ -66,7 +66,7 @@ pub fn left_over() -> Result<Vec<LeftOver>, Error> {
     let mut found = Vec::new();
     for hierarchy in &hierarchies.list {
         let root = hierarchy.open()?;
-        if let Ok(root) = open(&root, OsStr::new(".")) {
+        if let Ok(root) = open(root, OsStr::new(".")) {
             search(hierarchy, &root, Path::new(""), &mut found);
         }
     }
@@ -97,12 +97,8 @@ fn search(hierarchy: &Hierarchy, folder: &OwnedFd, at: &Path, found: &mut Vec<Le
         if is_own_name(name) && is_abandoned(&child) {
             found.push(LeftOver(Cgroup {
                 tiers: vec![Tier {
-                    controllers: controllers(hierarchy, &child),
-                    hierarchy: hierarchy.clone(),
-                    below,
-                    folder: child,
-                    made_above: 0,
                     made: scope.is_none(),
+                    ..Tier::found(hierarchy.clone(), below, child)
                 }],
                 scope: scope.map(Scope::named),
                 refused: Vec::new(),
@@ -118,7 +114,8 @@ const SCOPE: &str = ".scope";
 
 /// `warren-` and sixteen digits, be it of a scope: what else begins so may be somebody
 /// else's.
-fn is_own_name(name: &OsStr) -> bool {
+/// Whether it is a name of which the group is removed when nobody holds it.
+pub(crate) fn is_own_name(name: &OsStr) -> bool {
     let name = name.as_bytes();
     let name = name.strip_suffix(SCOPE.as_bytes()).unwrap_or(name);
     let digits = name.strip_prefix(PREFIX.as_bytes());
@@ -131,7 +128,7 @@ fn is_abandoned(folder: &OwnedFd) -> bool {
     matches!(has_process(folder), Ok(false)) && matches!(hold(folder), Ok(true))
 }
 
-fn open(folder: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+fn open(folder: impl AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     rustix::fs::openat(folder, name, flags, Mode::empty())
 }

@@ -102,7 +102,7 @@ impl Tier {
     }
 
     fn add_v1(&self, stat: &mut Stat) {
-        for controller in &self.controllers {
+        for controller in self.controllers() {
             match controller.as_str() {
                 "cpu" => self.add_v1_quota(stat),
                 "cpuacct" => self.add_v1_cpu(stat),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
-use crate::delegation::{open_below, open_inside};
+use crate::delegation::{open_folder, open_inside};
 use crate::{Hierarchies, Hierarchy, Membership};
 
 /// Limits and use of the cgroups of a process; `None` where no hierarchy with the
@@ -120,7 +120,7 @@ impl Lineage {
     fn open(hierarchy: &Hierarchy, cgroup: &Path) -> Option<Self> {
         let below = hierarchy.below(cgroup)?;
         let open = |path: &Path| {
-            let fd = open_below(hierarchy, path).ok()?;
+            let fd = open_folder(hierarchy, path).ok()?;
             Some((Path::new("/").join(path), fd))
         };
         let line: Vec<_> = below.ancestors().map_while(open).collect();

@@ -37,6 +37,7 @@ mod supervise;
 mod table;
 mod terminal;
 mod text_file;
+mod top;
 mod unshare;
 mod util_linux;
 mod watch;
@@ -189,6 +190,12 @@ const COMMANDS: &[Command] = &[
         name: "watch",
         about: "show namespaces and processes as they come and go",
         run: watch::run,
+        personality: false,
+    },
+    Command {
+        name: "top",
+        about: "show what containers and kept namespaces use, live",
+        run: top::run,
         personality: false,
     },
     Command {

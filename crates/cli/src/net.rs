@@ -133,6 +133,7 @@ fn show(store: &Store, name: &str, json: bool) -> Result<String, Failure> {
         let members = occupants.iter().map(|member| {
             json!({
                 "port": member.port,
+                "name": member.name,
                 "addresses": member.addresses,
                 "refused": member.refused,
                 "quota_used": member.used,
@@ -154,6 +155,9 @@ fn show(store: &Store, name: &str, json: bool) -> Result<String, Failure> {
         let addresses: Vec<_> =
             member.addresses.iter().map(ToString::to_string).collect();
         text.push_str(&format!("  {:10} {}", member.port, addresses.join(" ")));
+        if let Some(name) = member.name {
+            text.push_str(&format!("  {name}"));
+        }
         if let Some(refused) = member.refused {
             text.push_str(&format!("  {refused} packets refused"));
         }

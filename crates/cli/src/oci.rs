@@ -105,13 +105,14 @@ const ENDING: &[&str] = &["create", "delete", "run"];
 fn shield() {
     use std::os::unix::ffi::OsStrExt;
     let string = |bytes: &[u8]| CString::new(bytes).unwrap_or_default();
-    // All of them, the first being the name under which this program was called.
-    let all = std::env::args_os()
-        .map(|word| string(word.as_bytes()))
-        .collect();
-    let environment = std::env::vars_os()
-        .map(|(key, value)| string(&[key.as_bytes(), b"=", value.as_bytes()].concat()));
-    runtime::shield(all, environment.collect());
+    runtime::shield(|| {
+        // All of them, the first being the name under which this program was called.
+        let all = std::env::args_os().map(|word| string(word.as_bytes()));
+        let environment = std::env::vars_os().map(|(key, value)| {
+            string(&[key.as_bytes(), b"=", value.as_bytes()].concat())
+        });
+        (all.collect(), environment.collect())
+    });
 }
 
 /// Why a command ends early.

@@ -213,11 +213,14 @@ fn execute(
         // From here on a free number could become one of ours.
         plan(arguments, &spec, host)?.check_kept_descriptors()?;
     }
-    let reservation = arguments.network.take(&mut spec, host, true)?;
+    let mut connected = arguments.network.take(&mut spec, host, true)?;
     let mut network = arguments.user_network.take(&arguments.network, &mut spec)?;
     let plan = plan(arguments, &spec, host)?;
     let keeping = arguments.changes.keeping(&plan, host)?;
     let mut connect = |pid| {
+        if let Some(connected) = &mut connected {
+            connected.start_resolver(pid)?;
+        }
         network
             .as_mut()
             .map_or(Ok(()), |network| network.connect(pid))
@@ -235,8 +238,8 @@ fn execute(
         None => supervise::run_with(plan, care),
     };
     let executed = UserNetwork::finish(network, executed);
-    if let Some(reservation) = reservation {
-        network::give_back(reservation)?;
+    if let Some(connected) = connected {
+        network::give_back(connected)?;
     }
     let (ended, remains) = executed?;
     limits::tell_end(&remains, &spec, &refused, ended.was_killed())?;

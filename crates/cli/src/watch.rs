@@ -5,11 +5,11 @@ mod app;
 mod changes;
 mod frame;
 mod history;
-mod keys;
-mod lines;
-mod look;
+pub mod keys;
+pub mod lines;
+pub mod look;
 mod rows;
-mod screen;
+pub mod screen;
 mod session;
 
 use std::ffi::OsString;
@@ -65,13 +65,13 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
 }
 
 /// Whether keys come from a terminal and its cursor can be moved.
-fn can_show() -> bool {
+pub fn can_show() -> bool {
     let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
     isatty(stdin()) && isatty(stdout()) && !is_dumb
 }
 
 /// `2s`, `250ms`, `1m`; a bare number is seconds.
-fn interval(text: &str) -> Result<Duration, String> {
+pub fn interval(text: &str) -> Result<Duration, String> {
     const LEAST: Duration = Duration::from_millis(10);
     let digits = text.trim_end_matches(|char: char| char.is_ascii_alphabetic());
     let number: f64 = digits

@@ -34,6 +34,14 @@ pub struct Pinned {
     pub protocol: Protocol,
 }
 
+impl Pinned {
+    /// Whether an address is one of its own.
+    #[must_use]
+    pub fn has(&self, address: IpAddr) -> bool {
+        self.addresses.contains(&address)
+    }
+}
+
 impl Allow {
     /// Looks its name up, as any program of the host would.
     ///

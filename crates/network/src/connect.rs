@@ -30,6 +30,8 @@ use crate::wire::{self, Batch, DUMP};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Connection {
+    /// By which name the members of its networks find it.
+    pub name: Option<String>,
     /// The networks, the one that leads out first.
     pub members: Vec<Member>,
     /// Ports of the host that lead to the first.
@@ -360,6 +362,9 @@ fn links(connection: &Connection, pid: u32, route: &Socket) -> Result<Batch> {
                     let index = cable.index;
                     route::limit_rate(&mut batch, &port, index, rate.bytes, rate.burst);
                 }
+                if let Some(name) = &connection.name {
+                    route::name_port(&mut batch, &port, cable.index, name);
+                }
                 route::bring_up(&mut batch, &port, cable.index);
             }
         }
@@ -390,7 +395,7 @@ pub fn link_number(route: &Socket, name: &str) -> Result<Index> {
 
 /// Sets up the links inside, through a socket that is opened there.
 fn inside(connection: &Connection, pidfd: BorrowedFd<'_>, proc: &ProcRoot) -> Result<()> {
-    let socket = socket_inside(pidfd, proc)?;
+    let socket = in_namespace_of(pidfd, proc, Socket::route)?;
     let mut batch = Batch::default();
     let mut has_route = [false; 2];
     for (place, member) in connection.members.iter().enumerate() {
@@ -424,9 +429,13 @@ fn inside(connection: &Connection, pidfd: BorrowedFd<'_>, proc: &ProcRoot) -> Re
     socket.send(batch)
 }
 
-/// A socket of the network namespace of a process. This thread is there for as long as it
-/// takes to open it.
-fn socket_inside(pidfd: BorrowedFd<'_>, proc: &ProcRoot) -> Result<Socket> {
+/// What is opened in the network namespace of a process. This thread is there for as long as
+/// it takes to open it.
+pub fn in_namespace_of<T>(
+    pidfd: BorrowedFd<'_>,
+    proc: &ProcRoot,
+    open: impl FnOnce() -> Result<T>,
+) -> Result<T> {
     let doing = "enter the network namespace of the process";
     let failed = |errno| Error::new(doing, errno);
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
@@ -434,10 +443,10 @@ fn socket_inside(pidfd: BorrowedFd<'_>, proc: &ProcRoot) -> Result<Socket> {
         rustix::fs::openat(proc.as_fd(), c"thread-self/ns/net", flags, Mode::empty())
             .map_err(failed)?;
     move_into_thread_name_spaces(pidfd, ThreadNameSpaceType::NETWORK).map_err(failed)?;
-    let socket = Socket::route();
+    let opened = open();
     move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network))
         .map_err(|errno| Error::new("come back to the own network namespace", errno))?;
-    socket
+    opened
 }
 
 /// Moves the calling thread into an open network namespace: setns(2).
@@ -533,4 +542,31 @@ pub fn own_links(route: &Socket) -> Result<Vec<(u8, u16)>> {
         .iter()
         .filter_map(|body| port_of_index(wire::u32_at(body, 4)?))
         .collect())
+}
+
+/// The members of a network whose ports have names, with these.
+///
+/// # Errors
+/// What the kernel answers.
+pub fn named_ports(
+    route: &Socket,
+    network: &Network,
+) -> std::result::Result<Vec<(u16, String)>, Errno> {
+    let mut ask = Batch::default();
+    let header = route::link_header(0, 0, 0, 0);
+    ask.add(
+        "list the ports of a bridge",
+        GETLINK,
+        DUMP,
+        &header,
+        |body| {
+            body.u32(route::MASTER, network.bridge_index());
+        },
+    );
+    let named = |body: &Vec<u8>| {
+        let (own, member) = port_of_index(wire::u32_at(body, 4)?)?;
+        let name = wire::attribute(body.get(16..)?, route::ALIAS)?;
+        (own == network.number).then(|| (member, wire::text(name)))
+    };
+    Ok(route.list(&ask)?.iter().filter_map(named).collect())
 }

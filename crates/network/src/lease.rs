@@ -21,6 +21,8 @@ use crate::settings;
 /// What is wanted of networks.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
+    /// By which name the members of its networks find it.
+    pub name: Option<String>,
     /// Of which it is a member.
     pub networks: Vec<Network>,
     /// The address in the first one.
@@ -77,6 +79,7 @@ impl Reservation {
         }
         Ok(Self {
             connection: Connection {
+                name: wanted.name,
                 members,
                 publish: wanted.publish,
                 allow: wanted.allow,

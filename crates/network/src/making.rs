@@ -168,6 +168,8 @@ pub fn remove(store: &Store, name: &Name) -> Result<()> {
 /// A member that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Occupant {
+    /// By which name the others find it.
+    pub name: Option<String>,
     /// The name of its port.
     pub port: String,
     /// Its addresses.
@@ -184,7 +186,9 @@ pub struct Occupant {
 /// What the kernel answers.
 pub fn occupants(network: &Network) -> Result<Vec<Occupant>> {
     let v6 = settings::has_v6();
-    let links = connect::own_links(&Socket::route()?)?;
+    let route = Socket::route()?;
+    let links = connect::own_links(&route)?;
+    let names = connect::named_ports(&route, network).unwrap_or_default();
     let mut members: Vec<u16> = links
         .into_iter()
         .filter(|(own, member)| *own == network.number && *member != 0)
@@ -207,7 +211,9 @@ pub fn occupants(network: &Network) -> Result<Vec<Occupant>> {
             .iter()
             .filter(|found| found.owner.as_deref().is_some_and(own))
             .filter_map(|found| found.packets);
+        let name = names.iter().find(|(own, _)| *own == member);
         Occupant {
+            name: name.map(|(_, name)| name.clone()),
             addresses: network.addresses(member, v6),
             refused: counts.reduce(|a, b| a + b),
             used: quotas

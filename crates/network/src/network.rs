@@ -162,6 +162,12 @@ impl Network {
         self.driver == Driver::Bridge
     }
 
+    /// Whether its members find each other by name: not where strangers meet.
+    #[must_use]
+    pub fn has_names(&self) -> bool {
+        self.has_bridge() && self.number != 0
+    }
+
     /// The number of its bridge among the host's links.
     #[must_use]
     pub(crate) fn bridge_index(&self) -> Index {

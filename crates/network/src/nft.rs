@@ -591,6 +591,21 @@ impl Rule {
         })
     }
 
+    /// Writes two bytes of the TCP or UDP header, whose checksum is at `checksum` in it.
+    #[must_use]
+    pub fn store(self, offset: u32, value: &[u8; 2], checksum: u32) -> Self {
+        const INTERNET: u32 = 1;
+        self.add("immediate", |body| {
+            body.be32(1, FIRST);
+            data(body, 2, value);
+        })
+        .add("payload", |body| {
+            body.be32(2, Base::Transport as u32);
+            body.be32(3, offset).be32(4, 2).be32(5, FIRST);
+            body.be32(6, INTERNET).be32(7, checksum);
+        })
+    }
+
     /// Goes on where a register has this.
     #[must_use]
     pub fn is(self, register: u32, value: &[u8]) -> Self {

@@ -23,9 +23,12 @@ pub const NAME: u16 = 3;
 const ADDRESS: u16 = 1;
 const MTU: u16 = 4;
 const LINK: u16 = 5;
-const MASTER: u16 = 10;
+/// `IFLA_MASTER`
+pub const MASTER: u16 = 10;
 const PROTINFO: u16 = 12;
 const LINKINFO: u16 = 18;
+/// `IFLA_IFALIAS`
+pub const ALIAS: u16 = 20;
 const NET_NS_PID: u16 = 19;
 const AF_SPEC: u16 = 26;
 
@@ -150,8 +153,21 @@ pub fn bring_up(batch: &mut Batch, name: &str, index: Index) {
             });
         });
     });
+    up(batch, name, index);
+}
+
+/// Brings a link up.
+pub fn up(batch: &mut Batch, name: &str, index: Index) {
     let doing = format!("bring {name} up");
     batch.add(doing, NEWLINK, 0, &link_header(0, index, UP, UP), |_| {});
+}
+
+/// Notes at a port of a bridge the name of whose it is.
+pub fn name_port(batch: &mut Batch, port: &str, index: Index, name: &str) {
+    let doing = format!("note the name {name} at {port}");
+    batch.add(doing, NEWLINK, 0, &link_header(0, index, 0, 0), |body| {
+        body.bytes(ALIAS, name.as_bytes());
+    });
 }
 
 /// Has a port of a bridge take part in nothing but what it is told: no learning, nothing

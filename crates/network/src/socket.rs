@@ -3,7 +3,10 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, Protocol, SendFlags, SocketFlags, SocketType};
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType,
+};
 use warren_namespaces::netlink;
 
 use crate::error::{Error, Result};
@@ -116,6 +119,45 @@ impl Socket {
 }
 
 impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Tells that something has changed since it was asked last.
+#[derive(Debug)]
+pub struct Changes(OwnedFd);
+
+impl Changes {
+    /// Of links.
+    ///
+    /// # Errors
+    /// What socket(2) and bind(2) say.
+    pub fn of_links() -> Result<Self> {
+        const LINKS: u32 = 1;
+        let failed = |errno| Error::new("ask to hear of links", errno);
+        let Socket(socket) = Socket::open(None).map_err(failed)?;
+        rustix::net::bind(&socket, &SocketAddrNetlink::new(0, LINKS)).map_err(failed)?;
+        Ok(Self(socket))
+    }
+
+    /// Whether there is something new.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        let mut any = false;
+        let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
+        loop {
+            match rustix::net::recv(&self.0, &mut [0; 16][..], flags) {
+                Err(Errno::AGAIN) => return any,
+                // It may also have been too much: ENOBUFS.
+                Ok(_) | Err(Errno::NOBUFS | Errno::INTR) => any = true,
+                Err(_) => return true,
+            }
+        }
+    }
+}
+
+impl AsFd for Changes {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }

@@ -84,6 +84,13 @@ impl Subnet {
         }
     }
 
+    /// Whether an address is in it.
+    #[must_use]
+    pub fn contains(self, address: IpAddr) -> bool {
+        self.is_v4() == address.is_ipv4()
+            && masked(self.first, self.prefix) == masked(address, self.prefix)
+    }
+
     /// Whether some address is in both.
     #[must_use]
     pub fn overlaps(self, other: Self) -> bool {

@@ -50,6 +50,7 @@ use ports::Port;
 pub use refused::{Refusal, Refused};
 use router::Router;
 pub use router::{GATEWAY, INSIDE, RESOLVER};
+pub(crate) use shared::{connected, socket};
 use stack::{Stack, Wanted};
 
 /// A limit of one direction.
@@ -177,7 +178,7 @@ fn build(wanted: Wanted, target: (u32, OwnedFd), supervisor: &OwnedFd) -> Result
 
 /// Keeps what an ordinary user has, and as many descriptors as that may have: each
 /// connection needs two.
-fn give_up_privilege() -> std::result::Result<(), Errno> {
+pub(crate) fn give_up_privilege() -> std::result::Result<(), Errno> {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,

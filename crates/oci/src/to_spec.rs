@@ -13,12 +13,14 @@ pub(crate) mod priority;
 mod process;
 mod resources;
 
+use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 
 pub use linux::listener_message;
 pub use priority::affinity;
 pub use resources::limits;
 
+use rustix::fs::{Mode, OFlags, RawDir};
 use warren_spawn::{Root, Spec};
 
 use crate::config::Config;
@@ -100,5 +102,17 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 fn is_empty_folder(path: &Path) -> bool {
-    std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(folder) = rustix::fs::open(path, flags, Mode::empty()) else {
+        return false;
+    };
+    let mut buffer = [MaybeUninit::uninit(); 1024];
+    let mut entries = RawDir::new(folder, &mut buffer);
+    while let Some(entry) = entries.next() {
+        match entry {
+            Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..") => {}
+            _ => return false,
+        }
+    }
+    true
 }

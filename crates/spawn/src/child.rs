@@ -82,6 +82,8 @@ pub struct Inheritance<'a> {
     pub hooks_read: Option<RawFd>,
     /// What they write to.
     pub hooks_written: Option<RawFd>,
+    /// Whether it was born in the control group that it would join.
+    pub has_joined: bool,
     /// The signals that the program starts with blocked.
     pub blocked: SignalSet,
 }
@@ -185,6 +187,7 @@ impl Child<'_> {
                 warren_sys::unshare(warren_namespaces::Kind::Cgroup.clone_flag())
             }
             Step::WriteOwnMaps { texts, .. } => self.write_own_maps(texts),
+            Step::JoinCgroup(_) if self.with.has_joined => Ok(()),
             Step::JoinCgroup(group) => enter::join_cgroup(group.fd),
             Step::HoldTerminal => self.hold_terminal(),
             Step::KeepTree {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{getegid, geteuid};
 use warren_cgroups::{Ground, Place};
 use warren_confine::landlock::{Abi, Missing};
@@ -159,9 +160,14 @@ fn own_capabilities(uid: u32) -> CapabilitySet {
 /// that is not there cannot be mapped, and says so, where one's own id could.
 fn own_map_is_whole() -> bool {
     const EVERY_ID: u32 = u32::MAX;
-    let Ok(text) = std::fs::read_to_string("/proc/self/uid_map") else {
+    // A map that is whole has one line, and one read gives that.
+    let mut text = [0; 128];
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let map = rustix::fs::open(c"/proc/self/uid_map", flags, Mode::empty());
+    let Ok(length) = map.and_then(|map| rustix::io::read(map, &mut text)) else {
         return true;
     };
+    let text = String::from_utf8_lossy(&text[..length]);
     text.split_ascii_whitespace().nth(2) == Some(EVERY_ID.to_string().as_str())
 }
 

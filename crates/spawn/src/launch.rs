@@ -311,7 +311,11 @@ impl Launch<'_> {
         let Step::Clone { namespaces } = step else {
             return Err(Error::spec("the plan has no clone"));
         };
-        let cradle = self.opened.group.as_ref().and_then(MadeGroup::cradle);
+        let made = self.opened.group.as_ref().and_then(MadeGroup::cradle);
+        let joined = self.plan.born_in.filter(|_| made.is_none());
+        let joined = joined.map(warren_sys::duplicate).transpose();
+        let joined = joined.map_err(|errno| self.plan.failed(step, errno))?;
+        let cradle = joined.as_ref().map(OwnedFd::as_fd).or(made);
         let args = CloneArgs {
             namespaces: namespaces.clone_flags(),
             cgroup: cradle,
@@ -322,7 +326,7 @@ impl Launch<'_> {
         // SAFETY: the child's arm calls child::run, which keeps its rules, and what is
         // dropped before it is a descriptor.
         match unsafe { clone_into(args) } {
-            Ok((Forked::Child, _)) => {
+            Ok((Forked::Child, is_born)) => {
                 // As long as the child held it too, a dead parent could not be told.
                 drop(channels.alive_reader);
                 let observer = channels.observer.map(|(_, child)| child);
@@ -344,6 +348,7 @@ impl Launch<'_> {
                     turn: channels.turn.as_ref().map(|(_, child)| child.as_fd()),
                     hooks_read: self.plan.hooks_read,
                     hooks_written: self.plan.hooks_written,
+                    has_joined: is_born && joined.is_some(),
                     blocked,
                 })
             }

@@ -55,6 +55,7 @@ pub struct Plan {
     pub(crate) launched_to_its_end: bool,
     pub(crate) hooks_read: Option<RawFd>,
     pub(crate) hooks_written: Option<RawFd>,
+    pub(crate) born_in: Option<RawFd>,
 }
 
 impl Plan {
@@ -93,6 +94,7 @@ impl Plan {
             launched_to_its_end: false,
             hooks_read: spec.hooks_read.as_ref().map(|open| open.fd),
             hooks_written: spec.hooks_written.as_ref().map(|open| open.fd),
+            born_in: spec.born_in.as_ref().map(|open| open.fd),
         })
     }
 
@@ -145,6 +147,11 @@ impl Plan {
         self.steps
             .iter()
             .any(|step| matches!(step, Step::AwaitObserver))
+    }
+
+    pub(crate) fn outlives_caller(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| matches!(step, Step::OutliveCaller))
     }
 
     pub(crate) fn is_gated(&self) -> bool {

@@ -133,7 +133,8 @@ impl Child {
     }
 
     /// What its control group had used, once it was waited for. What was left in the group
-    /// was killed then, and the group removed, unless its Spec keeps it.
+    /// was killed then, and the group removed, unless its Spec keeps it; nothing is counted
+    /// of one that is kept for a program that outlives the caller.
     #[must_use]
     pub fn cgroup_end(&self) -> Option<&GroupEnd> {
         self.group.as_ref()?.end.as_ref()
@@ -288,7 +289,9 @@ impl Child {
         let told = self.plan.has_init.then(|| self.report.ended()).flatten();
         let status = ExitStatus::from_raw(told.unwrap_or(status));
         self.status = Some(status);
-        if let Some(group) = &mut self.group {
+        if let Some(group) = &mut self.group
+            && !(group.keeps && self.plan.outlives_caller())
+        {
             group.end();
         }
         // An init that was killed has waited for nobody.
@@ -354,7 +357,7 @@ impl OwnGroup {
         let removed = if self.keeps {
             Ok(())
         } else {
-            self.cgroup.kill().and_then(|()| self.cgroup.remove())
+            self.cgroup.clear()
         };
         self.end = Some(GroupEnd {
             stat,

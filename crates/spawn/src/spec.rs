@@ -43,6 +43,11 @@ pub struct Spec {
     /// Control groups that the process moves itself into before anything else: an open
     /// `cgroup.procs` each.
     pub cgroups: Vec<Open>,
+    /// The open folder of the one group of [`cgroups`](Self::cgroups), if there is one and it
+    /// is of v2: where the kernel can, the process is born in it (clone3(2),
+    /// `CLONE_INTO_CGROUP`), and has not to wait until the kernel has moved it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub born_in: Option<Open>,
     /// What the process and all that it starts may use. Any limit makes a control group.
     pub limits: Limits,
     /// A control group of its own, and where; as [`Placement::default`] has it if there are

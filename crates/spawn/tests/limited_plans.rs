@@ -16,11 +16,11 @@ fn parent(controllers: &[&str], v2: bool) -> Parent {
         format!("/cg/{}", controllers[0])
     };
     Parent {
-        hierarchy: Hierarchy {
-            controllers: if v2 { Vec::new() } else { controllers.clone() },
-            mount_point: mount.into(),
-            root: "/".into(),
-        },
+        hierarchy: Hierarchy::new(
+            if v2 { Vec::new() } else { controllers.clone() },
+            mount.into(),
+            "/".into(),
+        ),
         below: "own".into(),
         controllers,
         handed_down: Vec::new(),

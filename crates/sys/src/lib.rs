@@ -18,6 +18,7 @@ mod core_sched;
 mod entry;
 mod exec;
 mod fd;
+mod image;
 mod inherited;
 mod keyring;
 mod landlock;
@@ -49,6 +50,7 @@ pub use fd::{
     close_range, close_range_on_exec, duplicate, is_alive, is_below_root, is_open,
     leave_terminal, lock_for_reading, loopback_up, open_standard_streams,
 };
+pub use image::exchange_image;
 pub use inherited::{is_inherited, take_inherited};
 pub use keyring::join_session_keyring;
 pub use landlock::{

@@ -128,13 +128,13 @@ pub fn end_by(signal: i32) {
         crate::exit_now(128 + signal);
     }
     let handler: extern "C" fn(i32) = end;
-    // SAFETY: all zero is an action without flags and with an empty mask. The handler calls
-    // nothing but _exit(2), whatever it interrupts.
-    unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = handler as libc::sighandler_t;
-        libc::sigaction(signal, &raw const action, std::ptr::null_mut());
-    }
+    // SAFETY: integers and an optional function, for which zero is a value: no flags, and an
+    // empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler as libc::sighandler_t;
+    // SAFETY: the kernel reads an action, which outlives the call. Its handler calls nothing
+    // but _exit(2), whatever it interrupts.
+    unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
 }
 
 /// Sets every signal that has a handler back to the default, and leaves the ignored

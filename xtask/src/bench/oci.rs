@@ -76,6 +76,17 @@ fn stage(arguments: &Arguments) -> Result<Stage> {
         None => build("warren-cli", &["--release", "--bin", "warren"])?,
     };
     stage.copy(&warren, "warren")?;
+    job(&stage)?;
+    for (at, fact) in FACTS.iter().enumerate() {
+        let script = format!("{{ {fact}; }} && echo held");
+        bundle(&stage, &format!("fact-{at}"), &["/bin/sh", "-c", &script])?;
+    }
+    fs::create_dir(stage.path().join("state"))?;
+    Ok(stage)
+}
+
+/// The bundle `job`, and its root.
+pub fn job(stage: &Stage) -> Result<()> {
     let rootfs = stage.path().join("rootfs");
     for folder in ["bin", "dev", "proc", "sys"] {
         fs::create_dir_all(rootfs.join(folder))?;
@@ -84,13 +95,7 @@ fn stage(arguments: &Arguments) -> Result<Stage> {
     for applet in ["true", "sh", "cat", "grep", "readlink", "test", "head"] {
         symlink("busybox", rootfs.join("bin").join(applet))?;
     }
-    bundle(&stage, "job", &["/bin/true"])?;
-    for (at, fact) in FACTS.iter().enumerate() {
-        let script = format!("{{ {fact}; }} && echo held");
-        bundle(&stage, &format!("fact-{at}"), &["/bin/sh", "-c", &script])?;
-    }
-    fs::create_dir(stage.path().join("state"))?;
-    Ok(stage)
+    bundle(stage, "job", &["/bin/true"])
 }
 
 /// What the container is, each fact as a test of the shell in it.
@@ -106,6 +111,8 @@ const FACTS: &[&str] = &[
     "test \"$(ulimit -n)\" -eq 1024",
     "! busybox mknod /dev/shm/x c 1 1 2>/dev/null",
     "test $(grep -c : /proc/net/dev) -eq 1",
+    // It is up.
+    "test $(cat /sys/class/net/lo/flags) = 0x9",
 ];
 
 fn bundle(stage: &Stage, name: &str, job: &[&str]) -> Result<()> {
@@ -191,8 +198,12 @@ impl View {
             Self::V1 => "umount /sys/fs/cgroup/unified; ",
             Self::V2 => "mount -t cgroup2 cgroup2 /sys/fs/cgroup && ",
         };
+        // As in /run: a folder that is removed from a disk is waited for.
+        let state = stage.path().join("state").display().to_string();
+        let state = format!("mount -t tmpfs tmpfs {state} && ");
+        let script = format!("{state}{over}exec \"$@\"");
         let output = Command::new("unshare")
-            .args(["--mount", "sh", "-c", &format!("{over}exec \"$@\""), "sh"])
+            .args(["--mount", "sh", "-c", &script, "sh"])
             .arg(stage.path().join("xtask"))
             .args(["bench", "oci", "--rounds", &arguments.rounds().to_string()])
             .args(arguments.only.iter().flat_map(|name| ["--only", name]))

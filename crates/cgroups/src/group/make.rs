@@ -1,16 +1,17 @@
 //! Making a group, and taking everything back where that fails half way.
 
 use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::blueprint::{Blueprint, Name};
-use crate::delegation::{open_below, open_inside};
+use crate::delegation::{open_below, open_folder, open_inside};
 use crate::ground::Parent;
-use crate::group::{Cgroup, Tier, controllers, hold};
+use crate::group::{Cgroup, Tier, hold};
+use crate::left_over::is_own_name;
 use crate::systemd::Scope;
 use crate::{Error, Hierarchy, file};
 
@@ -142,16 +143,10 @@ impl Blueprint {
         let below = hierarchy
             .below(&path)
             .ok_or_else(|| Error::new("open", path.to_string_lossy(), Errno::XDEV))?;
-        let folder = open(&hierarchy, below)?;
+        let folder = open_folder(&hierarchy, below)?;
         hold(&folder).map_err(|errno| wrap("lock", &hierarchy, below, errno))?;
-        group.tiers.push(Tier {
-            controllers: controllers(&hierarchy, &folder),
-            below: below.to_owned(),
-            hierarchy,
-            folder,
-            made_above: 0,
-            made: false,
-        });
+        let below = below.to_owned();
+        group.tiers.push(Tier::found(hierarchy, below, folder));
         Ok(())
     }
 }
@@ -169,21 +164,21 @@ fn make_tier(
     let above: Vec<&OsStr> = below.parent().into_iter().flatten().collect();
     for name in above {
         // What is there stays as it is.
-        if open(hierarchy, &at.join(name)).is_ok() {
+        if open_below(hierarchy, &at.join(name)).is_ok() {
             fill_cpuset(hierarchy, &at, name)?;
             at.push(name);
             continue;
         }
-        let folder = open(hierarchy, &at)?;
-        hand_controllers_down(hierarchy, &folder, &at, hand_down)?;
+        let folder = open_below(hierarchy, &at)?;
+        hand_controllers_down(hierarchy, folder.as_fd(), &at, hand_down)?;
         at.push(name);
-        make_folder(hierarchy, &folder, name, &at)?;
+        make_folder(hierarchy, folder.as_fd(), name, &at)?;
         made_above += 1;
     }
-    let folder = open(hierarchy, &at)?;
-    hand_controllers_down(hierarchy, &folder, &at, hand_down)?;
+    let folder = open_below(hierarchy, &at)?;
+    hand_controllers_down(hierarchy, folder.as_fd(), &at, hand_down)?;
     let name = below.file_name().unwrap_or_default();
-    let made = match make_folder(hierarchy, &folder, name, below) {
+    let made = match make_folder(hierarchy, folder.as_fd(), name, below) {
         Ok(()) => true,
         Err(error) if error.errno() == Errno::EXIST => {
             fill_cpuset(hierarchy, &at, name)?;
@@ -193,12 +188,9 @@ fn make_tier(
     };
     let folder = open_held(hierarchy, below, made)?;
     group.tiers.push(Tier {
-        controllers: controllers(hierarchy, &folder),
-        hierarchy: hierarchy.clone(),
-        below: below.to_owned(),
-        folder,
         made_above,
         made,
+        ..Tier::found(hierarchy.clone(), below.to_owned(), folder)
     });
     Ok(())
 }
@@ -207,10 +199,14 @@ fn make_tier(
 /// left over may have found it in between: `EAGAIN`.
 fn open_held(hierarchy: &Hierarchy, below: &Path, made: bool) -> Result<OwnedFd, Error> {
     let lost = || wrap("lock", hierarchy, below, Errno::AGAIN);
-    let folder = match open(hierarchy, below) {
+    let folder = match open_folder(hierarchy, below) {
         Err(error) if made && error.errno() == Errno::NOENT => return Err(lost()),
         folder => folder?,
     };
+    // Nobody looks for those that have another name.
+    if !below.file_name().is_some_and(is_own_name) {
+        return Ok(folder);
+    }
     let held = hold(&folder).map_err(|errno| wrap("lock", hierarchy, below, errno))?;
     if made && !(held && file::exists(&folder, "cgroup.procs")) {
         return Err(lost());
@@ -220,7 +216,7 @@ fn open_held(hierarchy: &Hierarchy, below: &Path, made: bool) -> Result<OwnedFd,
 
 fn make_folder(
     hierarchy: &Hierarchy,
-    parent: &OwnedFd,
+    parent: BorrowedFd<'_>,
     name: &OsStr,
     path: &Path,
 ) -> Result<(), Error> {
@@ -235,7 +231,7 @@ fn make_folder(
 
 fn hand_controllers_down(
     hierarchy: &Hierarchy,
-    folder: &OwnedFd,
+    folder: BorrowedFd<'_>,
     path: &Path,
     controllers: &[&str],
 ) -> Result<(), Error> {
@@ -254,7 +250,7 @@ const CPUSET: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
 /// some.
 fn inherit_cpuset(
     hierarchy: &Hierarchy,
-    parent: &OwnedFd,
+    parent: BorrowedFd<'_>,
     name: &OsStr,
     path: &Path,
 ) -> Result<(), Error> {
@@ -277,25 +273,18 @@ fn fill_cpuset(hierarchy: &Hierarchy, at: &Path, name: &OsStr) -> Result<(), Err
         return Ok(());
     }
     let path = at.join(name);
-    let folder = open(hierarchy, &path)?;
+    let folder = open_below(hierarchy, &path)?;
     for file in CPUSET {
         let is_empty = |value: String| value.trim().is_empty();
-        if !file::read(&folder, file).is_ok_and(is_empty) {
+        if !file::read(folder.as_fd(), file).is_ok_and(is_empty) {
             continue;
         }
-        let parent = open(hierarchy, at)?;
-        let filled = file::read(&parent, file)
-            .and_then(|value| file::write(&folder, file, value.trim()));
+        let parent = open_below(hierarchy, at)?;
+        let filled = file::read(parent.as_fd(), file)
+            .and_then(|value| file::write(folder.as_fd(), file, value.trim()));
         filled.map_err(|errno| wrap("write", hierarchy, &path.join(file), errno))?;
     }
     Ok(())
-}
-
-fn open(hierarchy: &Hierarchy, below: &Path) -> Result<OwnedFd, Error> {
-    let root = open_below(hierarchy, below)?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    open_inside(&root, Path::new("."), flags)
-        .map_err(|errno| wrap("open", hierarchy, below, errno))
 }
 
 fn wrap(what: &'static str, hierarchy: &Hierarchy, below: &Path, errno: Errno) -> Error {

@@ -81,7 +81,7 @@ impl Tier {
     }
 
     fn read_v1(&self, limits: &mut Limits) {
-        for controller in &self.controllers {
+        for controller in self.controllers() {
             match controller.as_str() {
                 "cpu" => limits.cpu = self.cpu_of_v1(),
                 "cpuset" => {

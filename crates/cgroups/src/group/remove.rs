@@ -1,8 +1,9 @@
 //! Ending all processes of a group, and removing it with all groups below it.
 
 use std::ffi::{CStr, CString, OsStr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
@@ -10,13 +11,44 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::delegation::open_below;
-use crate::group::{Cgroup, Tier};
-use crate::{Error, file};
+use crate::ground::plain;
+use crate::group::{Cgroup, Record, Tier};
+use crate::{Error, Hierarchies, Hierarchy, file};
 
 /// How long processes that were killed, and groups that were left, are waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Cgroup {
+    /// Removes a group that was written down, if no process and no group is in it: where
+    /// that is known to be likely, it takes one call for each hierarchy. False where
+    /// something is left, to be [reopened](Self::reopen); so always of a scope.
+    #[must_use]
+    pub fn remove_empty(hierarchies: &Hierarchies, record: &Record) -> bool {
+        let has_gone = |(controllers, path): &(Vec<String>, PathBuf)| {
+            let mut mounted = hierarchies.list.iter();
+            let hierarchy = mounted.find(|it| it.controllers == *controllers);
+            hierarchy.is_none_or(|hierarchy| remove_empty(hierarchy, &plain(path)))
+        };
+        // The first is looked into for what is left, and so the last to go.
+        record.scope.is_none() && record.paths.iter().rev().all(has_gone)
+    }
+
+    /// Ends whoever is left in it, as [`Self::kill`], and [removes](Self::remove) it.
+    ///
+    /// # Errors
+    /// As these.
+    pub fn clear(&self) -> Result<(), Error> {
+        let has_gone = |tier: &Tier| {
+            let is_alone = tier.made && tier.made_above == 0;
+            is_alone && remove_empty(&tier.hierarchy, &tier.below)
+        };
+        if self.scope.is_none() && self.tiers.iter().rev().all(has_gone) {
+            return Ok(());
+        }
+        self.kill()?;
+        self.remove()
+    }
+
     /// The processes in it and in all groups below it; none where it was removed.
     ///
     /// # Errors
@@ -123,16 +155,16 @@ impl Tier {
         }
         let path = self.path();
         let wrap = |errno| Error::new("remove", path.to_string_lossy(), errno);
-        walk(&self.folder, true, &mut |_| Ok(()))
-            .or_else(gone)
-            .map_err(wrap)?;
         let mut below = self.below.as_path();
         for level in 0..=self.made_above {
             let (Some(above), Some(name)) = (below.parent(), below.file_name()) else {
                 break;
             };
-            let removed =
-                remove_child(&open_below(&self.hierarchy, above)?, &c_name(name));
+            let (parent, name) = (open_below(&self.hierarchy, above)?, c_name(name));
+            let removed = match level {
+                0 => self.remove_whole(parent.as_fd(), &name),
+                _ => remove_child(parent.as_fd(), &name),
+            };
             match removed {
                 // Others may have come to share what was made above.
                 Err(Errno::BUSY) if level > 0 => break,
@@ -142,6 +174,30 @@ impl Tier {
         }
         Ok(())
     }
+}
+
+impl Tier {
+    fn remove_whole(&self, parent: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
+        // Mostly there is nothing below it, and one call does.
+        match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
+            Err(Errno::BUSY) => {}
+            removed => return removed,
+        }
+        walk(&self.folder, true, &mut |_| Ok(())).or_else(gone)?;
+        remove_child(parent, name)
+    }
+}
+
+/// Removes the group at `below` if nothing is in it; whether there is none now.
+fn remove_empty(hierarchy: &Hierarchy, below: &Path) -> bool {
+    let (Some(above), Some(name)) = (below.parent(), below.file_name()) else {
+        return false;
+    };
+    let Ok(parent) = open_below(hierarchy, above) else {
+        return false;
+    };
+    let removed = rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR);
+    removed.or_else(gone).is_ok()
 }
 
 /// Whether some process is in a group or below it.
@@ -190,7 +246,7 @@ fn walk(top: &OwnedFd, remove: bool, visit: Visit<'_>) -> Result<(), Errno> {
         };
         let parent = open(&at, c"..")?;
         if remove {
-            remove_child(&parent, &name).or_else(gone)?;
+            remove_child(parent.as_fd(), &name).or_else(gone)?;
         }
         at = parent;
     }
@@ -216,7 +272,7 @@ pub(crate) fn children(folder: &OwnedFd) -> Result<Vec<CString>, Errno> {
 }
 
 /// Removes a group, which the kernel refuses for a moment after its last process has ended.
-fn remove_child(parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+fn remove_child(parent: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
     let mut pause = Duration::from_micros(500);
     loop {
         match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {

@@ -10,11 +10,11 @@ fn parent(v2: bool, controllers: &[&str]) -> Parent {
     let controllers: Vec<String> =
         controllers.iter().map(|it| (*it).to_owned()).collect();
     Parent {
-        hierarchy: Hierarchy {
-            controllers: if v2 { Vec::new() } else { controllers.clone() },
-            mount_point: PathBuf::from("/sys/fs/cgroup"),
-            root: PathBuf::from("/"),
-        },
+        hierarchy: Hierarchy::new(
+            if v2 { Vec::new() } else { controllers.clone() },
+            PathBuf::from("/sys/fs/cgroup"),
+            PathBuf::from("/"),
+        ),
         below: PathBuf::new(),
         controllers,
         handed_down: Vec::new(),

@@ -39,7 +39,7 @@ pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     let mut wanted = wanted(context, &options)?;
     wanted.handover.detached = options.is("detach");
     if !wanted.handover.detached {
-        wanted.handover.terminal_size = Some(pty::size());
+        wanted.handover.terminal_size = Some(pty::size);
     }
     let created = context.store.create(&wanted)?;
     note(context, &created);

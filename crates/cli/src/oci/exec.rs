@@ -66,7 +66,11 @@ fn wanted(
 ) -> Result<Exec, Stop> {
     let mut handover = options.handover()?;
     handover.detached = options.is("detach");
-    handover.terminal_size = (!handover.detached).then(pty::size);
+    handover.terminal_size = if handover.detached {
+        None
+    } else {
+        Some(pty::size)
+    };
     Ok(Exec {
         process: process(options, command, container)?,
         handover,
@@ -212,11 +216,10 @@ mod tests {
     fn a_capability_is_never_inheritable() {
         let mut process = Process::default();
         add_capability(&mut process, "CAP_SYS_ADMIN");
-        let sets = process.capabilities.expect("there are some");
+        let sets = process.capabilities.as_mut().expect("there are some");
         assert_eq!(sets.effective, ["CAP_SYS_ADMIN"]);
         assert!(sets.inheritable.is_empty() && sets.ambient.is_empty());
         // But what the config.json has made so is ambient too.
-        let sets = process.capabilities.as_mut().expect("there are some");
         sets.inheritable.push("CAP_SYSLOG".to_owned());
         add_capability(&mut process, "CAP_SYSLOG");
         let sets = process.capabilities.expect("there are some");

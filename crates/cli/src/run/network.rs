@@ -9,10 +9,12 @@ use clap::Args;
 use warren_confine::Capability;
 use warren_namespaces::{Kind, NsFd, ProcRoot};
 use warren_network::{
-    Allow, Name, Network, Publish, Rate, Reservation, Store, Wanted, files,
+    Allow, Name, Names, Network, Publish, RESOLVER, Rate, Reservation, Resolver, Store,
+    Wanted, files,
 };
-use warren_spawn::{Access, Content, Host, Mount, Namespace, Namespaces, Spec};
+use warren_spawn::{Access, Content, Error, Host, Mount, Namespace, Namespaces, Spec};
 
+use super::process::DEFAULT_NAME;
 use super::sizes;
 use crate::failure::{self, Failure};
 use crate::keep;
@@ -109,7 +111,7 @@ impl NetworkOptions {
         spec: &mut Spec,
         host: &Host,
         enters: bool,
-    ) -> Result<Option<Reservation>, Failure> {
+    ) -> Result<Option<Connected>, Failure> {
         let mode = self.mode()?;
         if !matches!(mode, Mode::Networks(_) | Mode::User) {
             self.refuse_without_network()?;
@@ -152,7 +154,7 @@ impl NetworkOptions {
         networks: Vec<Network>,
         spec: &mut Spec,
         host: &Host,
-    ) -> Result<Reservation, Failure> {
+    ) -> Result<Connected, Failure> {
         if *spec.namespaces.get(Kind::Net) != Namespace::New {
             return Err(Failure::usage(
                 "--net: the host's network is kept with --share net",
@@ -175,14 +177,23 @@ impl NetworkOptions {
         let name = spec.hostname.clone().unwrap_or_default();
         let hosts = files::hosts(&name.to_string_lossy(), &own, &more, &pinned);
         let of_host = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-        let resolver = files::resolv_conf(&self.dns, &of_host);
+        let names = Names::of(&connection, &self.dns, &of_host);
+        let resolver = match names {
+            Some(_) => files::resolv_conf(&[RESOLVER.into()], &of_host),
+            None => files::resolv_conf(&self.dns, &of_host),
+        };
+        spec.await_announcement |= names.is_some();
         spec.mounts.push(made_file("/etc/hosts", hosts));
         spec.mounts.push(made_file("/etc/resolv.conf", resolver));
         // All ports of the namespace are the command's, which has no capability over it.
         let ports = "net.ipv4.ip_unprivileged_port_start";
         spec.sysctl.push((ports.to_owned(), "0".to_owned()));
         spec.connection = Some(connection);
-        Ok(reservation)
+        Ok(Connected {
+            reservation,
+            names,
+            resolver: None,
+        })
     }
 
     fn wanted(&self, networks: Vec<Network>, spec: &Spec) -> Result<Wanted, Failure> {
@@ -208,6 +219,7 @@ impl NetworkOptions {
             .iter()
             .map(|text| parse::<Publish>("--publish", text));
         Ok(Wanted {
+            name: member_name(spec),
             networks,
             ip: self.ip,
             mac: self.mac.as_deref().map(mac).transpose()?,
@@ -340,9 +352,40 @@ fn made_file(target: impl AsRef<OsStr>, text: String) -> Mount {
     }
 }
 
+/// The name by which others are to find it: one that it was given, and not that of everybody.
+fn member_name(spec: &Spec) -> Option<String> {
+    let name = spec.hostname.as_ref()?.to_str()?;
+    let is_own = name != DEFAULT_NAME && warren_network::is_name(name);
+    is_own.then(|| name.to_owned())
+}
+
+/// What is connected, from before its process until after it.
+pub struct Connected {
+    reservation: Reservation,
+    /// What a resolver of its own is to do.
+    names: Option<Names>,
+    resolver: Option<Resolver>,
+}
+
+impl Connected {
+    /// Gives the process its resolver, if it is to have one.
+    pub fn start_resolver(&mut self, pid: u32) -> Result<(), Error> {
+        let Some(names) = self.names.take() else {
+            return Ok(());
+        };
+        let proc =
+            ProcRoot::open().map_err(|error| Error::of_caller(error.to_string()))?;
+        let resolver = names.start(pid, &proc);
+        self.resolver =
+            Some(resolver.map_err(|error| Error::of_caller(error.to_string()))?);
+        Ok(())
+    }
+}
+
 /// Disconnects what has ended. What cannot be removed is told, and changes no exit code.
-pub fn give_back(reservation: Reservation) -> Result<(), Failure> {
-    match reservation.release() {
+pub fn give_back(connected: Connected) -> Result<(), Failure> {
+    drop(connected.resolver);
+    match connected.reservation.release() {
         Ok(()) => Ok(()),
         Err(error) => failure::print_error(&format!(
             "warren: {error}\nhint: `warren gc` removes what is left\n"

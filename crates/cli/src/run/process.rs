@@ -45,6 +45,9 @@ pub struct ProcessOptions {
     pub no_init: bool,
 }
 
+/// The host name inside where nobody gives one.
+pub const DEFAULT_NAME: &str = "warren";
+
 impl ProcessOptions {
     /// The host name inside, where a profile says `given`.
     pub fn hostname(
@@ -59,7 +62,7 @@ impl ProcessOptions {
             (None, Namespace::Inherit) => Ok(None),
             (name, _) => {
                 let name = name.clone().or(given);
-                Ok(Some(name.unwrap_or_else(|| "warren".into())))
+                Ok(Some(name.unwrap_or_else(|| DEFAULT_NAME.into())))
             }
         }
     }

@@ -72,7 +72,7 @@ pub fn run(mut looks: Looks, kinds: NamespaceSet) -> Result<u8, Failure> {
 }
 
 /// Sleeps; false when the reader has gone meanwhile.
-fn rest(time: Duration) -> Result<bool, Failure> {
+pub fn rest(time: Duration) -> Result<bool, Failure> {
     let output = stdout();
     let end = Instant::now() + time;
     loop {
@@ -111,6 +111,11 @@ fn write(
         text.push_str(&line);
         text.push('\n');
     }
+    print_while_read(&text)
+}
+
+/// Prints at once; false when nobody reads any more.
+pub fn print_while_read(text: &str) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),

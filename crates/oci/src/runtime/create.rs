@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::fs;
+use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
@@ -78,7 +79,9 @@ impl Store {
             self.let_notify(&wanted.id, &mut config);
         }
         let (mut spec, mut notes) = spec(wanted, &config, keep)?;
-        let group = Planned::new(&config, &wanted.id, wanted.systemd)?;
+        let proc = open_proc()?;
+        let limited = !spec.limits.is_empty();
+        let group = Planned::new(&proc, &config, &wanted.id, wanted.systemd, limited)?;
         let mut record = record(wanted, &config);
         record.cgroup = group.as_ref().map(|planned| planned.group.clone());
         spec.session_keyring = record.session_keyring();
@@ -87,7 +90,7 @@ impl Store {
         spec.cgroup = None;
         let hierarchies = OnceCell::new();
         if let Some(planned) = group {
-            let _ = hierarchies.set(planned.hierarchies());
+            let _ = hierarchies.set(planned.ground.hierarchies());
             planned.check()?;
             spec.cgroup = Some(planned.placement);
             host.ground = Some(planned.ground);
@@ -95,7 +98,7 @@ impl Store {
         let mut container = Container {
             text: record.text(&text),
             folder: self.make(&wanted.id)?,
-            proc: open_proc()?,
+            proc,
             record,
             hierarchies,
         };
@@ -139,16 +142,17 @@ impl Store {
 fn read(bundle: &Path) -> Result<(String, Config), Error> {
     let file = bundle.join("config.json");
     let doing = || format!("read {}", file.display());
-    let length = fs::metadata(&file)
-        .map_err(|error| Error::io(doing(), &error))?
-        .len();
+    let io = |error: std::io::Error| Error::io(doing(), &error);
+    let mut opened = fs::File::open(&file).map_err(io)?;
+    let length = opened.metadata().map_err(io)?.len();
     if length > MOST {
         return Err(Error::new(format!(
             "{}: it is larger than {MOST} bytes",
             doing()
         )));
     }
-    let text = fs::read_to_string(&file).map_err(|error| Error::io(doing(), &error))?;
+    let mut text = String::new();
+    opened.read_to_string(&mut text).map_err(io)?;
     let config = Config::parse(&text)
         .map_err(|error| Error::new(format!("{}: {error}", doing())))?;
     Ok((text, config))

@@ -72,7 +72,7 @@ impl Container {
         };
         self.give_interfaces_back()?;
         self.remove_cgroup()?;
-        self.folder.remove()?;
+        self.folder.remove(&self.record)?;
         let state = self.state_text(Status::Stopped, 0);
         Ok(hooks::run_all(
             "poststop",
@@ -86,7 +86,7 @@ impl Container {
     pub(super) fn remove_by_force(&self) -> Result<(), Error> {
         self.end()?;
         self.remove_cgroup()?;
-        self.folder.remove()
+        self.folder.remove(&self.record)
     }
 
     /// Takes the interfaces out of a network namespace that was there before the container;

@@ -1,6 +1,6 @@
 //! Another program in a container that runs.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use super::container::Container;
@@ -64,14 +64,9 @@ impl Container {
             spec.affinity.last = affinity.last.or(spec.affinity.last);
         }
         spec.session_keyring = self.record.session_keyring();
-        let groups = self.groups(wanted, init)?;
-        spec.cgroups = groups
-            .iter()
-            .map(|(name, file)| Open {
-                fd: file.as_raw_fd(),
-                name: name.clone(),
-            })
-            .collect();
+        let (groups, cradle) = self.groups(wanted, init)?;
+        spec.cgroups = groups.iter().map(open).collect();
+        spec.born_in = cradle.as_ref().map(open);
         tell_listener(&mut spec, self, &config);
         spec.keep_fds = keep;
         let plan = wanted.handover.watched(Plan::new(&spec, &host)?);
@@ -126,27 +121,36 @@ impl Container {
     }
 
     /// The control groups in which its first process is, or others below the container's:
-    /// an open `cgroup.procs` each.
-    fn groups(&self, wanted: &Exec, init: Init) -> Result<Vec<(String, OwnedFd)>, Error> {
+    /// an open `cgroup.procs` each, and the folder of the only one if a process can be born
+    /// there.
+    fn groups(
+        &self,
+        wanted: &Exec,
+        init: Init,
+    ) -> Result<(Vec<Named>, Option<Named>), Error> {
         if self.record.cgroup.is_none() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         }
         let hierarchies = self.hierarchies()?;
         let entrance = Entrance::of_process(hierarchies, &self.proc, init.pid);
         let entrance = entrance.map_err(failed)?;
-        let mut open = Vec::new();
-        for (path, file) in entrance.open_files() {
+        let named = |path: &str, file: BorrowedFd<'_>| {
             let file = file.try_clone_to_owned();
             let file = file.map_err(|error| Error::io(format!("open {path}"), &error))?;
-            open.push((path.to_owned(), file));
-        }
+            Ok::<_, Error>((path.to_owned(), file))
+        };
+        let files = entrance.open_files();
+        let files = files.map(|(path, file)| named(path, file));
+        let mut open = files.collect::<Result<Vec<_>, _>>()?;
+        let cradle = entrance.cradle().filter(|_| wanted.cgroups.is_empty());
+        let cradle = cradle.map(|folder| named("the control group", folder));
         if !init.is_alive(&self.proc) {
             return Err(Error::new("cannot exec in a stopped container"));
         }
         for below in &wanted.cgroups {
             self.go_below(below, hierarchies, &mut open)?;
         }
-        Ok(open)
+        Ok((open, cradle.transpose()?))
     }
 
     /// `PATH`, or `CONTROLLER[,CONTROLLER]...:PATH`, below the group of the container.
@@ -154,7 +158,7 @@ impl Container {
         &self,
         wanted: &str,
         hierarchies: &Hierarchies,
-        open: &mut Vec<(String, OwnedFd)>,
+        open: &mut Vec<Named>,
     ) -> Result<(), Error> {
         let (controllers, path) = match wanted.split_once(':') {
             Some((controllers, path)) => (Some(controllers), path),
@@ -198,6 +202,16 @@ impl Container {
                 "unknown controller in --cgroup {wanted}"
             ))),
         }
+    }
+}
+
+/// What is open, and its name for messages.
+type Named = (String, OwnedFd);
+
+fn open((name, file): &Named) -> Open {
+    Open {
+        fd: file.as_raw_fd(),
+        name: name.clone(),
     }
 }
 

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use warren_cgroups::{Cgroup, Frozen, Ground, Hierarchies, Place, Placement, Record};
+use warren_cgroups::{
+    Cgroup, Frozen, Ground, Hierarchies, Hierarchy, Place, Placement, Record,
+};
+use warren_namespaces::ProcRoot;
 
 use super::container::Container;
 use super::error::Error;
@@ -31,7 +34,13 @@ pub(super) struct Planned {
 impl Planned {
     /// What `linux.cgroupsPath` asks for; `None` for somebody who can make no group, unless
     /// it names one or there are limits.
-    pub fn new(config: &Config, id: &str, systemd: bool) -> Result<Option<Self>, Error> {
+    pub fn new(
+        proc: &ProcRoot,
+        config: &Config,
+        id: &str,
+        systemd: bool,
+        limited: bool,
+    ) -> Result<Option<Self>, Error> {
         let path = config
             .linux
             .as_ref()
@@ -40,7 +49,7 @@ impl Planned {
             true => scope(path, id)?,
             false => folder(path, id),
         };
-        let ground = Ground::probe(&place).map_err(failed)?;
+        let ground = Ground::probe_open(proc, &place, limited).map_err(failed)?;
         let is_closed =
             !systemd && ground.parents.iter().all(|parent| parent.closed.is_some());
         if is_closed && !is_root_of_machine() {
@@ -60,21 +69,13 @@ impl Planned {
         }))
     }
 
-    /// Where control groups are mounted.
-    pub fn hierarchies(&self) -> Hierarchies {
-        let parents = self.ground.parents.iter();
-        Hierarchies {
-            list: parents.map(|parent| parent.hierarchy.clone()).collect(),
-        }
-    }
-
     /// Nobody may be there already, since the group is emptied when the container ends; and
     /// who comes into it must be able to go on.
     pub fn check(&self) -> Result<(), Error> {
         if self.group.scope.is_some() {
             return Ok(());
         }
-        let Some(cgroup) = self.group.open(&self.hierarchies())? else {
+        let Some(cgroup) = self.group.open(&self.ground.hierarchies())? else {
             return Ok(());
         };
         if cgroup.frozen() != Frozen::No {
@@ -158,16 +159,19 @@ fn slice_path(slice: &str) -> PathBuf {
 }
 
 impl Group {
+    fn record(&self, hierarchies: &Hierarchies) -> Record {
+        let paths = hierarchies.list.iter();
+        let path =
+            |hierarchy: &Hierarchy| (hierarchy.controllers.clone(), self.path.clone());
+        Record {
+            paths: paths.map(path).collect(),
+            scope: self.scope.clone(),
+        }
+    }
+
     /// The group in all hierarchies in which it is; `None` where it is gone.
     pub fn open(&self, hierarchies: &Hierarchies) -> Result<Option<Cgroup>, Error> {
-        let paths = hierarchies.list.iter();
-        let record = Record {
-            paths: paths
-                .map(|hierarchy| (hierarchy.controllers.clone(), self.path.clone()))
-                .collect(),
-            scope: self.scope.clone(),
-        };
-        match Cgroup::reopen(hierarchies, &record) {
+        match Cgroup::reopen(hierarchies, &self.record(hierarchies)) {
             Err(error) if error.errno() == rustix::io::Errno::NOENT => Ok(None),
             opened => opened.map(|group| Some(group.adopted())).map_err(failed),
         }
@@ -190,7 +194,7 @@ impl Container {
         if let Some(known) = self.hierarchies.get() {
             return Ok(known);
         }
-        let found = Hierarchies::detect(&self.proc).map_err(failed)?;
+        let found = Hierarchies::detect_for_groups(&self.proc).map_err(failed)?;
         Ok(self.hierarchies.get_or_init(|| found))
     }
 
@@ -202,10 +206,16 @@ impl Container {
 
     /// Kills what is left in its control group, and removes it.
     pub(super) fn remove_cgroup(&self) -> Result<(), Error> {
-        let Some(cgroup) = self.cgroup()? else {
+        let Some(group) = &self.record.cgroup else {
             return Ok(());
         };
-        cgroup.kill().and_then(|()| cgroup.remove()).map_err(failed)
+        let hierarchies = self.hierarchies()?;
+        // Mostly its processes have ended.
+        if Cgroup::remove_empty(hierarchies, &group.record(hierarchies)) {
+            return Ok(());
+        }
+        let left = group.open(hierarchies)?;
+        left.map_or(Ok(()), |left| left.clear()).map_err(failed)
     }
 }
 

@@ -21,8 +21,8 @@ pub struct Handover {
     pub console_socket: Option<PathBuf>,
     /// A socket that takes a pidfd of it.
     pub pidfd_socket: Option<PathBuf>,
-    /// The rows and columns of its terminal, where nothing else says.
-    pub terminal_size: Option<(u16, u16)>,
+    /// What tells the rows and columns of its terminal, where nothing else says.
+    pub terminal_size: Option<fn() -> (u16, u16)>,
     /// How many descriptors from 3 on it inherits, behind those that it is told of.
     pub preserve_fds: u32,
 }
@@ -52,7 +52,8 @@ impl Handover {
                 columns: 0
             }
         );
-        if let Some((rows, columns)) = self.terminal_size.filter(|_| has_no_size) {
+        if let Some(size) = self.terminal_size.filter(|_| has_no_size) {
+            let (rows, columns) = size();
             *terminal = Terminal::New { rows, columns };
         }
         Ok(())

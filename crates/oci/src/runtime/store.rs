@@ -127,8 +127,11 @@ impl Store {
     }
 
     /// Makes and locks the folder of a new container.
+    ///
+    /// # Errors
+    /// Where there is one that is not complete; a complete one is found when the new one
+    /// [gets its name](Self::complete).
     pub(super) fn make(&self, id: &str) -> Result<Folder, Error> {
-        self.check_free(id)?;
         let name = format!("{NEW}{id}");
         let path = self.folder.join(&name);
         let mut made = make_folder(&path);
@@ -318,11 +321,14 @@ impl Folder {
     }
 
     /// Removes it, the record last: what has no record is no container.
-    pub fn remove(&self) -> Result<(), Error> {
+    pub fn remove(&self, record: &Record) -> Result<(), Error> {
         let failed =
             |errno| Error::errno(format!("remove {}", self.path.display()), errno);
-        notify::remove(self);
-        for name in [INIT, GATE, RECORD] {
+        if record.notifies {
+            notify::remove(self);
+        }
+        let gate = record.gated.then_some(GATE);
+        for name in [INIT].into_iter().chain(gate).chain([RECORD]) {
             match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => return Err(failed(errno)),

@@ -147,12 +147,7 @@ impl Child<'_> {
             }))?;
         }
         for name in masked {
-            if_there(match cover_file(proc.as_fd(), name, true) {
-                Err(Errno::NOTDIR) => {
-                    mount_here(c"tmpfs", name, MountFlags::RDONLY, None)
-                }
-                result => result,
-            })?;
+            if_there(cover(proc.as_fd(), name))?;
         }
         leave_open(proc);
         Ok(())
@@ -257,6 +252,16 @@ impl Child<'_> {
         let terminal = self.fds.terminal.as_ref().ok_or(Errno::BADF)?;
         let console = clone_tree(terminal.as_fd(), c"", false)?;
         attach_at(console.as_fd(), self.dev()?, c"console")
+    }
+}
+
+/// Covers what is in a procfs, which is the working directory. Its kind is looked at first:
+/// a mount on what is of another kind is undone with a wait for the kernel (RCU).
+fn cover(proc: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    let stat = rustix::fs::statat(proc, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => mount_here(c"tmpfs", name, MountFlags::RDONLY, None),
+        _ => cover_file(proc, name, true),
     }
 }
 

@@ -7,12 +7,12 @@ use rustix::fs::{FileType, Mode};
 use rustix::mount::MountFlags;
 use warren_mounts::{
     Attributes, Filesystem, Node, Target, attach, attach_at, bind_here, clone_tree,
-    mount_here,
+    ensure, mount_here,
 };
 use warren_sys::{Errno, Result};
 
-use super::Child;
 use super::tree::tmpfs;
+use super::{Child, leave_open};
 
 /// The device files of a container.
 pub const DEVICES: [(&CStr, &CStr); 6] = [
@@ -92,10 +92,12 @@ impl Child<'_> {
     }
 
     pub(super) fn mqueue(&self, target: &Target) -> Result<()> {
-        let attributes =
-            Attributes::NO_SUID | Attributes::NO_DEVICES | Attributes::NO_EXEC;
-        let queues = Filesystem::open(c"mqueue")?.mount(attributes)?;
-        attach(queues.as_fd(), self.root()?, target, Node::Folder)
+        let place = ensure(self.root()?, target, Node::Folder)?;
+        rustix::process::fchdir(&place)?;
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        mount_here(c"mqueue", c".", flags, None)?;
+        leave_open(place);
+        Ok(())
     }
 
     pub(super) fn sys(&self, target: &Target) -> Result<()> {

@@ -85,8 +85,7 @@ impl Drop for MadeGroup {
     fn drop(&mut self) {
         if let Some(group) = &self.group {
             // Why the launch failed is what matters.
-            let _ = group.kill();
-            let _ = group.remove();
+            let _ = group.clear();
         }
     }
 }

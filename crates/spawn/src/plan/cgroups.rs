@@ -20,14 +20,7 @@ impl Planner<'_> {
         mount: &DetailedMount,
         target: Target,
     ) -> Result<(), Error> {
-        let failed = |error: &dyn std::fmt::Display| {
-            Error::new(
-                ErrorKind::Step,
-                format!("look at the control groups: {error}"),
-            )
-        };
-        let proc = ProcRoot::open().map_err(|error| failed(&error))?;
-        let all = Hierarchies::detect(&proc).map_err(|error| failed(&error))?;
+        let all = self.hierarchies()?;
         let folders = match all.layout() {
             Layout::None => {
                 return Err(Error::spec(format!(
@@ -56,6 +49,18 @@ impl Planner<'_> {
         self.await_group();
         self.push(Step::Cgroups { tree, target });
         Ok(())
+    }
+
+    fn hierarchies(&self) -> Result<Hierarchies, Error> {
+        if let Some(ground) = &self.host.ground {
+            return Ok(ground.hierarchies());
+        }
+        let failed = |error: &dyn std::fmt::Display| {
+            let words = format!("look at the control groups: {error}");
+            Error::new(ErrorKind::Step, words)
+        };
+        let proc = ProcRoot::open().map_err(|error| failed(&error))?;
+        Hierarchies::detect(&proc).map_err(|error| failed(&error))
     }
 }
 
