@@ -67,12 +67,18 @@ impl Pinned {
             IpAddr::V4(address) => {
                 let rest = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
                 let first = u32::from(address) & !rest;
-                (Ipv4Addr::from(first).into(), Ipv4Addr::from(first | rest).into())
+                (
+                    Ipv4Addr::from(first).into(),
+                    Ipv4Addr::from(first | rest).into(),
+                )
             }
             IpAddr::V6(address) => {
                 let rest = u128::MAX.checked_shr(prefix.into()).unwrap_or(0);
                 let first = u128::from(address) & !rest;
-                (Ipv6Addr::from(first).into(), Ipv6Addr::from(first | rest).into())
+                (
+                    Ipv6Addr::from(first).into(),
+                    Ipv6Addr::from(first | rest).into(),
+                )
             }
         })
     }

@@ -303,9 +303,14 @@ fn ports(change: &mut Change) {
     add(advertises(134).verdict(Verdict::Drop));
     add(advertises(137).verdict(Verdict::Drop));
     // Who is asked for, which a neighbour advertisement tells everybody.
-    add(own(advertises(NEIGHBOUR_ADVERTISEMENT), Base::Transport, 8, false)
-        .count()
-        .verdict(Verdict::Drop));
+    add(own(
+        advertises(NEIGHBOUR_ADVERTISEMENT),
+        Base::Transport,
+        8,
+        false,
+    )
+    .count()
+    .verdict(Verdict::Drop));
     let frame = |number| Rule::default().ether_type(number);
     add(own(frame(IPV4), Base::Network, 12, true).verdict(Verdict::Accept));
     add(own(frame(IPV6), Base::Network, 8, false).verdict(Verdict::Accept));

@@ -152,8 +152,7 @@ impl Policy {
 }
 
 fn is_at(place: &Pinned, port: Option<(Protocol, u16)>, to: IpAddr) -> bool {
-    place.has(to)
-        && port.is_none_or(|port| port == (place.protocol, place.port))
+    place.has(to) && port.is_none_or(|port| port == (place.protocol, place.port))
 }
 
 /// A name as it is compared: in lower case, without a last dot.
@@ -289,7 +288,12 @@ mod tests {
         let mut policy = Policy::new(Some(rules), false);
         assert!(to(&mut policy, "192.0.2.1:80").is_some());
         assert!(to(&mut policy, "[::ffff:192.0.2.1]:80").is_some());
-        for other in ["192.0.2.1:81", "127.0.0.1:80", "10.0.2.2:80", "[2001:db8::1]:80"] {
+        for other in [
+            "192.0.2.1:81",
+            "127.0.0.1:80",
+            "10.0.2.2:80",
+            "[2001:db8::1]:80",
+        ] {
             assert_eq!(to(&mut policy, other), None, "{other}");
         }
     }
