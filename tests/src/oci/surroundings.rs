@@ -86,8 +86,9 @@ fn a_session_keyring_is_the_containers_own() {
     let words = ["run", "-d", "--no-new-keyring", "-b", bundle.path(), &other];
     runtime.run(&words).succeeds();
     let name = format!("_ses.{other}");
-    let count = ["exec", &other, "grep", "-c", &name, "/proc/keys"];
-    runtime.run(&count).exits(1).has("0");
+    let script = format!("grep -c {name} /proc/keys; true");
+    let count = ["exec", &other, "sh", "-c", &script];
+    runtime.run(&count).says("0");
     end(runtime, &other);
 }
 
