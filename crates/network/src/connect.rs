@@ -238,6 +238,7 @@ fn element(family: Family, set: &'static str, key: Data) -> Element {
         family,
         set,
         key,
+        last: None,
         value: None,
         object: None,
     }
@@ -304,14 +305,30 @@ fn member_elements(connection: &Connection, member: &Member) -> Vec<Element> {
             list.push(element(Family::Inet, table::LIMITED[family], alone()));
         }
         for to in connection.allow.iter().flatten() {
+            let key = |place: IpAddr| {
+                let key = alone().address(place).protocol(to.protocol.number());
+                key.port(to.port)
+            };
+            if let Some((first, last)) = to.ends() {
+                if first.is_ipv4() == address.is_ipv4() {
+                    list.push(Element {
+                        last: Some(key(last)),
+                        ..element(Family::Inet, table::ALLOWED_RANGES[family], key(first))
+                    });
+                }
+                continue;
+            }
             let places = to
                 .addresses
                 .iter()
                 .filter(|to| to.is_ipv4() == address.is_ipv4());
-            list.extend(places.map(|place| {
-                let key = alone().address(*place).protocol(to.protocol.number());
-                element(Family::Inet, table::ALLOWED[family], key.port(to.port))
-            }));
+            for place in places {
+                let allowed = element(Family::Inet, table::ALLOWED[family], key(*place));
+                // Two names may have the same address.
+                if !list.contains(&allowed) {
+                    list.push(allowed);
+                }
+            }
         }
     }
     list
@@ -501,7 +518,7 @@ fn remove_elements(connection: &Connection, nft: &Socket) -> Result<()> {
         .filter(|member| member.network.has_bridge())
     {
         for element in member_elements(connection, member) {
-            change.remove_element(element.family, element.set, element.key.as_bytes());
+            change.remove(&element);
         }
         if connection.quota.is_some() {
             change.remove_quota(Family::Bridge, &member.port());
@@ -509,7 +526,7 @@ fn remove_elements(connection: &Connection, nft: &Socket) -> Result<()> {
     }
     if let Some(first) = connection.members.first() {
         for element in published(&connection.publish, first) {
-            change.remove_element(element.family, element.set, element.key.as_bytes());
+            change.remove(&element);
         }
     }
     change.commit(nft)

@@ -88,7 +88,8 @@ pub fn remove_elements_of(
             for found in nft::elements(nft, family, set)? {
                 let owner = found.owner.as_deref();
                 if let Some(owner) = owner.filter(|owner| is_such(owner)) {
-                    change.remove_element(family, set, &found.key);
+                    let last = found.last.as_deref();
+                    change.remove_element(family, set, &found.key, last);
                     removed.push(format!("element of {owner} in {set}"));
                 }
             }

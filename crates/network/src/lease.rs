@@ -82,7 +82,7 @@ impl Reservation {
                 name: wanted.name,
                 members,
                 publish: wanted.publish,
-                allow: wanted.allow,
+                allow: wanted.allow.map(without_parts),
                 rate: wanted.rate,
                 quota: wanted.quota,
             },
@@ -111,6 +111,22 @@ impl Drop for Reservation {
         // Who wants to know calls release; what remains is found by gc.
         let _ = connect::disconnect(&self.connection);
     }
+}
+
+/// Without ranges that are in others: those of a set have no address in common.
+fn without_parts(places: Vec<Pinned>) -> Vec<Pinned> {
+    let mut kept: Vec<Pinned> = Vec::new();
+    for place in places {
+        if place.prefix.is_some() {
+            let covers = |a: &Pinned, b: &Pinned| a.prefix.is_some() && a.covers(b);
+            if kept.iter().any(|other| covers(other, &place)) {
+                continue;
+            }
+            kept.retain(|other| other.prefix.is_none() || !covers(&place, other));
+        }
+        kept.push(place);
+    }
+    kept
 }
 
 /// The rules between the parts, one a line.
@@ -316,6 +332,25 @@ mod tests {
         ] {
             assert!(lease(&network, Some(other)).is_err(), "{other}");
         }
+    }
+
+    #[test]
+    fn of_ranges_in_each_other_the_widest_is_left() {
+        let place = |text: &&str| {
+            let allow: crate::Allow = text.parse().expect("a place");
+            allow.pin().expect("it needs no lookup")
+        };
+        let places = [
+            "10.1.0.0/16:443",
+            "10.0.0.0/8:443",
+            "10.2.0.0/16:443",
+            "10.2.0.0/16:80",
+            "10.9.9.9:443",
+            "10.0.0.0/8:443",
+        ];
+        let left = without_parts(places.iter().map(place).collect());
+        let expected = ["10.0.0.0/8:443", "10.2.0.0/16:80", "10.9.9.9:443"];
+        assert_eq!(left, expected.iter().map(place).collect::<Vec<_>>());
     }
 
     #[test]

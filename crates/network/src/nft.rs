@@ -84,6 +84,8 @@ pub struct SetShape {
     pub name: &'static str,
     /// The parts of a key.
     pub key: &'static [Part],
+    /// Whether an element is from one key to another, part by part.
+    pub has_ranges: bool,
     /// What an element leads to.
     pub value: Value,
 }
@@ -213,7 +215,7 @@ impl Data {
 }
 
 /// An element of a set: which set, its key, what it leads to, and whose it is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Element {
     /// The family of its table.
     pub family: Family,
@@ -221,6 +223,8 @@ pub struct Element {
     pub set: &'static str,
     /// Its key.
     pub key: Data,
+    /// The last one, in a set with ranges.
+    pub last: Option<Data>,
     /// What it leads to, in a map.
     pub value: Option<Data>,
     /// The object that it leads to.
@@ -250,6 +254,8 @@ impl Change {
     pub fn set(&mut self, family: Family, shape: &SetShape) {
         const MAP: u32 = 8;
         const OBJECT: u32 = 0x40;
+        const INTERVAL: u32 = 4;
+        const CONCAT: u32 = 0x80;
         self.sets += 1;
         let number = self.sets;
         let doing = format!("make the set {}", shape.name);
@@ -260,11 +266,23 @@ impl Change {
                 body.be32(
                     3,
                     match shape.value {
+                        _ if shape.has_ranges => INTERVAL | CONCAT,
                         Value::None | Value::Counted => 0,
                         Value::Data(_) => MAP,
                         Value::Quota => OBJECT,
                     },
                 );
+                if shape.has_ranges {
+                    body.nest(9, |description| {
+                        description.nest(2, |fields| {
+                            for part in shape.key {
+                                fields.nest(1, |field| {
+                                    field.be32(1, part.length());
+                                });
+                            }
+                        });
+                    });
+                }
                 body.be32(4, type_number(shape.key))
                     .be32(5, length(shape.key));
                 match shape.value {
@@ -335,6 +353,9 @@ impl Change {
             body.nest(3, |list| {
                 list.nest(1, |inner| {
                     data(inner, 1, &element.key.bytes);
+                    if let Some(last) = &element.last {
+                        data(inner, KEY_END, &last.bytes);
+                    }
                     if let Some(value) = &element.value {
                         data(inner, 2, &value.bytes);
                     }
@@ -347,8 +368,14 @@ impl Change {
         });
     }
 
-    /// Removes an element, by its key.
-    pub fn remove_element(&mut self, family: Family, set: &str, key: &[u8]) {
+    /// Removes an element, by its key, and in a set with ranges its last one.
+    pub fn remove_element(
+        &mut self,
+        family: Family,
+        set: &str,
+        key: &[u8],
+        last: Option<&[u8]>,
+    ) {
         let doing = format!("remove an element of the set {set}");
         self.batch
             .add(doing, DELSETELEM, 0, &header(family), |body| {
@@ -356,9 +383,19 @@ impl Change {
                 body.nest(3, |list| {
                     list.nest(1, |inner| {
                         data(inner, 1, key);
+                        if let Some(last) = last {
+                            data(inner, KEY_END, last);
+                        }
                     });
                 });
             });
+    }
+
+    /// Removes one that was added.
+    pub fn remove(&mut self, element: &Element) {
+        let last = element.last.as_ref().map(Data::as_bytes);
+        let key = element.key.as_bytes();
+        self.remove_element(element.family, element.set, key, last);
     }
 
     /// Makes a quota of some bytes, which is over beyond them.
@@ -406,6 +443,8 @@ impl Change {
 }
 
 const QUOTA: u32 = 2;
+/// `NFTA_SET_ELEM_KEY_END`
+const KEY_END: u16 = 10;
 /// The byte order of a key, as nft(8) notes it: kind, length, value.
 const HOST_ORDER: [u8; 6] = {
     let [a, b, c, d] = 1_u32.to_ne_bytes();
@@ -431,6 +470,8 @@ fn comment(text: &str) -> Vec<u8> {
 pub struct Found {
     /// Its key.
     pub key: Vec<u8>,
+    /// The last one, in a set with ranges.
+    pub last: Option<Vec<u8>>,
     /// Whose it is.
     pub owner: Option<String>,
     /// How many packets it has met, where it counts them.
@@ -461,6 +502,9 @@ fn found(body: &[u8]) -> Vec<Found> {
     let list = wire::attribute(body, 3).unwrap_or_default();
     let element = |(_, element): (u16, &[u8])| {
         let key = wire::attribute(wire::attribute(element, 1)?, 1)?.to_vec();
+        let last = wire::attribute(element, KEY_END)
+            .and_then(|last| wire::attribute(last, 1))
+            .map(<[u8]>::to_vec);
         let owner = wire::attribute(element, 6)
             .and_then(|comment| comment.get(2..))
             .map(wire::text);
@@ -470,6 +514,7 @@ fn found(body: &[u8]) -> Vec<Found> {
             .and_then(|packets| Some(u64::from_be_bytes(packets.try_into().ok()?)));
         Some(Found {
             key,
+            last,
             owner,
             packets,
         })

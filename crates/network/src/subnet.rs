@@ -100,7 +100,8 @@ impl Subnet {
     }
 }
 
-fn masked(address: IpAddr, prefix: u8) -> u128 {
+/// The bits that a prefix has, as a number.
+pub fn masked(address: IpAddr, prefix: u8) -> u128 {
     let (bits, width) = match address {
         IpAddr::V4(address) => (u128::from(u32::from(address)), 32),
         IpAddr::V6(address) => (u128::from(address), 128),

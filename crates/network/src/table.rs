@@ -24,6 +24,8 @@ pub const PUBLISH_ANY: [&str; 2] = ["any4", "any6"];
 pub const LIMITED: [&str; 2] = ["limited4", "limited6"];
 /// From where to where.
 pub const ALLOWED: [&str; 2] = ["allowed4", "allowed6"];
+/// From where to somewhere in a range.
+pub const ALLOWED_RANGES: [&str; 2] = ["ranges4", "ranges6"];
 /// Ports of bridges that belong to containers.
 pub const PORTS: &str = "ports";
 /// Ports that reach no other port.
@@ -36,7 +38,19 @@ pub const QUOTAS: &str = "quotas";
 use Part::{Ether, Ip4, Ip6, Name, Port, Protocol};
 
 const fn shape(name: &'static str, key: &'static [Part], value: Value) -> SetShape {
-    SetShape { name, key, value }
+    SetShape {
+        name,
+        key,
+        has_ranges: false,
+        value,
+    }
+}
+
+const fn ranges(name: &'static str, key: &'static [Part]) -> SetShape {
+    SetShape {
+        has_ranges: true,
+        ..shape(name, key, Value::None)
+    }
 }
 
 const INET_SETS: &[SetShape] = &[
@@ -61,6 +75,8 @@ const INET_SETS: &[SetShape] = &[
     shape(LIMITED[1], &[Ip6], Value::Counted),
     shape(ALLOWED[0], &[Ip4, Ip4, Protocol, Port], Value::None),
     shape(ALLOWED[1], &[Ip6, Ip6, Protocol, Port], Value::None),
+    ranges(ALLOWED_RANGES[0], &[Ip4, Ip4, Protocol, Port]),
+    ranges(ALLOWED_RANGES[1], &[Ip6, Ip6, Protocol, Port]),
 ];
 
 const BRIDGE_SETS: &[SetShape] = &[
@@ -196,17 +212,23 @@ fn allowed(change: &mut Change, v4: bool) {
             .established()
             .verdict(Verdict::Return),
     );
-    let place = Rule::default()
-        .family(v4)
-        .load(Base::Network, source, length, FIRST)
-        .load(Base::Network, destination, length, FIRST + words)
-        .meta(Meta::Transport, FIRST + 2 * words)
-        .load(Base::Transport, 2, 2, FIRST + 2 * words + 1);
-    change.rule(
-        inet,
-        "allowed",
-        place.lookup(ALLOWED[n], true).verdict(Verdict::Return),
-    );
+    if !v4 {
+        // Without them no neighbour, the host's bridge neither, can be reached at all.
+        for number in [NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT] {
+            let rule = is_icmpv6(Rule::default().family(false), number);
+            change.rule(inet, "allowed", rule.verdict(Verdict::Return));
+        }
+    }
+    for set in [ALLOWED[n], ALLOWED_RANGES[n]] {
+        let place = Rule::default()
+            .family(v4)
+            .load(Base::Network, source, length, FIRST)
+            .load(Base::Network, destination, length, FIRST + words)
+            .meta(Meta::Transport, FIRST + 2 * words)
+            .load(Base::Transport, 2, 2, FIRST + 2 * words + 1);
+        let place = place.lookup(set, true).verdict(Verdict::Return);
+        change.rule(inet, "allowed", place);
+    }
     let refused = Rule::default()
         .family(v4)
         .load(Base::Network, source, length, FIRST)
@@ -265,6 +287,9 @@ const IPV4: u16 = 0x0800;
 const ARP: u16 = 0x0806;
 const IPV6: u16 = 0x86dd;
 
+const NEIGHBOUR_SOLICITATION: u8 = 135;
+const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+
 fn ports(change: &mut Change) {
     let bridge = Family::Bridge;
     // The first of all on a bridge.
@@ -278,9 +303,14 @@ fn ports(change: &mut Change) {
     add(advertises(134).verdict(Verdict::Drop));
     add(advertises(137).verdict(Verdict::Drop));
     // Who is asked for, which a neighbour advertisement tells everybody.
-    add(own(advertises(136), Base::Transport, 8, false)
-        .count()
-        .verdict(Verdict::Drop));
+    add(own(
+        advertises(NEIGHBOUR_ADVERTISEMENT),
+        Base::Transport,
+        8,
+        false,
+    )
+    .count()
+    .verdict(Verdict::Drop));
     let frame = |number| Rule::default().ether_type(number);
     add(own(frame(IPV4), Base::Network, 12, true).verdict(Verdict::Accept));
     add(own(frame(IPV6), Base::Network, 8, false).verdict(Verdict::Accept));
@@ -317,10 +347,13 @@ fn quota(meta: Meta) -> Rule {
 
 /// An ICMPv6 message of this type.
 fn advertises(number: u8) -> Rule {
+    is_icmpv6(Rule::default().ether_type(IPV6), number)
+}
+
+/// Goes on for such a message; what went before knows that it is IPv6.
+fn is_icmpv6(rule: Rule, number: u8) -> Rule {
     const ICMPV6: u8 = 58;
-    Rule::default()
-        .ether_type(IPV6)
-        .meta(Meta::Transport, FIRST)
+    rule.meta(Meta::Transport, FIRST)
         .is(FIRST, &[ICMPV6])
         .load(Base::Transport, 0, 1, FIRST)
         .is(FIRST, &[number])

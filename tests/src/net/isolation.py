@@ -89,12 +89,30 @@ assert caught == sorted([b"honest", own_target]), caught
 # Nobody hears what others say to each other, promiscuous or not.
 sh_promisc = eve.does("__import__('subprocess').run(['ip', 'link', 'set', 'eth0', 'promisc', 'on']).returncode")
 assert sh_promisc == 0
-bob.does("exec('def hold():\\n s = socket.socket(); s.bind((\"\", 90)); s.listen(); c, _ = s.accept(); c.send(b\"whispered\" * 200)', globals())")
+bob.does("exec('def hold():\\n s = socket.socket(); s.bind((\"\", 90)); s.listen()\\n while True: c, _ = s.accept(); c.send(b\"whispered\" * 200); c.close()', globals())")
 bob.does("threading.Thread(target=hold, daemon=True).start()")
-eve.tell(f"catch({2 * PATIENCE}, b'whispered')")
-time.sleep(0.3)
-assert ann.asks(bob.v4, 90).startswith("whispered")
-assert eve.hear() == []
+
+
+def heard_by_eve():
+    """What eve hears of what bob says to ann."""
+    eve.tell(f"catch({2 * PATIENCE}, b'whispered')")
+    time.sleep(0.3)
+    assert ann.asks(bob.v4, 90).startswith("whispered")
+    return eve.hear()
+
+
+assert heard_by_eve() == []
+# The proof that she would, where the bridge does not know who is where, and floods.
+members = json.loads(warren("net", "show", "--json", "nat").stdout)["members"]
+port_of = {member["addresses"][0]: member["port"] for member in members}
+ports = [port_of[container.v4] for container in (eve, bob, ann)]
+sh("; ".join(f"bridge link set dev {port} flood on" for port in ports))
+place = {container: re.search(r"(\S+) \S*.*static", sh(f"bridge fdb show dev {port_of[container.v4]}"))[1] for container in (bob, ann)}
+sh("; ".join(f"bridge fdb del {place[container]} dev {port_of[container.v4]} master" for container in (bob, ann)))
+assert heard_by_eve() == [b"whispered"], "without the defence this test hears"
+sh("; ".join(f"bridge link set dev {port} flood off" for port in ports))
+sh("; ".join(f"bridge fdb add {place[container]} dev {port_of[container.v4]} master static" for container in (bob, ann)))
+assert heard_by_eve() == []
 # And no address of a foreign network gets in by a foreign port.
 refused = sh("nft list table bridge warren")
 assert re.search(r"counter packets [1-9]", refused), refused

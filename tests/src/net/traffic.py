@@ -105,6 +105,23 @@ refused = [member["refused"] for member in members if member["addresses"][0] == 
 assert refused[0] >= 1, members
 other.end()
 tame.end()
+# Ranges, also such as are in each other, and what is said twice.
+sh("ip addr add 10.200.0.1/32 dev lo; ip addr add 10.201.0.1/32 dev lo")
+listen("10.200.0.1", 5006, "range")
+listen("10.201.0.1", 5006, "other")
+listen("::", 5007, "six")
+wide, = start(Container("wide", "--net", "nat", "--allow", "10.200.0.0/16:5006", "--allow", "10.200.0.0/24:5006",
+                        "--allow", "[fd57::/16]:5007", "--allow", "10.200.0.0/16:5006", "--allow", "10.201.0.1:5001", "--allow", "10.201.0.1:5001"))
+assert wide.asks("10.200.0.1", 5006) == "range"
+for address, port in (("10.201.0.1", 5006), ("10.200.0.1", 5001), ("10.87.0.1", 5001)):
+    assert wide.asks(address, port) in ("ConnectionRefusedError", "OSError", "PermissionError"), (address, port)
+assert wide.asks("10.201.0.1", 5001) == "host" and wide.asks("fd57:6172:7265::1", 5007) == "six"
+assert "10.200.0.0/16 . tcp . 5006" in sh("nft list set inet warren ranges4"), sh("nft list set inet warren ranges4")
+# A killed one's ranges are collected, and do not stand in the way of the next.
+wide.process.kill()
+wide.process.wait()
+eventually("its ranges are gone", lambda: warren("gc").returncode == 0 and "10.200" not in subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True).stdout)
+sh("ip addr del 10.200.0.1/32 dev lo; ip addr del 10.201.0.1/32 dev lo")
 named, = start(Container("named", "--net", "nat", "--allow", "localhost:5001", "--add-host", "db:10.87.0.9", "--dns", "192.0.2.53"))
 hosts = named.does("open('/etc/hosts').read()")
 assert "10.87.0.9\tdb\n" in hosts and "127.0.0.1\tlocalhost\n" in hosts

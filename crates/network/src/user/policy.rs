@@ -152,8 +152,7 @@ impl Policy {
 }
 
 fn is_at(place: &Pinned, port: Option<(Protocol, u16)>, to: IpAddr) -> bool {
-    place.addresses.iter().any(|own| own.to_canonical() == to)
-        && port.is_none_or(|port| port == (place.protocol, place.port))
+    place.has(to) && port.is_none_or(|port| port == (place.protocol, place.port))
 }
 
 /// A name as it is compared: in lower case, without a last dot.
@@ -210,6 +209,7 @@ mod tests {
         Pinned {
             name: name.map(str::to_owned),
             addresses: vec![address.parse().expect("an address")],
+            prefix: None,
             port,
             protocol: Protocol::Tcp,
         }
@@ -273,6 +273,29 @@ mod tests {
             "whatever the rules say"
         );
         assert_eq!(policy.refused.total(), 3);
+    }
+
+    #[test]
+    fn a_range_allows_its_addresses_and_never_the_host() {
+        let range = Pinned {
+            prefix: Some(0),
+            ..place(None, "0.0.0.0", 80)
+        };
+        let rules = Rules {
+            places: vec![range],
+            domains: Vec::new(),
+        };
+        let mut policy = Policy::new(Some(rules), false);
+        assert!(to(&mut policy, "192.0.2.1:80").is_some());
+        assert!(to(&mut policy, "[::ffff:192.0.2.1]:80").is_some());
+        for other in [
+            "192.0.2.1:81",
+            "127.0.0.1:80",
+            "10.0.2.2:80",
+            "[2001:db8::1]:80",
+        ] {
+            assert_eq!(to(&mut policy, other), None, "{other}");
+        }
     }
 
     #[test]
