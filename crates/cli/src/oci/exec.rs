@@ -52,6 +52,7 @@ pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     let executed = container
         .exec(&wanted)
         .map_err(|error| failed(error.into()))?;
+    drop(context.shield.take());
     if wanted.handover.detached {
         return Ok(0);
     }
