@@ -342,14 +342,8 @@ impl<'a> Child<'a> {
     /// mounted by mount(2), two calls in place of five, and found again if there is a second.
     fn mask_folder(&mut self, place: BorrowedFd<'_>, target: &'a Target) -> Result<()> {
         let Some(first) = self.masked else {
-            rustix::process::fchdir(place)?;
-            let forbids = MountFlags::RDONLY
-                | MountFlags::NOSUID
-                | MountFlags::NODEV
-                | MountFlags::NOEXEC;
-            mount_here(c"tmpfs", c".", forbids, None)?;
             self.masked = Some(target);
-            return Ok(());
+            return self.mask_first_folder(place);
         };
         let empty = match self.fds.empty.take() {
             Some(empty) => empty,
@@ -358,6 +352,26 @@ impl<'a> Child<'a> {
         let empty = self.fds.empty.insert(empty);
         let cover = clone_tree(empty.as_fd(), c"", false)?;
         attach_over(cover.as_fd(), place)
+    }
+
+    fn mask_first_folder(&mut self, place: BorrowedFd<'_>) -> Result<()> {
+        match rustix::process::fchdir(place) {
+            Ok(()) => {
+                let forbids = MountFlags::RDONLY
+                    | MountFlags::NOSUID
+                    | MountFlags::NODEV
+                    | MountFlags::NOEXEC;
+                mount_here(c"tmpfs", c".", forbids, None)
+            }
+            // A folder that is closed to this process can be covered all the same.
+            Err(Errno::ACCESS) => {
+                let cover = Filesystem::open(c"tmpfs")?.mount(Attributes::all())?;
+                attach_over(cover.as_fd(), place)?;
+                self.fds.empty = Some(cover);
+                Ok(())
+            }
+            Err(errno) => Err(errno),
+        }
     }
 
     /// Mounts what is at `target`, if anything is, over itself, read-only.
