@@ -168,7 +168,8 @@ impl<'a> Child<'a> {
             was_there,
             is_own,
         } = place;
-        if !(new.is_of_kernel || is_own) && !may_be_covered(place.as_fd(), target)? {
+        let may_be = new.is_of_kernel || is_own;
+        if !may_be && !may_be_covered(place.as_fd(), target)? {
             return Err(Errno::NOTSUP);
         }
         let mode = match new.takes_mode && was_there {
