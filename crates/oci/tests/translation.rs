@@ -362,21 +362,25 @@ fn of_a_variable_that_is_there_twice_the_last_counts() {
 
 #[test]
 fn a_capability_that_cannot_be_had_is_noted() {
-    let sets = json!({"bounding": ["CAP_CHOWN", "CHOWN"], "inheritable": ["CAP_KILL"],
-        "permitted": ["CAP_KILL"], "ambient": ["CAP_KILL", "CAP_CHOWN"]});
+    let sets = json!({"bounding": ["CAP_CHOWN", "CAP_KILL", "CHOWN"], "effective": ["CAP_X"],
+        "inheritable": ["CAP_KILL", "CAP_SYSLOG"], "permitted": ["CAP_KILL", "CAP_X"],
+        "ambient": ["CAP_KILL", "CAP_CHOWN"]});
     let json = with("/process/capabilities", sets);
     let (spec, losses) = read(&json, "/no/such".as_ref());
     let said: Vec<String> = losses.iter().map(ToString::to_string).collect();
     assert_eq!(
         said,
         [
-            "process.capabilities.bounding[1]: CHOWN is not known",
+            "process.capabilities: ignoring unknown or unavailable capabilities: [CAP_X CHOWN]",
+            "process.capabilities.inheritable: can't raise inheritable capability CAP_SYSLOG: \
+             it is not in the bounding set",
             "process.capabilities.ambient: can't raise ambient capability CAP_CHOWN: \
              it is not both permitted and inheritable",
         ]
     );
-    let ambient = spec.capability_sets.expect("they differ").ambient;
-    assert_eq!(ambient.iter().count(), 1);
+    let sets = spec.capability_sets.expect("they differ");
+    assert_eq!(sets.ambient, sets.inheritable);
+    assert_eq!(sets.ambient.iter().count(), 1);
 }
 
 #[test]

@@ -383,7 +383,11 @@ impl Child<'_> {
                 flags,
                 listens,
             } => self.load_profile(filter, *flags, *listens),
-            Step::RootDetailed { source, changes } => self.root_detailed(source, changes),
+            Step::RootDetailed {
+                source,
+                changes,
+                place,
+            } => self.root_detailed(source, changes, place.as_deref()),
             Step::MountTree {
                 source,
                 target,

@@ -229,6 +229,10 @@ pub struct Spec {
     /// Waits before the root is entered until the second callback of
     /// [`launch_in_stages`](crate::Plan::launch_in_stages) has returned.
     pub await_before_root: bool,
+    /// Where the root is mounted until it is entered, should others come into the mount
+    /// namespace before and look for it: mostly where it is on the host. Over the caller's
+    /// root if `None`, or if nothing can be mounted there.
+    pub root_place: Option<PathBuf>,
     /// Run one after the other after that wait, in the namespaces and with the caller's root.
     pub hooks_before_root: Vec<Hook>,
     /// Run inside, after the gate was opened.

@@ -319,15 +319,17 @@ pub enum Step {
         source: Source,
         /// How it is changed.
         changes: Changes,
+        /// Where it is mounted until it is entered, if it can be; else over the root so far.
+        place: Option<CString>,
     },
-    /// Mounts a file or folder of the host, as it is told.
+    /// Mounts a file or folder, as it is told.
     MountTree {
         /// What.
         source: Source,
         /// Where.
         target: Target,
-        /// What it is.
-        node: Node,
+        /// What it is, if that is known.
+        node: Option<Node>,
         /// How it is changed.
         changes: Changes,
     },
@@ -891,6 +893,8 @@ pub enum Source {
     Kept(usize, CString),
     /// Cloned by the parent: its number, and what it is, for the reader.
     Tree(usize, Tree),
+    /// In the root to be, as far as that is mounted.
+    Within(Target),
 }
 
 /// What a rule of Landlock is about.

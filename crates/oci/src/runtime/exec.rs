@@ -6,6 +6,7 @@ use std::path::Path;
 use super::container::Container;
 use super::create::{live_as_a_container, tell_listener};
 use super::error::Error;
+use super::follow;
 use super::grant;
 use super::group::failed;
 use super::handover::Handover;
@@ -33,6 +34,8 @@ pub struct Exec {
     pub cgroups: Vec<String>,
     /// Whether it is started though the container is frozen, and it too then.
     pub ignore_paused: bool,
+    /// Whether somebody wants to know what is done.
+    pub followed: bool,
 }
 
 /// A program that runs in a container.
@@ -40,6 +43,8 @@ pub struct Exec {
 pub struct Executed {
     /// Its process.
     pub child: Child,
+    /// What was done, if somebody wants to know.
+    pub told: Vec<String>,
 }
 
 impl Container {
@@ -79,7 +84,8 @@ impl Container {
             .inspect_err(|_| {
                 let _ = child.kill();
             })?;
-        Ok(Executed { child })
+        let told = follow::told(&spec, wanted.followed, follow::ENTERED);
+        Ok(Executed { child, told })
     }
 
     fn enterable(&self, wanted: &Exec) -> Result<Init, Error> {

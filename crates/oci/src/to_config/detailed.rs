@@ -36,6 +36,15 @@ impl Writer<'_> {
                 let what = format!("a descriptor has no path: {target} is left out");
                 return self.losses.note("mounts", what);
             }
+            Mounted::Within { path, recursive } => {
+                let inside = self.path("mounts", path);
+                let root = self.config.root.as_ref();
+                let root = root.map_or("", |root| root.path.as_str());
+                made.r#type = "bind".to_owned();
+                made.source = format!("{root}{inside}");
+                let word = if *recursive { "rbind" } else { "bind" };
+                made.options.push(word.to_owned());
+            }
             Mounted::Filesystem {
                 kind,
                 source,

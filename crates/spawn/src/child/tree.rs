@@ -44,6 +44,7 @@ impl Child<'_> {
                 let tree = self.with.trees.get(*number).ok_or(Errno::BADF)?;
                 rustix::io::fcntl_dupfd_cloexec(tree, 3)
             }
+            Source::Within(_) => Err(Errno::INVAL),
         }
     }
 
@@ -93,7 +94,13 @@ impl Child<'_> {
     }
 
     pub(super) fn stage(&mut self, root: OwnedFd) -> Result<()> {
-        self.attach_over_root(root.as_fd())?;
+        attach_at(root.as_fd(), rustix::fs::CWD, c"/")?;
+        self.staged(root)
+    }
+
+    /// It is mounted, wherever that is: when it is entered, the old root lies on it.
+    pub(super) fn staged(&mut self, root: OwnedFd) -> Result<()> {
+        self.fds.stacked += 1;
         self.fds.root = Some(root);
         Ok(())
     }

@@ -37,8 +37,17 @@ impl Planner<'_> {
                 self.push(Step::MountTree {
                     source,
                     target,
-                    node,
+                    node: Some(node),
                     changes,
+                });
+            }
+            Mounted::Within { path, recursive } => {
+                // What it is shows when it is there.
+                self.push(Step::MountTree {
+                    source: Source::Within(self::target(path)?),
+                    target,
+                    node: None,
+                    changes: changes(mount, *recursive),
                 });
             }
             Mounted::Filesystem { .. } => {
@@ -67,7 +76,13 @@ impl Planner<'_> {
         }
         let changes = changes(mount, *recursive);
         let (source, changes) = self.detailed_source(source, changes, ids.as_ref())?;
-        self.push_cover(Step::RootDetailed { source, changes });
+        let place = self.spec.root_place.as_ref();
+        let place = place.map(|path| c_string(path.as_os_str())).transpose()?;
+        self.push_cover(Step::RootDetailed {
+            source,
+            changes,
+            place,
+        });
         Ok(())
     }
 

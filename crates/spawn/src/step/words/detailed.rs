@@ -17,7 +17,9 @@ impl Step {
                     _ => Ok(()),
                 }
             }
-            Self::RootDetailed { source, changes } => {
+            Self::RootDetailed {
+                source, changes, ..
+            } => {
                 write!(f, "make {source} the root{changes}")
             }
             Self::MountTree {
