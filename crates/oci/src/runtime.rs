@@ -31,6 +31,7 @@ mod start;
 mod stats;
 mod status;
 mod store;
+mod surface;
 mod template;
 mod update;
 mod who;

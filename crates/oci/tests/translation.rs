@@ -650,8 +650,8 @@ fn a_contradiction_is_refused_with_its_path() {
         ),
         (
             "/linux/maskedPaths",
-            json!(["proc"]),
-            "linux.maskedPaths[0]: expected an absolute path, found \"proc\"",
+            json!(["/.."]),
+            "linux.maskedPaths[0]: expected a path below the root, found \"/..\"",
         ),
         (
             "/linux/seccomp",

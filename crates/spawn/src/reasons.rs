@@ -215,7 +215,7 @@ fn missing_call(step: &Step) -> String {
         Step::ShiftIdsTo { .. } => ("mount_setattr", "5.12"),
         Step::Graft { .. } => ("move_mount", "5.2"),
         Step::ProcMasks { .. } => ("mount_setattr", "5.12"),
-        Step::Mask { .. } | Step::EnterRoot => ("move_mount", "5.2"),
+        Step::Mask { .. } | Step::EnterRoot { .. } => ("move_mount", "5.2"),
         Step::Ruleset(_) | Step::RestrictSelf => ("landlock_create_ruleset", "5.13"),
         Step::LoadSeccomp(_) | Step::LoadProfile { .. } => ("seccomp", "3.17"),
         Step::MountTree { .. }

@@ -321,6 +321,8 @@ pub enum Step {
         changes: Changes,
         /// Where it is mounted until it is entered, if it can be; else over the root so far.
         place: Option<CString>,
+        /// Whether it stays there.
+        stays: bool,
     },
     /// Mounts a file or folder, as it is told.
     MountTree {
@@ -585,7 +587,11 @@ pub enum Step {
         columns: u16,
     },
     /// Makes the root to be the root, and lets the old one go.
-    EnterRoot,
+    EnterRoot {
+        /// What is taken away of the old root, the last mount first, where that can only be
+        /// covered; not covered at all if `None`.
+        uncovered: Option<Vec<CString>>,
+    },
     /// Goes to the working directory: the first of these that it can enter.
     WorkDir(Vec<CString>),
     /// Goes to an open folder inside of the root.
@@ -936,6 +942,8 @@ pub struct HookProgram {
     pub environment: CStringArray,
     /// Seconds until it is killed.
     pub timeout: Option<u32>,
+    /// Whether the root to be is its working directory.
+    pub in_root: bool,
 }
 
 impl Step {

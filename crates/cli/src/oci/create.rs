@@ -82,6 +82,7 @@ fn wanted(context: &Context, options: &Options) -> Result<Create, Stop> {
         callers_keyring: options.is("no-new-keyring"),
         notify_socket: std::env::var_os("NOTIFY_SOCKET").map(Into::into),
         listen_fds: listen_fds(),
+        without_pivot: options.is("no-pivot"),
         followed: context.log.is_followed(),
     })
 }

@@ -26,6 +26,7 @@ use super::record::{Record, VERSION};
 use super::start::explain_whole;
 use super::status::Status;
 use super::store::{GATE, RECORD, Store, open_proc};
+use super::surface;
 use crate::config::{Config, Hooks};
 use crate::unsupported::Unsupported;
 
@@ -52,6 +53,8 @@ pub struct Create {
     pub callers_keyring: bool,
     /// Where somebody waits to hear that its program is ready: sd_notify(3).
     pub notify_socket: Option<PathBuf>,
+    /// Whether its root may lie on the old one, where that cannot be let go.
+    pub without_pivot: bool,
     /// Whether somebody wants to know what is done.
     pub followed: bool,
     /// How many descriptors from 3 on were handed to the caller for it: sd_listen_fds(3).
@@ -83,11 +86,14 @@ impl Store {
         if wanted.notify_socket.is_some() {
             self.let_notify(&wanted.id, &mut config);
         }
+        let lies_on = surface::prepare(&mut config, &wanted.bundle)?;
         let (mut spec, mut notes) = spec(wanted, &config, keep)?;
         let proc = open_proc()?;
         let limited = !spec.limits.is_empty();
         let group = Planned::new(&proc, &config, &wanted.id, wanted.systemd, limited)?;
         let mut record = record(wanted, &config);
+        record.lies_on = lies_on;
+        surface::settle(&mut spec, &record);
         record.cgroup = group.as_ref().map(|planned| planned.group.clone());
         spec.session_keyring = record.session_keyring();
         let mut host = Host::probe();
@@ -216,6 +222,7 @@ fn record(wanted: &Create, config: &Config) -> Record {
         rootfs: wanted.bundle.join(root).display().to_string(),
         created: clock::now(),
         owner: rustix::process::geteuid().as_raw(),
+        lies_on: None,
         cgroup: None,
         notifies: wanted.notify_socket.is_some(),
         callers_keyring: wanted.callers_keyring,
@@ -255,6 +262,7 @@ fn make(
     if spec.await_before_root && !spreads(&spec) {
         spec.root_place = Some(PathBuf::from(&container.record.rootfs));
     }
+    spec.without_pivot = wanted.without_pivot;
     tell_listener(&mut spec, container, config);
     let plan = Plan::new(&spec, host).map_err(|error| not_planned(error, config))?;
     let plan = wanted.handover.watched(plan);

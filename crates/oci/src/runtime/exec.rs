@@ -13,12 +13,13 @@ use super::handover::Handover;
 use super::init::Init;
 use super::start::explain;
 use super::status::Status;
+use super::surface;
 use crate::config::{Config, Process};
 use crate::kinds;
 use warren_cgroups::{Entrance, Hierarchies, Hierarchy, Limits};
 use warren_namespaces::{Kind, open_namespace};
 use warren_spawn::{
-    Child, Host, IdMapping, Join, Namespace, Namespaces, Open, Plan, Root, Spec,
+    Child, Folder, Host, IdMapping, Join, Namespace, Namespaces, Open, Plan, Root, Spec,
     TimeOffsets,
 };
 
@@ -57,12 +58,18 @@ impl Container {
         let keep = wanted.handover.descriptors(0)?;
         let mut config = self.config()?;
         config.process = Some(wanted.process.clone());
+        let namespaces = self.namespaces(&config, init)?;
+        let root = surface::root(&self.record, &self.proc, init)?;
+        if root.is_some() {
+            surface::prepare(&mut config, self.bundle())?;
+        }
         let (mut spec, _) = crate::to_spec(&config, self.bundle())?;
         wanted.handover.settle_terminal(&mut spec.terminal)?;
-        let namespaces = self.namespaces(&config, init)?;
         let host = Host::probe();
         grant::leave_out(&mut spec, &host);
         enter(&mut spec, &namespaces);
+        let root = root.map(|root| ("the root of the container".to_owned(), root));
+        spec.chroot = root.iter().map(open).map(Folder::Open).collect();
         if let Some(wanted) = &wanted.process.exec_cpu_affinity {
             let affinity = crate::affinity(wanted)?;
             spec.affinity.initial = affinity.initial;

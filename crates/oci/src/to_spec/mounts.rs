@@ -418,7 +418,7 @@ fn absolute(paths: &[String], name: &str) -> Result<Vec<PathBuf>, Error> {
         let is_way = !found.components().any(|part| part == Component::ParentDir);
         let is_text = !path.contains('\0');
         if found == Path::new("/") || !is_way || !is_text {
-            let message = format!("expected an absolute path, found {path:?}");
+            let message = format!("expected a path below the root, found {path:?}");
             return Err(Error::new(format!("{name}[{index}]"), message));
         }
         Ok(found)

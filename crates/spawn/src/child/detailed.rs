@@ -13,7 +13,7 @@ use warren_sys::{Errno, Result};
 
 use super::kernel::{DEVICES, cover_file, if_there};
 use super::{Child, copy, leave_open};
-use crate::spec::{Device, DeviceKind, Propagation};
+use crate::spec::{Device, DeviceKind, Propagation, PropagationKind};
 use crate::step::{Changes, NewFilesystem, Source};
 
 /// Opens the target, and says whether it was there. Where it is missing, it is made, if need
@@ -66,14 +66,30 @@ impl Child<'_> {
         source: &Source,
         changes: &Changes,
         place: Option<&CStr>,
+        stays: bool,
     ) -> Result<()> {
         let tree = self.detailed_tree(source, changes)?;
+        if stays {
+            return self.root_that_stays(tree, place.ok_or(Errno::INVAL)?);
+        }
         match place {
             Some(place) if attach_at(tree.as_fd(), CWD, place).is_ok() => {
                 self.staged(tree)
             }
             _ => self.stage(tree),
         }
+    }
+
+    /// What is mounted in it is to be there alone, and not where the tree comes from.
+    fn root_that_stays(&mut self, tree: OwnedFd, place: &CStr) -> Result<()> {
+        attach_at(tree.as_fd(), CWD, place)?;
+        let private = warren_mounts::Change {
+            propagation: PropagationKind::Private.bits(),
+            ..warren_mounts::Change::default()
+        };
+        warren_mounts::change(tree.as_fd(), private, true)?;
+        self.fds.stays = true;
+        self.staged(tree)
     }
 
     fn detailed_tree(&self, source: &Source, changes: &Changes) -> Result<OwnedFd> {
