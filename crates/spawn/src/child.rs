@@ -465,6 +465,7 @@ impl Child<'_> {
             | Step::CloneTree { .. }
             | Step::MakeDisk { .. }
             | Step::CloneDetailed { .. }
+            | Step::MakeMap(_)
             | Step::ConnectListener(_)
             | Step::MoveInterface { .. }
             | Step::JoinCacheClass(_)

@@ -806,6 +806,7 @@ impl Planner<'_> {
                 step,
                 Step::CloneTree { .. }
                     | Step::CloneDetailed { .. }
+                    | Step::MakeMap(_)
                     | Step::ShiftIdsTo { .. }
                     | Step::MakeDisk { .. }
             )

@@ -621,6 +621,6 @@ fn is_whole_host(source: &Source) -> bool {
     match source {
         Source::Path(path) | Source::Kept(_, path) => path.as_bytes() == b"/",
         Source::Tree(_, tree) => *tree == Tree::from("/"),
-        Source::Open(_) | Source::Within(_) => false,
+        Source::Open(_) | Source::Within { .. } => false,
     }
 }

@@ -89,6 +89,8 @@ pub enum Step {
         /// own.
         ids: Option<Box<MapLines>>,
     },
+    /// Makes a user namespace whose map a mount can have.
+    MakeMap(Box<MapLines>),
     /// Connects to who answers the system calls that are left to a supervisor.
     ConnectListener(PathBuf),
     /// Creates the process: clone3(2).
@@ -900,7 +902,21 @@ pub enum Source {
     /// Cloned by the parent: its number, and what it is, for the reader.
     Tree(usize, Tree),
     /// In the root to be, as far as that is mounted.
-    Within(Target),
+    Within {
+        /// Where.
+        place: Target,
+        /// Whether its files are shown as others'.
+        ids: Option<ShiftWithin>,
+    },
+}
+
+/// How the owners of a tree of the root to be change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShiftWithin {
+    /// The number of the map among the parent's trees.
+    pub map: usize,
+    /// Whether also in all that is mounted in it.
+    pub recursive: bool,
 }
 
 /// What a rule of Landlock is about.
@@ -956,6 +972,7 @@ impl Step {
             | Self::CloneTree { .. }
             | Self::MakeDisk { .. }
             | Self::CloneDetailed { .. }
+            | Self::MakeMap(_)
             | Self::ConnectListener(_)
             | Self::MoveInterface { .. }
             | Self::JoinCacheClass(_)

@@ -53,6 +53,23 @@ fn what_an_earlier_mount_brings_can_be_bound() {
         let _ = fs::remove_file(&link);
         std::os::unix::fs::symlink("/etc", &link).expect("make a link");
     }
+    let mut bundle = Bundle::new(&["stat", "-c", "%u:%g", "/final/file"]);
+    let root = bundle.root().display().to_string();
+    bundle.set(|config| {
+        bind(
+            config,
+            &scratch().join("brought").display().to_string(),
+            "/tmp/brought",
+        );
+        bind(config, &format!("{root}/tmp/brought/below"), "/final");
+        let map = json!([{"containerID": 0, "hostID": 4321, "size": 1000}]);
+        let mounts = config["mounts"].as_array_mut().expect("a list");
+        let last = mounts.last_mut().expect("it was added");
+        last["options"] = json!(["rbind", "idmap"]);
+        last["uidMappings"] = map.clone();
+        last["gidMappings"] = map;
+    });
+    Runtime::Warren.run_bundle(&bundle, "web").says("4321:4321");
     let mut bundle = Bundle::new(&["ls", "/final"]);
     fs::write(bundle.root().join("etc/inside"), "").expect("write a file");
     let root = bundle.root().display().to_string();

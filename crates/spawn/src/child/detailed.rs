@@ -108,10 +108,14 @@ impl Child<'_> {
                 let tree = self.with.trees.get(*number).ok_or(Errno::BADF)?;
                 rustix::io::fcntl_dupfd_cloexec(tree, 3)
             }
-            Source::Within(place) => {
+            Source::Within { place, ids } => {
                 let found = open_in_root(self.root()?, place.path(), OFlags::PATH)?;
                 let tree = clone_tree(found.as_fd(), c"", changes.recursive)?;
                 changes.apply(tree.as_fd())?;
+                if let Some(ids) = ids {
+                    let map = self.with.trees.get(ids.map).ok_or(Errno::BADF)?;
+                    warren_mounts::shift_ids(tree.as_fd(), map.as_fd(), ids.recursive)?;
+                }
                 Ok(tree)
             }
             Source::Open(_) | Source::Kept(..) => Err(Errno::INVAL),

@@ -44,7 +44,7 @@ impl Child<'_> {
                 let tree = self.with.trees.get(*number).ok_or(Errno::BADF)?;
                 rustix::io::fcntl_dupfd_cloexec(tree, 3)
             }
-            Source::Within(_) => Err(Errno::INVAL),
+            Source::Within { .. } => Err(Errno::INVAL),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::spec::{
     DetailedMount, Device, FlagChange, Mount, MountIds, Mounted, Namespace,
     PropagationKind, Root, Spec, Terminal, Tree,
 };
-use crate::step::{Changes, MapLines, NewFilesystem, Source, Step};
+use crate::step::{Changes, MapLines, NewFilesystem, ShiftWithin, Source, Step};
 
 impl Planner<'_> {
     pub(super) fn detailed(
@@ -41,10 +41,16 @@ impl Planner<'_> {
                     changes,
                 });
             }
-            Mounted::Within { path, recursive } => {
+            Mounted::Within {
+                path,
+                recursive,
+                ids,
+            } => {
+                let place = self::target(path)?;
+                let ids = ids.as_ref().map(|ids| self.ids_within(ids)).transpose()?;
                 // What it is shows when it is there.
                 self.push(Step::MountTree {
-                    source: Source::Within(self::target(path)?),
+                    source: Source::Within { place, ids },
                     target,
                     node: None,
                     changes: changes(mount, *recursive),
@@ -148,6 +154,25 @@ impl Planner<'_> {
             });
         }
         Ok((Source::Tree(number, tree.clone()), Changes::default()))
+    }
+
+    /// The child changes owners itself, of what the parent cannot see.
+    fn ids_within(&mut self, ids: &MountIds) -> Result<ShiftWithin, Error> {
+        if ids.uids.is_empty() || self.has_other_users() {
+            return Err(Error::spec(
+                "other owners within the root need a map of their own and no user namespace",
+            ));
+        }
+        let number = self.trees;
+        self.trees += 1;
+        self.push(Step::MakeMap(Box::new(MapLines::Known {
+            uids: ids.uids.clone(),
+            gids: ids.gids.clone(),
+        })));
+        Ok(ShiftWithin {
+            map: number,
+            recursive: ids.recursive,
+        })
     }
 
     fn new_filesystem(&self, mount: &DetailedMount) -> Result<NewFilesystem, Error> {

@@ -49,6 +49,8 @@ pub enum Mounted {
         path: PathBuf,
         /// Whether with all that is mounted in it.
         recursive: bool,
+        /// Other owners for its files, by a map of their own.
+        ids: Option<MountIds>,
     },
     /// A filesystem.
     Filesystem {

@@ -544,7 +544,7 @@ impl fmt::Display for Source {
             Self::Path(path) | Self::Kept(_, path) => text(path).fmt(f),
             Self::Open(open) => f.write_str(&open.name),
             Self::Tree(_, tree) => tree.fmt(f),
-            Self::Within(place) => write!(f, "{place} of the root"),
+            Self::Within { place, .. } => write!(f, "{place} of the root"),
         }
     }
 }

@@ -17,6 +17,7 @@ impl Step {
                     _ => Ok(()),
                 }
             }
+            Self::MakeMap(_) => f.write_str("make a map of other owners"),
             Self::RootDetailed {
                 source, changes, ..
             } => {
