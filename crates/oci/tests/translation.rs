@@ -171,6 +171,39 @@ fn options_of_a_mount_are_what_they_say() {
 }
 
 #[test]
+fn what_an_earlier_mount_brings_is_taken_from_the_root() {
+    let root = "/no/such/rootfs";
+    let mut json = usual();
+    let mounts = json["mounts"].as_array_mut().expect("a list");
+    for (source, target) in [
+        ("/host".to_owned(), "/mnt"),
+        (format!("{root}/mnt/x"), "/a"),
+        (format!("{root}/mntx"), "/b"),
+        (format!("{root}/mnt/../etc"), "/c"),
+    ] {
+        mounts.push(json!({"destination": target, "source": source,
+            "options": ["bind"]}));
+    }
+    let (spec, losses) = read(&json, "/no/such".as_ref());
+    assert_eq!(losses, []);
+    let within = Mounted::Within {
+        path: "/mnt/x".into(),
+        recursive: false,
+        ids: None,
+    };
+    assert_eq!(detailed(&spec, "/a").what, within);
+    for other in ["/b", "/c"] {
+        let what = &detailed(&spec, other).what;
+        assert!(matches!(what, Mounted::Tree { .. }), "{other}: {what:?}");
+    }
+    // And back.
+    let (config, _) = to_config(&spec);
+    let bound = config.mounts.iter().find(|one| one.destination == "/a");
+    let source = bound.map(|one| one.source.as_str());
+    assert_eq!(source, Some("/no/such/rootfs/mnt/x"));
+}
+
+#[test]
 fn a_tmpfs_becomes_read_only_when_all_is_in_it() {
     let mount =
         json!({"destination": "/a", "type": "tmpfs", "options": ["ro", "noexec"]});

@@ -13,7 +13,7 @@ pub enum Kind {
     NoContainer,
     /// It has no process any more.
     NotRunning,
-    /// Its program is there, and the kernel executes it not.
+    /// Its program is there, and the kernel does not execute it.
     NotExecuted,
     /// Anything else.
     Other,
