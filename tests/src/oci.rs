@@ -12,6 +12,7 @@ mod exec;
 mod hooks;
 mod lifecycle;
 mod limits;
+mod places;
 mod podman;
 mod surroundings;
 
@@ -24,7 +25,7 @@ use serde_json::{Value, json};
 use warren_testkit::{Output, Test, program, run, scratch, warren, without_call};
 
 /// Those of all files.
-pub const TESTS: [&[Test]; 15] = [
+pub const TESTS: [&[Test]; 16] = [
     config::attacks::TESTS,
     config::limits::TESTS,
     config::mounts::TESTS,
@@ -34,6 +35,7 @@ pub const TESTS: [&[Test]; 15] = [
     exec::TESTS,
     hooks::TESTS,
     limits::TESTS,
+    places::TESTS,
     attacks::TESTS,
     concurrency::TESTS,
     surroundings::TESTS,

@@ -17,7 +17,7 @@ use std::cell::Cell;
 use std::ffi::{CString, OsString};
 use std::os::fd::OwnedFd;
 
-use warren_oci::runtime::{self, Error, Store};
+use warren_oci::runtime::{self, Error, Kind, Store};
 
 use crate::failure::{self, Failure};
 use crate::getopt::{Known, Order};
@@ -124,6 +124,8 @@ struct Stop {
     message: String,
     hints: Vec<String>,
     code: u8,
+    /// Whether it is what the kernel said to the program's first instruction, as it were.
+    is_programs: bool,
 }
 
 impl Stop {
@@ -132,6 +134,7 @@ impl Stop {
             message: message.to_string(),
             hints: Vec::new(),
             code: 1,
+            is_programs: false,
         }
     }
 
@@ -150,6 +153,7 @@ impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         Self {
             hints: error.hints().to_vec(),
+            is_programs: error.kind() == Kind::NotExecuted,
             ..Self::usage(error)
         }
     }

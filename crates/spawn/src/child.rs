@@ -128,6 +128,8 @@ struct Fds {
     root: Option<OwnedFd>,
     /// Whether what is unmounted here is unmounted on the host too.
     spreads: bool,
+    /// Whether the root is a mount of the caller's namespace, and stays one.
+    stays: bool,
     /// How many mounts lie on the root of this process, one over the other.
     stacked: u32,
     layers: Option<OwnedFd>,
@@ -358,7 +360,7 @@ impl<'a> Child<'a> {
                 };
                 self.open_terminal(&master, terminal::size(*rows, *columns), *plain)
             }
-            Step::EnterRoot => self.enter_root(),
+            Step::EnterRoot { uncovered } => self.enter_root(uncovered.as_deref()),
             Step::WorkDir(paths) => self.work_dir(paths),
             Step::SetRlimit(limit) => limit.apply(),
             Step::DropBounding { keep } => caps::drop_bounding(*keep),
@@ -395,7 +397,12 @@ impl<'a> Child<'a> {
                 flags,
                 listens,
             } => self.load_profile(filter, *flags, *listens),
-            Step::RootDetailed { source, changes } => self.root_detailed(source, changes),
+            Step::RootDetailed {
+                source,
+                changes,
+                place,
+                stays,
+            } => self.root_detailed(source, changes, place.as_deref(), *stays),
             Step::MountTree {
                 source,
                 target,
@@ -470,6 +477,7 @@ impl<'a> Child<'a> {
             | Step::CloneTree { .. }
             | Step::MakeDisk { .. }
             | Step::CloneDetailed { .. }
+            | Step::MakeMap(_)
             | Step::ConnectListener(_)
             | Step::MoveInterface { .. }
             | Step::JoinCacheClass(_)

@@ -267,6 +267,10 @@ impl Plan {
                     let tree = clone_as_told(tree, changes, ids.as_deref(), proc);
                     opened.trees.push(tree.map_err(failed)?);
                 }
+                Step::MakeMap(lines) => {
+                    let map = maps::user_namespace(lines, proc);
+                    opened.trees.push(map.map_err(failed)?);
+                }
                 Step::ConnectListener(socket) => {
                     opened.listener = Some(listener::connect(socket).map_err(failed)?);
                 }

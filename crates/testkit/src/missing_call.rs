@@ -30,6 +30,7 @@ const CALLS: &[(&str, u32)] = &[
     ("openat2", raw::__NR_openat2),
     ("pidfd_getfd", raw::__NR_pidfd_getfd),
     ("pidfd_open", raw::__NR_pidfd_open),
+    ("pivot_root", raw::__NR_pivot_root),
     ("pidfd_send_signal", raw::__NR_pidfd_send_signal),
     ("setns", raw::__NR_setns),
 ];

@@ -29,6 +29,8 @@ pub const TESTS: &[Test] = tests! {
         a_program_says_that_it_is_ready,
         a_paused_container_stands_still,
         events_have_what_is_used,
+        debug_tells_what_is_done,
+        what_contradicts_the_machine_is_said_in_runcs_words,
         processes_are_listed_as_ps_does,
         the_same_binary_is_runc_by_name,
         a_bundle_that_is_wrong_is_refused_with_the_path_in_it,
@@ -447,8 +449,17 @@ fn events_have_what_is_used() {
         runtime
             .run(&["run", "-d", "-b", bundle.path(), "web"])
             .succeeds();
-        let output = runtime.run(&["events", "--stats", "web"]);
-        let event: Value = serde_json::from_str(output.succeeds()).expect("it is JSON");
+        let stats = || -> Value {
+            let output = runtime.run(&["events", "--stats", "web"]);
+            serde_json::from_str(output.succeeds()).expect("it is JSON")
+        };
+        // The kernel counts threads, of which runc's own first process has several until it
+        // executes the program.
+        let count = || stats()["data"]["pids"]["current"].clone();
+        if runtime == Runtime::Runc {
+            eventually("its program", || count() == 1);
+        }
+        let event = stats();
         assert_eq!(event["type"], "stats");
         assert_eq!(event["id"], "web");
         assert_eq!(event["data"]["pids"]["current"], 1, "{event}");
@@ -472,6 +483,60 @@ fn events_have_what_is_used() {
     while events.line_or_end().is_some() {}
     assert_eq!(events.ends(), 0);
     Runtime::Warren.run(&["delete", "web"]).succeeds();
+}
+
+fn debug_tells_what_is_done() {
+    for runtime in BOTH {
+        let bundle = Bundle::new(&["sleep", "100"]);
+        let log = scratch().join(format!("{runtime:?}.log"));
+        let log = log.to_str().expect("it is text");
+        let told = |words: &[&str], expected: &[&str]| {
+            let quiet = runtime.run(words);
+            quiet.succeeds();
+            let words = [&["--debug", "--log", log], words].concat();
+            assert!(!quiet.stderr.contains("level=debug"), "{quiet}");
+            let _ = fs::remove_file(log);
+            if words.contains(&"run") {
+                runtime.run(&["delete", "-f", "web"]).succeeds();
+            }
+            runtime.run(&words).succeeds();
+            let text = fs::read_to_string(log).expect("there is a log");
+            for part in expected {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+        };
+        let made = [
+            "level=debug",
+            "nsexec container setup",
+            "child process in init()",
+            "init: closing the pipe to signal completion",
+        ];
+        told(&["run", "-d", "-b", bundle.path(), "web"], &made);
+        told(&["exec", "web", "true"], &made[..3]);
+        runtime.run(&["delete", "-f", "web"]).succeeds();
+    }
+}
+
+fn what_contradicts_the_machine_is_said_in_runcs_words() {
+    let mut bundle = Bundle::new(&["true"]);
+    bundle.set(|config| {
+        config["linux"]["resources"]["unified"] = json!({"memory.min": "131072"});
+    });
+    let output = Runtime::Warren.run_bundle(&bundle, "web");
+    // On v2 it can be had.
+    if output.code() != 0 {
+        output.exits(1).complains("invalid configuration: ");
+    }
+    let mut bundle = Bundle::new(&["true"]);
+    bundle.set(|config| {
+        config["linux"]["resources"]["cpu"] = json!({"cpus": "0"});
+        config["process"]["scheduler"] = json!({"policy": "SCHED_DEADLINE",
+            "runtime": 42_000, "deadline": 1_000_000, "period": 1_000_000});
+    });
+    Runtime::Warren
+        .run_bundle(&bundle, "web")
+        .exits(1)
+        .complains("process scheduler can't be used together with AllowedCPUs");
 }
 
 fn processes_are_listed_as_ps_does() {
@@ -523,6 +588,17 @@ fn the_same_binary_is_runc_by_name() {
     run(program(&link).args(["--root", "/tmp", "state", "nobody"]))
         .exits(1)
         .complains("level=error msg=");
+    // What the kernel says to the program itself is no line of a log.
+    let bundle = Bundle::new(&["/script"]);
+    let script = bundle.root().join("script");
+    fs::write(&script, "#!/no/such/interpreter\n").expect("write a script");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&script, mode).expect("chmod");
+    let mut command = program(&link);
+    command.arg("--root").arg(Runtime::Warren.state());
+    let output = run(command.args(["run", "--bundle", bundle.path(), "web"]));
+    output.exits(1);
+    assert_eq!(output.stderr, "exec /script: no such file or directory\n");
 }
 
 fn a_bundle_that_is_wrong_is_refused_with_the_path_in_it() {

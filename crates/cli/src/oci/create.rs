@@ -69,6 +69,9 @@ fn note(context: &Context, created: &Created) {
     for note in &created.notes {
         context.log.warn(&note.to_string());
     }
+    for told in &created.told {
+        context.log.debug(told);
+    }
 }
 
 fn wanted(context: &Context, options: &Options) -> Result<Create, Stop> {
@@ -83,6 +86,8 @@ fn wanted(context: &Context, options: &Options) -> Result<Create, Stop> {
         callers_keyring: options.is("no-new-keyring"),
         notify_socket: std::env::var_os("NOTIFY_SOCKET").map(Into::into),
         listen_fds: listen_fds(),
+        without_pivot: options.is("no-pivot"),
+        followed: context.log.is_followed(),
     })
 }
 

@@ -13,6 +13,7 @@ use super::error::{Error, Kind};
 use super::hooks;
 use super::status::Status;
 use super::store::Store;
+use super::surface;
 
 /// How long a process may take to die, in seconds.
 const PATIENCE: i64 = 10;
@@ -89,6 +90,7 @@ impl Container {
         };
         self.give_interfaces_back()?;
         self.remove_cgroup()?;
+        surface::clear(&self.record)?;
         self.folder.remove(&self.record)?;
         let state = self.state_text(Status::Stopped, 0);
         Ok(hooks::run_all(
@@ -103,6 +105,7 @@ impl Container {
     pub(super) fn remove_by_force(&self) -> Result<(), Error> {
         self.end()?;
         self.remove_cgroup()?;
+        surface::clear(&self.record)?;
         self.folder.remove(&self.record)
     }
 

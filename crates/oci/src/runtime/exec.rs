@@ -6,18 +6,20 @@ use std::path::Path;
 use super::container::Container;
 use super::create::{live_as_a_container, tell_listener};
 use super::error::Error;
+use super::follow;
 use super::grant;
 use super::group::failed;
 use super::handover::Handover;
 use super::init::Init;
 use super::start::explain;
 use super::status::Status;
+use super::surface;
 use crate::config::{Config, Process};
 use crate::kinds;
 use warren_cgroups::{Entrance, Hierarchies, Hierarchy, Limits};
 use warren_namespaces::{Kind, open_namespaces};
 use warren_spawn::{
-    Child, Host, IdMapping, Join, Namespace, Namespaces, Open, Plan, Root, Spec,
+    Child, Folder, Host, IdMapping, Join, Namespace, Namespaces, Open, Plan, Root, Spec,
     TimeOffsets,
 };
 
@@ -33,6 +35,8 @@ pub struct Exec {
     pub cgroups: Vec<String>,
     /// Whether it is started though the container is frozen, and it too then.
     pub ignore_paused: bool,
+    /// Whether somebody wants to know what is done.
+    pub followed: bool,
 }
 
 /// A program that runs in a container.
@@ -40,6 +44,8 @@ pub struct Exec {
 pub struct Executed {
     /// Its process.
     pub child: Child,
+    /// What was done, if somebody wants to know.
+    pub told: Vec<String>,
 }
 
 impl Container {
@@ -52,12 +58,18 @@ impl Container {
         let keep = wanted.handover.descriptors(0)?;
         let mut config = self.config()?;
         config.process = Some(wanted.process.clone());
+        let namespaces = self.namespaces(&config, init)?;
+        let root = surface::root(&self.record, &self.proc, init)?;
+        if root.is_some() {
+            surface::prepare(&mut config, self.bundle())?;
+        }
         let (mut spec, _) = crate::to_spec(&config, self.bundle())?;
         wanted.handover.settle_terminal(&mut spec.terminal)?;
-        let namespaces = self.namespaces(&config, init)?;
         let host = Host::probe();
         grant::leave_out(&mut spec, &host);
         enter(&mut spec, &namespaces);
+        let root = root.map(|root| ("the root of the container".to_owned(), root));
+        spec.chroot = root.iter().map(open).map(Folder::Open).collect();
         if let Some(wanted) = &wanted.process.exec_cpu_affinity {
             let affinity = crate::affinity(wanted)?;
             spec.affinity.initial = affinity.initial;
@@ -83,7 +95,8 @@ impl Container {
             .inspect_err(|_| {
                 let _ = child.kill();
             })?;
-        Ok(Executed { child })
+        let told = follow::told(&spec, wanted.followed, follow::ENTERED);
+        Ok(Executed { child, told })
     }
 
     fn enterable(&self, wanted: &Exec) -> Result<Init, Error> {

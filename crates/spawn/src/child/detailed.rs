@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::mount::MountFlags;
 use warren_mounts::{
     Attributes, Filesystem, Node, Target, attach_at, attach_over, bind_here, clone_tree,
@@ -13,7 +13,7 @@ use warren_sys::{Errno, Result};
 
 use super::kernel::{DEVICES, cover_file, if_there};
 use super::{Child, copy, leave_open};
-use crate::spec::{Device, DeviceKind, Propagation};
+use crate::spec::{Device, DeviceKind, Propagation, PropagationKind};
 use crate::step::{Changes, NewFilesystem, Source};
 
 /// Opens the target, and says whether it was there. Where it is missing, it is made, if need
@@ -96,10 +96,11 @@ impl<'a> Child<'a> {
         &self,
         source: &Source,
         target: &Target,
-        node: Node,
+        node: Option<Node>,
         changes: &Changes,
     ) -> Result<()> {
         let tree = self.detailed_tree(source, changes)?;
+        let node = node.map_or_else(|| node_of(tree.as_fd()), Ok)?;
         let (place, _) = through_links(self.root()?, target, node)?;
         // In a procfs nothing but a procfs may be mounted, but for a few places: who looks
         // for the kernel's files there must find them (CVE-2019-16884).
@@ -120,18 +121,40 @@ impl<'a> Child<'a> {
         &mut self,
         source: &Source,
         changes: &Changes,
+        place: Option<&CStr>,
+        stays: bool,
     ) -> Result<()> {
         let tree = self.detailed_tree(source, changes)?;
-        self.stage(tree)
+        if stays {
+            return self.root_that_stays(tree, place.ok_or(Errno::INVAL)?);
+        }
+        match place {
+            Some(place) if attach_at(tree.as_fd(), CWD, place).is_ok() => {
+                self.staged(tree)
+            }
+            _ => self.stage(tree),
+        }
+    }
+
+    /// What is mounted in it is to be there alone, and not where the tree comes from.
+    fn root_that_stays(&mut self, tree: OwnedFd, place: &CStr) -> Result<()> {
+        attach_at(tree.as_fd(), CWD, place)?;
+        let private = warren_mounts::Change {
+            propagation: PropagationKind::Private.bits(),
+            ..warren_mounts::Change::default()
+        };
+        warren_mounts::change(tree.as_fd(), private, true)?;
+        self.fds.stays = true;
+        self.staged(tree)
     }
 
     fn detailed_tree(&self, source: &Source, changes: &Changes) -> Result<OwnedFd> {
         match source {
             Source::Path(path) => {
                 let tree = if changes.recursive {
-                    self.clone_own_tree(rustix::fs::CWD, path)?
+                    self.clone_own_tree(CWD, path)?
                 } else {
-                    clone_tree(rustix::fs::CWD, path, false)?
+                    clone_tree(CWD, path, false)?
                 };
                 changes.apply(tree.as_fd())?;
                 Ok(tree)
@@ -140,6 +163,16 @@ impl<'a> Child<'a> {
                 // The parent has changed it.
                 let tree = self.with.trees.get(*number).ok_or(Errno::BADF)?;
                 rustix::io::fcntl_dupfd_cloexec(tree, 3)
+            }
+            Source::Within { place, ids } => {
+                let found = open_in_root(self.root()?, place.path(), OFlags::PATH)?;
+                let tree = clone_tree(found.as_fd(), c"", changes.recursive)?;
+                changes.apply(tree.as_fd())?;
+                if let Some(ids) = ids {
+                    let map = self.with.trees.get(ids.map).ok_or(Errno::BADF)?;
+                    warren_mounts::shift_ids(tree.as_fd(), map.as_fd(), ids.recursive)?;
+                }
+                Ok(tree)
             }
             Source::Open(_) | Source::Kept(..) => Err(Errno::INVAL),
         }
@@ -311,7 +344,7 @@ impl<'a> Child<'a> {
             .ok_or(Errno::NAMETOOLONG)?
             .copy_from_slice(bytes);
         let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::INVAL)?;
-        let host = clone_tree(rustix::fs::CWD, path, false)?;
+        let host = clone_tree(CWD, path, false)?;
         let stat = rustix::fs::fstat(&host)?;
         if stat.st_rdev != rustix::fs::makedev(device.major, device.minor) {
             return Err(Errno::PERM);
@@ -390,7 +423,7 @@ fn make_device(dev: BorrowedFd<'_>, name: &CStr, host: &CStr) -> Result<()> {
 }
 
 fn bind_device(dev: BorrowedFd<'_>, name: &CStr, host: &CStr) -> Result<()> {
-    let device = clone_tree(rustix::fs::CWD, host, false)?;
+    let device = clone_tree(CWD, host, false)?;
     place_device(dev, name, device.as_fd())
 }
 
@@ -434,6 +467,14 @@ fn may_be_covered(place: BorrowedFd<'_>, target: &Target) -> Result<bool> {
 
 fn is_procfs(file: BorrowedFd<'_>) -> Result<bool> {
     Ok(rustix::fs::fstatfs(file)?.f_type == PROC_SUPER_MAGIC)
+}
+
+fn node_of(file: BorrowedFd<'_>) -> Result<Node> {
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(file)?.st_mode);
+    Ok(match kind {
+        FileType::Directory => Node::Folder,
+        _ => Node::File,
+    })
 }
 
 /// Why something cannot be mounted at a place.

@@ -44,6 +44,7 @@ impl<'a> Child<'a> {
                 let tree = self.with.trees.get(*number).ok_or(Errno::BADF)?;
                 rustix::io::fcntl_dupfd_cloexec(tree, 3)
             }
+            Source::Within { .. } => Err(Errno::INVAL),
         }
     }
 
@@ -93,7 +94,13 @@ impl<'a> Child<'a> {
     }
 
     pub(super) fn stage(&mut self, root: OwnedFd) -> Result<()> {
-        self.attach_over_root(root.as_fd())?;
+        attach_at(root.as_fd(), rustix::fs::CWD, c"/")?;
+        self.staged(root)
+    }
+
+    /// It is mounted, wherever that is: when it is entered, the old root lies on it.
+    pub(super) fn staged(&mut self, root: OwnedFd) -> Result<()> {
+        self.fds.stacked += 1;
         self.fds.root = Some(root);
         Ok(())
     }
@@ -417,8 +424,12 @@ impl<'a> Child<'a> {
     }
 
     /// From here on the old root has no name; then it is gone.
-    pub(super) fn enter_root(&mut self) -> Result<()> {
+    pub(super) fn enter_root(&mut self, uncovered: Option<&[CString]>) -> Result<()> {
         rustix::process::fchdir(self.root()?)?;
+        if self.fds.stays {
+            rustix::process::chroot(c".")?;
+            return rustix::process::chdir(c"/");
+        }
         let old = match self.fds.spreads {
             true => Some(own_root()?),
             false => None,
@@ -428,6 +439,9 @@ impl<'a> Child<'a> {
             Err(Errno::INVAL) if self.fds.outer_root.is_some() => {
                 rustix::process::chroot(c".")?;
                 return rustix::process::chdir(c"/");
+            }
+            Err(Errno::INVAL | Errno::NOSYS) if uncovered.is_some() => {
+                return self.cover_root(uncovered.unwrap_or_default());
             }
             result => result?,
         }
@@ -445,6 +459,31 @@ impl<'a> Child<'a> {
         for _ in 0..self.fds.stacked {
             rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
         }
+        rustix::process::chdir(c"/")
+    }
+}
+
+impl Child<'_> {
+    /// Where the old root cannot be let go it is covered. A procfs or sysfs that is still
+    /// mounted there would let who makes a user namespace mount a new one, with nothing of it
+    /// masked.
+    fn cover_root(&self, uncovered: &[CString]) -> Result<()> {
+        for path in uncovered {
+            let flags = UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
+            match rustix::mount::unmount(path, flags) {
+                // It went with what it was mounted in.
+                Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        let root = self.root()?;
+        // It may lie there already.
+        match attach_at(root, rustix::fs::CWD, c"/") {
+            Ok(()) | Err(Errno::LOOP | Errno::INVAL) => {}
+            Err(errno) => return Err(errno),
+        }
+        rustix::process::fchdir(root)?;
+        rustix::process::chroot(c".")?;
         rustix::process::chdir(c"/")
     }
 }
