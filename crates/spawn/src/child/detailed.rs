@@ -186,20 +186,22 @@ impl<'a> Child<'a> {
     ) -> Result<()> {
         // A link of the image at /proc or /sys would have what is written there go, and
         // what is masked there be, elsewhere (CVE-2023-27561).
-        let place = match new.is_of_kernel {
-            true => Place {
+        let place = if new.is_of_kernel {
+            self.fresh = None;
+            Place {
                 folder: ensure_exactly(self.root()?, target)?,
                 was_there: true,
                 is_own: false,
-            },
-            false => self.folder_to_mount_on(target)?,
+            }
+        } else {
+            self.folder_to_mount_on(target)?
         };
-        let may_be = new.is_of_kernel || place.is_own;
         let Place {
             folder: place,
             was_there,
-            ..
+            is_own,
         } = place;
+        let may_be = new.is_of_kernel || is_own;
         if !may_be && !may_be_covered(place.as_fd(), target)? {
             return Err(Errno::NOTSUP);
         }
@@ -221,7 +223,8 @@ impl<'a> Child<'a> {
             leave_open(mount);
         }
         leave_open(place);
-        if new.is_empty_memory() {
+        // What is mounted below one leaves that as it is.
+        if new.is_empty_memory() && !is_own {
             self.fresh = Some(target);
             self.fds.fresh = None;
         }
