@@ -406,7 +406,7 @@ fn a_capability_that_cannot_be_had_is_noted() {
         [
             "process.capabilities: ignoring unknown or unavailable capabilities: [CAP_X CHOWN]",
             "process.capabilities.inheritable: can't raise inheritable capability CAP_SYSLOG: \
-             it is not in the bounding set",
+             operation not permitted: it is not in the bounding set",
             "process.capabilities.ambient: can't raise ambient capability CAP_CHOWN: \
              it is not both permitted and inheritable",
         ]
