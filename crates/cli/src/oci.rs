@@ -13,7 +13,9 @@ mod place;
 mod spec;
 mod update;
 
+use std::cell::Cell;
 use std::ffi::{CString, OsString};
+use std::os::fd::OwnedFd;
 
 use warren_oci::runtime::{self, Error, Kind, Store};
 
@@ -74,6 +76,8 @@ struct Context {
     log: Log,
     /// Whether systemd makes control groups.
     systemd: bool,
+    /// What is dropped when the program runs: see [`runtime::shield`].
+    shield: Cell<Option<OwnedFd>>,
 }
 
 /// A command, its first argument being its own name.
@@ -102,7 +106,7 @@ const SHIELDED: [&str; 3] = ["create", "run", "exec"];
 /// Those after which no container may be left.
 const ENDING: &[&str] = &["create", "delete", "run"];
 
-fn shield() {
+fn shield() -> Option<OwnedFd> {
     use std::os::unix::ffi::OsStrExt;
     let string = |bytes: &[u8]| CString::new(bytes).unwrap_or_default();
     runtime::shield(|| {
@@ -112,7 +116,7 @@ fn shield() {
             string(&[key.as_bytes(), b"=", value.as_bytes()].concat())
         });
         (all.collect(), environment.collect())
-    });
+    })
 }
 
 /// Why a command ends early.
@@ -190,11 +194,13 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     if asks {
         return print(&format!("NAME:\n   {called} {name}\n\n{HELP}"));
     }
-    if SHIELDED.contains(&name) {
-        shield();
-    }
+    let shield = match SHIELDED.contains(&name) {
+        true => shield(),
+        false => None,
+    };
     let context =
         context(&options, called).map_err(|stop| Failure::new(stop.message).code(1))?;
+    context.shield.set(shield);
     context.log.debug(&format!("{name}: begins"));
     let done = command(&context, &options.operands);
     // A folder that the user names is the user's.
@@ -215,6 +221,7 @@ fn context(options: &Options, called: &str) -> Result<Context, Stop> {
         log,
         systemd: options.is("systemd-cgroup")
             || options.text("cgroup-manager")? == Some("systemd"),
+        shield: Cell::default(),
     })
 }
 

@@ -36,7 +36,7 @@ use rustix::process::{Pid, Signal};
 use rustix::thread::{Gid, Uid, futex};
 use warren_confine::caps;
 use warren_confine::landlock::Ruleset;
-use warren_mounts::{Attributes, Node, attach};
+use warren_mounts::{Attributes, Node, Target, attach};
 use warren_sys::signal::{self, SignalSet};
 use warren_sys::{Errno, Result, exit_now};
 
@@ -100,6 +100,8 @@ pub fn run(inheritance: &Inheritance<'_>) -> ! {
     let mut child = Child {
         with: inheritance,
         fds: Fds::default(),
+        fresh: None,
+        masked: None,
         numbered: 0,
         folder: 0,
         umask,
@@ -151,6 +153,8 @@ struct Fds {
     output: Option<OwnedFd>,
     /// An empty folder that lies over one that is masked.
     empty: Option<OwnedFd>,
+    /// The filesystem in memory that was just mounted.
+    fresh: Option<OwnedFd>,
     /// The file of the offsets of clocks.
     time_offsets: Option<OwnedFd>,
     /// Files that are locked.
@@ -160,6 +164,11 @@ struct Fds {
 struct Child<'a> {
     with: &'a Inheritance<'a>,
     fds: Fds,
+    /// Where the step before has mounted an empty filesystem in memory, or made something in
+    /// the one that was.
+    fresh: Option<&'a Target>,
+    /// The first folder that was masked.
+    masked: Option<&'a Target>,
     /// How many folders for layers and files there are, to name them.
     numbered: u16,
     /// Which of the working directories was entered.
@@ -168,8 +177,8 @@ struct Child<'a> {
     umask: Mode,
 }
 
-impl Child<'_> {
-    fn walk(&mut self, step: &Step) -> std::result::Result<(), Failure> {
+impl<'a> Child<'a> {
+    fn walk(&mut self, step: &'a Step) -> std::result::Result<(), Failure> {
         match step {
             Step::Exec(program) => Err(exec::execute(program, self.folder)),
             Step::CheckProgram => self.check_program(),
@@ -178,7 +187,10 @@ impl Child<'_> {
         }
     }
 
-    fn set_up(&mut self, step: &Step) -> Result<()> {
+    fn set_up(&mut self, step: &'a Step) -> Result<()> {
+        if !matches!(step, Step::MountFilesystem { .. } | Step::Mqueue { .. }) {
+            self.fresh = None;
+        }
         match step {
             Step::DieWithParent { signal } => self.die_with_parent(*signal),
             Step::AwaitParent => self.await_parent(self.with.report.released()),

@@ -837,6 +837,13 @@ pub struct NewFilesystem {
     pub changes: Changes,
 }
 
+impl NewFilesystem {
+    /// Whether it is a filesystem in memory with nothing in it.
+    pub fn is_empty_memory(&self) -> bool {
+        self.kind.as_c_str() == c"tmpfs" && !self.copy_up
+    }
+}
+
 /// The control groups that a container sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CgroupTree {

@@ -24,6 +24,8 @@ const CALLS: &[(&str, u32)] = &[
     ("listmount", raw::__NR_listmount),
     ("mount_setattr", raw::__NR_mount_setattr),
     ("move_mount", raw::__NR_move_mount),
+    // Of no use to a kernel without it; but one that cannot checkpoint fails alike.
+    ("mremap", raw::__NR_mremap),
     ("open_tree", raw::__NR_open_tree),
     ("openat2", raw::__NR_openat2),
     ("pidfd_getfd", raw::__NR_pidfd_getfd),

@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = tests! {
     Root:
         a_container_is_created_started_and_deleted,
         a_run_has_the_exit_code_of_its_program,
+        it_is_in_its_group_born_there_or_moved,
         a_program_that_is_missing_fails_at_create,
         what_cannot_be_done_is_said_in_words_that_engines_know,
         options_stand_before_or_after_the_name,
@@ -36,6 +37,27 @@ pub const TESTS: &[Test] = tests! {
         a_terminal_goes_to_the_socket_that_asks_for_it,
         an_interface_comes_back_from_a_joined_namespace;
 };
+
+/// clone3(2) puts a process into its group on v2; clone(2) cannot, and it is moved then, as
+/// always on v1.
+fn it_is_in_its_group_born_there_or_moved() {
+    let bundle = Bundle::new(&["sleep", "100"]);
+    let [born, moved] = [None, Some("clone3")].map(|call| {
+        let words = ["run", "-d", "-b", bundle.path(), "web"];
+        Runtime::Warren.run_without(call, &words).succeeds();
+        let pid = Runtime::Warren.state_of("web")["pid"].clone();
+        let file = format!("/proc/{pid}/cgroup");
+        let of_first = fs::read_to_string(file).expect("it lives");
+        let exec = ["exec", "web", "cat", "/proc/self/cgroup"];
+        let of_second = Runtime::Warren.run_without(call, &exec);
+        assert_eq!(of_second.succeeds().trim(), of_first.trim());
+        Runtime::Warren.run(&["delete", "-f", "web"]).succeeds();
+        of_first
+    });
+    assert_eq!(born, moved);
+    let own = format!("/warren-oci-{}-", std::process::id());
+    assert!(born.lines().all(|line| line.contains(&own)), "{born}");
+}
 
 fn an_interface_comes_back_from_a_joined_namespace() {
     let mut bundle = Bundle::new(&["cat", "/proc/net/dev"]);

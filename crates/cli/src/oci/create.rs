@@ -43,6 +43,7 @@ pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     }
     let created = context.store.create(&wanted)?;
     note(context, &created);
+    drop(context.shield.take());
     let keep = options.is("keep") || wanted.handover.detached;
     let began = life::start_and_tell(&created.container, Container::begin);
     let ended = match began {
@@ -53,10 +54,13 @@ pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
             supervise::attend(started).map_err(Stop::from)
         }
     };
-    if !keep || ended.is_err() {
-        for error in created.container.delete(true)? {
-            context.log.warn(&error.to_string());
-        }
+    let said = match &ended {
+        Ok(_) if keep => Vec::new(),
+        Ok(_) => created.container.delete_ended()?,
+        Err(_) => created.container.delete(true)?,
+    };
+    for error in said {
+        context.log.warn(&error.to_string());
     }
     ended
 }

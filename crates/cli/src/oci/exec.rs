@@ -56,6 +56,7 @@ pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     for told in &executed.told {
         context.log.debug(told);
     }
+    drop(context.shield.take());
     if wanted.handover.detached {
         return Ok(0);
     }

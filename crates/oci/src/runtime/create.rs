@@ -2,7 +2,6 @@
 
 use std::cell::OnceCell;
 use std::fs;
-use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
@@ -25,7 +24,7 @@ use super::notify;
 use super::record::{Record, VERSION};
 use super::start::explain_whole;
 use super::status::Status;
-use super::store::{GATE, RECORD, Store, open_proc};
+use super::store::{self, GATE, RECORD, Store, open_proc};
 use super::surface;
 use crate::config::{Config, Hooks};
 use crate::unsupported::Unsupported;
@@ -156,7 +155,7 @@ fn read(bundle: &Path) -> Result<(String, Config), Error> {
     let file = bundle.join("config.json");
     let doing = || format!("read {}", file.display());
     let io = |error: std::io::Error| Error::io(doing(), &error);
-    let mut opened = fs::File::open(&file).map_err(io)?;
+    let opened = fs::File::open(&file).map_err(io)?;
     let length = opened.metadata().map_err(io)?.len();
     if length > MOST {
         return Err(Error::new(format!(
@@ -164,8 +163,7 @@ fn read(bundle: &Path) -> Result<(String, Config), Error> {
             doing()
         )));
     }
-    let mut text = String::new();
-    opened.read_to_string(&mut text).map_err(io)?;
+    let text = store::read_whole(opened, length).map_err(io)?;
     let config = Config::parse(&text)
         .map_err(|error| Error::new(format!("{}: {error}", doing())))?;
     Ok((text, config))
@@ -279,6 +277,7 @@ fn make(
             })
         };
         plan.launch_in_stages(
+            &container.proc,
             &mut |pid| {
                 announced = Some(pid);
                 tell(announce(container, pid))

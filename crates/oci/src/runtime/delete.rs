@@ -42,9 +42,7 @@ impl Container {
     /// # Errors
     /// As [`Store::delete`].
     pub fn delete(&self, force: bool) -> Result<Vec<Error>, Error> {
-        self.folder.lock()?;
-        // Somebody else may have been faster; what has no record is no container.
-        if !self.folder.has_record() {
+        if !self.lock_what_is_there()? {
             return match force {
                 true => Ok(Vec::new()),
                 false => Err(Error::no_container(&self.record.id)),
@@ -63,6 +61,25 @@ impl Container {
             }
         }
         self.remove()
+    }
+
+    /// The same with force for who has waited for its first process, and so need not ask
+    /// whether that has ended. That it is gone is no failure.
+    ///
+    /// # Errors
+    /// As [`Store::delete`].
+    pub fn delete_ended(&self) -> Result<Vec<Error>, Error> {
+        match self.lock_what_is_there()? {
+            true => self.remove(),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether there is something: somebody else may have been faster, and what has no record
+    /// is no container.
+    fn lock_what_is_there(&self) -> Result<bool, Error> {
+        self.folder.lock()?;
+        Ok(self.folder.has_record())
     }
 
     /// Removes its folder, and what else there is of it; then its hooks are run.

@@ -17,7 +17,7 @@ use super::surface;
 use crate::config::{Config, Process};
 use crate::kinds;
 use warren_cgroups::{Entrance, Hierarchies, Hierarchy, Limits};
-use warren_namespaces::{Kind, open_namespace};
+use warren_namespaces::{Kind, open_namespaces};
 use warren_spawn::{
     Child, Folder, Host, IdMapping, Join, Namespace, Namespaces, Open, Plan, Root, Spec,
     TimeOffsets,
@@ -77,12 +77,16 @@ impl Container {
         }
         spec.session_keyring = self.record.session_keyring();
         let (groups, cradle) = self.groups(wanted, init)?;
+        // All that was opened by its number was its own.
+        if !init.is_alive(&self.proc) {
+            return Err(Error::new("cannot exec in a stopped container"));
+        }
         spec.cgroups = groups.iter().map(open).collect();
         spec.born_in = cradle.as_ref().map(open);
         tell_listener(&mut spec, self, &config);
         spec.keep_fds = keep;
         let plan = wanted.handover.watched(Plan::new(&spec, &host)?);
-        let launched = plan.launch();
+        let launched = plan.launch_below(&self.proc);
         let mut child =
             launched.map_err(|error| explain(error, Some(&wanted.process)))?;
         let handed = wanted.handover.hand_over(&mut child);
@@ -96,22 +100,19 @@ impl Container {
     }
 
     fn enterable(&self, wanted: &Exec) -> Result<Init, Error> {
-        match self.status()? {
-            Status::Stopped => {
-                return Err(Error::new("cannot exec in a stopped container"));
-            }
-            Status::Paused if !wanted.ignore_paused => {
+        match self.status_and_init()? {
+            (Status::Stopped, _) => Err(Error::new("cannot exec in a stopped container")),
+            (Status::Paused, _) if !wanted.ignore_paused => {
                 let message =
                     "cannot exec in a paused container (use --ignore-paused to override)";
-                return Err(Error::new(message));
+                Err(Error::new(message))
             }
-            _ => {}
+            (_, init) => init.ok_or_else(Error::not_running),
         }
-        self.running_init()
     }
 
     /// The namespaces that the container has and the caller may not, open. They are its
-    /// own, since its process still lives after they were opened by its number.
+    /// own only if its process still lives after they were opened by its number.
     fn namespaces(
         &self,
         config: &Config,
@@ -122,20 +123,14 @@ impl Container {
             .map(|linux| linux.namespaces.as_slice())
             .unwrap_or_default();
         let kinds = listed.iter().filter_map(|one| kinds::kind(&one.r#type));
-        let mut open = Vec::new();
-        for kind in kinds {
-            let namespace = open_namespace(&self.proc, init.pid, kind)?;
-            open.push((kind, namespace.into_fd()));
-        }
-        match init.is_alive(&self.proc) {
-            true => Ok(open),
-            false => Err(Error::new("cannot exec in a stopped container")),
-        }
+        let open = open_namespaces(&self.proc, init.pid, kinds)?;
+        let open = open.into_iter();
+        Ok(open.map(|one| (one.kind(), one.into_fd())).collect())
     }
 
     /// The control groups in which its first process is, or others below the container's:
     /// an open `cgroup.procs` each, and the folder of the only one if a process can be born
-    /// there.
+    /// there. As [`Self::namespaces`], they are found by its number.
     fn groups(
         &self,
         wanted: &Exec,
@@ -157,9 +152,6 @@ impl Container {
         let mut open = files.collect::<Result<Vec<_>, _>>()?;
         let cradle = entrance.cradle().filter(|_| wanted.cgroups.is_empty());
         let cradle = cradle.map(|folder| named("the control group", folder));
-        if !init.is_alive(&self.proc) {
-            return Err(Error::new("cannot exec in a stopped container"));
-        }
         for below in &wanted.cgroups {
             self.go_below(below, hierarchies, &mut open)?;
         }

@@ -34,7 +34,63 @@ fn through_links(
 
 const PROC_SUPER_MAGIC: rustix::fs::FsWord = 0x9fa0;
 
-impl Child<'_> {
+/// Where a filesystem is mounted.
+struct Place {
+    folder: OwnedFd,
+    was_there: bool,
+    /// Whether this process has made it, on a filesystem of its own.
+    is_own: bool,
+}
+
+impl<'a> Child<'a> {
+    /// Opens the folder on which a filesystem is mounted, and says whether it was there and
+    /// whether it is known to lie in no procfs.
+    fn folder_to_mount_on(&mut self, target: &'a Target) -> Result<Place> {
+        if let Some(folder) = self.make_in_fresh(target)? {
+            return Ok(Place {
+                folder,
+                was_there: false,
+                is_own: true,
+            });
+        }
+        self.fresh = None;
+        let (folder, was_there) = through_links(self.root()?, target, Node::Folder)?;
+        Ok(Place {
+            folder,
+            was_there,
+            is_own: false,
+        })
+    }
+
+    /// Makes a folder in the filesystem in memory that was mounted just before, as /dev/pts
+    /// in /dev; `None` for any other, and for one that is there.
+    ///
+    /// That was empty, and so there is no link of the image on the way, and what was made
+    /// there by one call is opened by the next: four calls with the mount in place of 12.
+    pub(super) fn make_in_fresh(
+        &mut self,
+        target: &'a Target,
+    ) -> Result<Option<OwnedFd>> {
+        let Some(fresh) = self.fresh.filter(|it| target.parent() == Some(it.path()))
+        else {
+            return Ok(None);
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let above = match self.fds.fresh.take() {
+            Some(above) => above,
+            None => open_in_root(self.root()?, fresh.path(), flags)?,
+        };
+        let above = self.fds.fresh.insert(above);
+        let mode = Mode::from_raw_mode(0o755);
+        match rustix::fs::mkdirat(&*above, target.name(), mode) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => return Ok(None),
+            Err(errno) => return Err(errno),
+        }
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(&*above, target.name(), flags, Mode::empty()).map(Some)
+    }
+
     /// Mounts a tree of the host as it is told.
     pub(super) fn mount_tree(
         &self,
@@ -126,16 +182,25 @@ impl Child<'_> {
     pub(super) fn mount_filesystem(
         &mut self,
         new: &NewFilesystem,
-        target: &Target,
+        target: &'a Target,
     ) -> Result<()> {
-        let root = self.root()?;
         // A link of the image at /proc or /sys would have what is written there go, and
         // what is masked there be, elsewhere (CVE-2023-27561).
-        let (place, was_there) = match new.is_of_kernel {
-            true => (ensure_exactly(root, target)?, true),
-            false => through_links(root, target, Node::Folder)?,
+        let place = match new.is_of_kernel {
+            true => Place {
+                folder: ensure_exactly(self.root()?, target)?,
+                was_there: true,
+                is_own: false,
+            },
+            false => self.folder_to_mount_on(target)?,
         };
-        if !(new.is_of_kernel || may_be_covered(place.as_fd(), target)?) {
+        let may_be = new.is_of_kernel || place.is_own;
+        let Place {
+            folder: place,
+            was_there,
+            ..
+        } = place;
+        if !may_be && !may_be_covered(place.as_fd(), target)? {
             return Err(Errno::NOTSUP);
         }
         let mode = match new.takes_mode && was_there {
@@ -156,6 +221,10 @@ impl Child<'_> {
             leave_open(mount);
         }
         leave_open(place);
+        if new.is_empty_memory() {
+            self.fresh = Some(target);
+            self.fds.fresh = None;
+        }
         Ok(())
     }
 
@@ -179,8 +248,9 @@ impl Child<'_> {
                 warren_mounts::add_attributes(proc.as_fd(), name, forbids)
             }))?;
         }
+        let mut null = None;
         for name in masked {
-            if_there(cover(proc.as_fd(), name))?;
+            if_there(cover(proc.as_fd(), name, &mut null))?;
         }
         leave_open(proc);
         Ok(())
@@ -289,12 +359,23 @@ impl Child<'_> {
 }
 
 /// Covers what is in a procfs, which is the working directory. Its kind is looked at first:
-/// a mount on what is of another kind is undone with a wait for the kernel (RCU).
-fn cover(proc: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+/// a mount on what is of another kind is undone with a wait for the kernel (RCU). `null` is
+/// the first file that was covered: what is bound from there is read-only as that is, in one
+/// call.
+fn cover<'a>(
+    proc: BorrowedFd<'_>,
+    name: &'a CStr,
+    null: &mut Option<&'a CStr>,
+) -> Result<()> {
     let stat = rustix::fs::statat(proc, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => mount_here(c"tmpfs", name, MountFlags::RDONLY, None),
-        _ => cover_file(proc, name, true),
+    match (FileType::from_raw_mode(stat.st_mode), *null) {
+        (FileType::Directory, _) => mount_here(c"tmpfs", name, MountFlags::RDONLY, None),
+        (_, Some(null)) => bind_here(null, name),
+        (_, None) => {
+            cover_file(proc, name, true)?;
+            *null = Some(name);
+            Ok(())
+        }
     }
 }
 
