@@ -406,7 +406,7 @@ fn a_capability_that_cannot_be_had_is_noted() {
         [
             "process.capabilities: ignoring unknown or unavailable capabilities: [CAP_X CHOWN]",
             "process.capabilities.inheritable: can't raise inheritable capability CAP_SYSLOG: \
-             it is not in the bounding set",
+             operation not permitted: it is not in the bounding set",
             "process.capabilities.ambient: can't raise ambient capability CAP_CHOWN: \
              it is not both permitted and inheritable",
         ]
@@ -467,6 +467,15 @@ fn a_filter_is_loaded_as_it_is_told() {
     let (spec, losses) = read(&json, "/no/such".as_ref());
     assert_eq!((losses, spec.no_new_privs), (vec![], false));
     assert_eq!(spec.syscalls_flags, 2);
+    // No list is that of runtimes, and an empty one is empty.
+    let socket = "/run/agent";
+    for (flags, bits) in [
+        (json!({"listenerPath": socket}), 4),
+        (json!({"listenerPath": socket, "flags": []}), 0),
+    ] {
+        let (spec, _) = read(&filter(flags.clone()), "/no/such".as_ref());
+        assert_eq!(spec.syscalls_flags, bits, "{flags}");
+    }
     let listener = spec.listener.expect("a listener");
     assert_eq!(listener.socket, Path::new("/run/agent"));
     let sent: Value = serde_json::from_str(&listener.message.join("17")).expect("JSON");

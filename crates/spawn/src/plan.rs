@@ -585,6 +585,7 @@ impl Planner<'_> {
         if spec.root != Root::Inherit {
             let uncovered = self.shows_of_kernel()?;
             self.push(Step::EnterRoot { uncovered });
+            self.forbid_entered();
         }
         let has_root = spec.root != Root::Inherit;
         if let Some(propagation) = spec.root_propagation.filter(|_| has_root) {

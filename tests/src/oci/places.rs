@@ -121,11 +121,19 @@ fn a_hook_outside_finds_the_root_at_its_place() {
 
 fn a_hook_inside_stands_in_the_root() {
     for runtime in BOTH {
-        let mut bundle = Bundle::new(&["cat", "/etc/made"]);
+        let mut bundle = Bundle::new(&["sh", "-c", "cat /etc/made; echo > /etc/new"]);
         let hook =
             json!([{"path": "/bin/sh", "args": ["sh", "-c", "echo here > ./etc/made"]}]);
-        bundle.set(|config| config["hooks"] = json!({"createContainer": hook}));
-        runtime.run_bundle(&bundle, "web").says("here");
+        bundle.set(|config| {
+            config["hooks"] = json!({"createContainer": hook});
+            // It becomes so after the hooks.
+            config["root"]["readonly"] = json!(true);
+        });
+        runtime
+            .run_bundle(&bundle, "web")
+            .exits(1)
+            .has("here")
+            .complains("Read-only file system");
     }
 }
 

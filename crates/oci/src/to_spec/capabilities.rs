@@ -28,7 +28,7 @@ impl Reader<'_> {
         let inheritable = self.only(
             (inheritable, "inheritable"),
             |one| bounding.contains(one),
-            "it is not in the bounding set",
+            "operation not permitted: it is not in the bounding set",
         );
         // Those that the kernel takes: no others could be raised.
         let ambient = self.only(
