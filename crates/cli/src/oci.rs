@@ -2,6 +2,7 @@
 //!
 //! The command line is runc's. Options may stand before and after the name of the container.
 
+mod checkpoint;
 mod create;
 mod exec;
 mod life;
@@ -14,6 +15,7 @@ mod spec;
 mod update;
 
 use std::ffi::{CString, OsString};
+use std::path::PathBuf;
 
 use warren_oci::runtime::{self, Error, Store};
 
@@ -39,6 +41,8 @@ An OCI runtime: containers of bundles, for podman, Docker, containerd and Kubern
   pause ID, resume ID    stop all its processes, and let them go on
   update ID              change its limits
   events ID              what it uses
+  checkpoint ID          write it down with criu(8); it has ended then
+  restore ID             bring one back that was written down
   features               what this runtime can do, as JSON
   spec                   write a config.json to begin with
 
@@ -48,7 +52,7 @@ An OCI runtime: containers of bundles, for podman, Docker, containerd and Kubern
       --log-level LEVEL, --debug
       --systemd-cgroup   have systemd make control groups
       --rootless true|false|auto
-      --criu FILE        ignored
+      --criu FILE        criu, for checkpoint and restore; else it is looked for
   -h, --help; -v, --version
 ";
 
@@ -74,6 +78,8 @@ struct Context {
     log: Log,
     /// Whether systemd makes control groups.
     systemd: bool,
+    /// criu, if somebody said where it is.
+    criu: Option<PathBuf>,
 }
 
 /// A command, its first argument being its own name.
@@ -95,12 +101,14 @@ const COMMANDS: &[(&str, Run)] = &[
     ("features", look::features),
     ("spec", spec::run),
     ("update", update::run),
+    ("checkpoint", checkpoint::checkpoint),
+    ("restore", checkpoint::restore),
 ];
 
 /// Those of which a process goes into a container.
 const SHIELDED: [&str; 3] = ["create", "run", "exec"];
 /// Those after which no container may be left.
-const ENDING: &[&str] = &["create", "delete", "run"];
+const ENDING: &[&str] = &["create", "delete", "run", "checkpoint", "restore"];
 
 fn shield() {
     use std::os::unix::ffi::OsStrExt;
@@ -211,6 +219,7 @@ fn context(options: &Options, called: &str) -> Result<Context, Stop> {
         log,
         systemd: options.is("systemd-cgroup")
             || options.text("cgroup-manager")? == Some("systemd"),
+        criu: options.value("criu").filter(|file| !file.is_empty()).map(Into::into),
     })
 }
 
