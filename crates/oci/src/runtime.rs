@@ -31,6 +31,7 @@ mod record;
 mod restore;
 mod shield;
 mod signal;
+mod stage;
 mod start;
 mod stats;
 mod status;

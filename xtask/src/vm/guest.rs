@@ -29,6 +29,8 @@ pub const NEWER: Guest = Guest {
 pub const PACKAGES: &[&str] = &[
     "apparmor",
     "bubblewrap",
+    "busybox-static",
+    "criu",
     "crun",
     "dbus",
     "iproute2",

@@ -18,7 +18,7 @@ use super::error::Error;
 use super::store::{Folder, Store};
 use crate::config::{Config, Mount};
 
-const FOLDER: &str = "notify";
+pub(super) const FOLDER: &str = "notify";
 const SOCKET: &str = "notify/notify.sock";
 /// Where the container sees the folder.
 pub(super) const INSIDE: &str = "/run/notify";

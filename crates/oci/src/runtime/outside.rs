@@ -2,17 +2,20 @@
 //! mounts, namespaces that were joined.
 
 use std::ffi::CString;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
-use warren_cgroups::Hierarchies;
-use warren_mounts::open_in_root;
+use rustix::fs::{Mode, OFlags};
+use warren_cgroups::Hierarchy;
+use warren_mounts::{Change, open_in_root};
 use warren_namespaces::Kind;
 use warren_namespaces::mountinfo::MountInfo;
+use warren_spawn::{self as spawn, FlagChange, Spec};
+use warren_sys::Errno;
 
 use super::container::Container;
 use super::error::Error;
+use super::notify;
 pub(super) use super::notify::INSIDE;
 use crate::config::{Config, Linux, Mount};
 use crate::{kinds, lexical};
@@ -102,16 +105,16 @@ pub(super) fn written(
         let mut there = mounts.iter().filter(|one| one.mount_point == Path::new(path));
         there.any(|mount| mount.root != Path::new("/"))
     };
-    let masked = masked.iter().filter(is_file);
-    let masked = masked.map(|path| (path.clone(), NULL.to_owned()));
+    let masked = masked.iter().filter(is_file).cloned();
     let groups = mounts.iter().filter(|mount| mount.filesystem == CGROUP);
     let groups = groups.map(|mount| mount.mount_point.to_string_lossy().into_owned());
     // What is no mount there is passed over by criu.
     let same = groups
+        .chain(masked)
         .chain(devices(config))
         .chain([INSIDE.to_owned()])
         .map(|path| (path.clone(), path));
-    binds.chain(masked).chain(same).collect()
+    binds.chain(same).collect()
 }
 
 /// A file that is on no mount of the container, as criu names it: criu(8), `--external`.
@@ -124,41 +127,134 @@ pub(super) fn is_file(name: &str) -> bool {
     name.starts_with("file[")
 }
 
-/// The same as they are brought back: the name of each, and what is mounted.
+/// Something of the host's that is mounted in a container again.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// As it was written down, which is where it is.
+    pub name: String,
+    /// What is mounted, on the host.
+    pub path: PathBuf,
+    /// `MOUNT_ATTR_*` that the mount has.
+    pub flags: FlagChange,
+    /// Those that it and all that is mounted in it have.
+    pub flags_below: FlagChange,
+    /// Whether it is in every container that has this config.json.
+    pub is_sure: bool,
+}
+
+impl Source {
+    /// A file or folder that cannot be written, and a device of which the owner and the mode
+    /// cannot.
+    fn read_only(name: String, path: impl Into<PathBuf>) -> Self {
+        let flags = FlagChange {
+            set: FlagChange::READ_ONLY,
+            clear: 0,
+        };
+        Self {
+            name,
+            path: path.into(),
+            flags,
+            flags_below: FlagChange::default(),
+            is_sure: false,
+        }
+    }
+}
+
+/// The same as they are brought back.
 pub(super) fn brought_back(
     container: &Container,
     config: &Config,
-) -> Result<Vec<(String, String)>, Error> {
+    spec: &Spec,
+) -> Result<Vec<Source>, Error> {
     let mut all = Vec::new();
     for mount in &config.mounts {
+        let name = destination(mount);
+        let (flags, flags_below) = flags(spec, &name);
         if is_bind(mount) {
-            let source = container.bundle().join(&mount.source);
-            all.push((destination(mount), source.display().to_string()));
+            all.push(Source {
+                path: container.bundle().join(&mount.source),
+                name,
+                flags,
+                flags_below,
+                is_sure: true,
+            });
         } else if mount.r#type == CGROUP {
-            let hierarchies = container.hierarchies()?;
-            all.extend(groups(container, hierarchies, &destination(mount)));
+            let group = container.record.cgroup.as_ref();
+            let group = group.map_or(Path::new(""), |group| &group.path);
+            let v1 = container.hierarchies()?.list.iter();
+            let v1 = v1.filter(|one| !one.is_v2());
+            all.extend(v1.filter_map(|one| of_hierarchy(one, group, &name, flags)));
         }
     }
-    all.extend(devices(config).map(|path| (path.clone(), path)));
+    let notify = container.folder.path.join(notify::FOLDER);
+    all.push(Source::read_only(INSIDE.to_owned(), notify));
+    let masked = linux(config).map_or(&[][..], |linux| &linux.masked_paths);
+    let masked = masked.iter().cloned();
+    all.extend(masked.map(|path| Source::read_only(path, NULL)));
+    all.extend(devices(config).map(|path| Source::read_only(path.clone(), path)));
     Ok(all)
 }
 
-/// The container's own group in each hierarchy of v1.
-fn groups(
-    container: &Container,
-    hierarchies: &Hierarchies,
+/// The container's own group in a hierarchy of v1.
+fn of_hierarchy(
+    hierarchy: &Hierarchy,
+    group: &Path,
     place: &str,
-) -> Vec<(String, String)> {
-    let group = container.record.cgroup.as_ref().map(|group| &group.path);
-    let group = group.map_or(Path::new(""), PathBuf::as_path);
-    let group = group.strip_prefix("/").unwrap_or(group);
-    let v1 = hierarchies.list.iter().filter(|one| !one.is_v2());
-    v1.filter_map(|hierarchy| {
-        let name = hierarchy.mount_point.file_name()?.to_str()?;
-        let source = hierarchy.path(group).display().to_string();
-        Some((format!("{place}/{name}"), source))
+    flags: FlagChange,
+) -> Option<Source> {
+    let name = hierarchy.mount_point.file_name()?.to_str()?;
+    Some(Source {
+        name: format!("{place}/{name}"),
+        path: hierarchy.path(group.strip_prefix("/").unwrap_or(group)),
+        flags,
+        flags_below: FlagChange::default(),
+        is_sure: false,
     })
-    .collect()
+}
+
+/// What the mount at a place has, and with it all that is mounted in it.
+fn flags(spec: &Spec, place: &str) -> (FlagChange, FlagChange) {
+    let detailed = spec.mounts.iter().filter_map(|mount| match mount {
+        spawn::Mount::Detailed(mount) => Some(mount),
+        _ => None,
+    });
+    let mut there = detailed.filter(|mount| mount.target == Path::new(place));
+    let found = there.next().map(|mount| (mount.flags, mount.flags_below));
+    found.unwrap_or_default()
+}
+
+/// Gives mounts the flags that they had, in the namespace where they are: criu forgets those
+/// of a second mount of the same filesystem.
+pub(super) fn set_flags(sources: &[Source]) -> Result<(), Error> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open("/", flags, Mode::empty());
+    let root = root.map_err(|errno| Error::errno("open the container's root", errno))?;
+    for source in sources {
+        match set_flags_of(source, root.as_fd()) {
+            // There is nothing there, or nothing is mounted on it.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::INVAL) if !source.is_sure => {}
+            result => result.map_err(|errno| {
+                Error::errno(format!("set the flags of the mount {}", source.name), errno)
+            })?,
+        }
+    }
+    Ok(())
+}
+
+fn set_flags_of(source: &Source, root: BorrowedFd<'_>) -> Result<(), Errno> {
+    let path = CString::new(source.name.as_str()).map_err(|_| Errno::INVAL)?;
+    let mount = open_in_root(root, &path, OFlags::PATH)?;
+    for (flags, below) in [(source.flags_below, true), (source.flags, false)] {
+        if flags != FlagChange::default() {
+            let change = Change {
+                set: flags.set,
+                clear: flags.clear,
+                propagation: 0,
+            };
+            warren_mounts::change(mount.as_fd(), change, below)?;
+        }
+    }
+    Ok(())
 }
 
 /// The usual ones, and those that are asked for.

@@ -9,8 +9,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
-use warren_cgroups::Cgroup;
-use warren_mounts::{Attributes, Node};
+use warren_cgroups::{Blueprint, Cgroup};
+use warren_mounts::Node;
 use warren_namespaces::{Kind, NsFd, open_namespace};
 use warren_spawn::{Child, Host, Plan, Spec};
 use warren_sys::Errno;
@@ -26,7 +26,8 @@ use super::hooks;
 use super::images::Images;
 use super::init::Init;
 use super::notify;
-use super::outside;
+use super::outside::{self, Source};
+use super::stage::{inside, with_root};
 use super::status::Status;
 use super::store::{RECORD, Store, open_proc};
 use crate::config::{Config, Hooks};
@@ -58,12 +59,10 @@ impl Store {
         let images = &wanted.criu;
         let images = Images::find(&images.images, images.work.as_deref())?;
         let streams = images.descriptors()?;
-        let (text, mut config) = create::read(&create.bundle)?;
+        let (text, config) = create::read(&create.bundle)?;
         outside::check(&config)?;
         let (spec, notes) = create::spec(create, &config, Vec::new())?;
         let plan = create.handover.watched(Plan::new(&spec, &Host::probe())?);
-        // The images may have the folder.
-        self.let_notify(&create.id, &mut config);
         let proc = open_proc()?;
         let limited = !spec.limits.is_empty();
         let group = Planned::new(&proc, &config, &create.id, create.systemd, limited)?;
@@ -88,6 +87,7 @@ impl Store {
             spec: &spec,
             hooks: config.hooks.clone().unwrap_or_default(),
             group: None,
+            sources: Vec::new(),
             container,
             plan: Some(plan),
             terminal: None,
@@ -130,6 +130,7 @@ struct Work<'a> {
     spec: &'a Spec,
     hooks: Hooks,
     group: Option<Cgroup>,
+    sources: Vec<Source>,
     container: Container,
     plan: Option<Plan>,
     terminal: Option<OwnedFd>,
@@ -157,6 +158,15 @@ impl Work<'_> {
             warren_sys::signal::default_action(warren_sys::signal::SIGCHLD);
             set_blocked(SignalSet::ALL);
         }
+        // Hierarchies of v1 are mounted from it. Who makes a scope of systemd's wants a process,
+        // and gets that of criu, which leaves it in the end.
+        let limits = &self.spec.limits;
+        let plan = |group: &Planned| group.ground.plan(&group.placement, limits);
+        let blueprint = group.map(plan).transpose().map_err(failed)?;
+        if let Some(blueprint) = blueprint.as_ref().filter(|one| !one.is_scope()) {
+            self.group = Some(blueprint.make(None).map_err(failed)?);
+        }
+        self.sources = outside::brought_back(&self.container, self.config, self.spec)?;
         let read_only = self.config.root.as_ref().is_some_and(|root| root.readonly);
         let (criu, images) = with_root(&root, read_only, || {
             // criu mounts something below its working folder, which must be of its mounts.
@@ -168,8 +178,8 @@ impl Work<'_> {
                 ..Features::default()
             })?;
         }
-        if let Some(group) = group {
-            self.group = Some(self.make_group(group, criu.id())?);
+        if let Some(blueprint) = blueprint.filter(Blueprint::is_scope) {
+            self.group = Some(blueprint.make(Some(criu.id())).map_err(failed)?);
         }
         let mut options = Options::default();
         options
@@ -180,6 +190,9 @@ impl Work<'_> {
             .callers_child();
         wanted.criu.put(&mut options);
         self.put_streams(streams, &mut options);
+        for source in &self.sources {
+            options.external_mount(&source.name, text(&source.path)?);
+        }
         self.put_outside(&joined, &mut options)?;
         let request = Request::restore(&options);
         let log = images.log(LOG);
@@ -196,13 +209,12 @@ impl Work<'_> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = rustix::fs::open(&path, flags, Mode::empty());
         let opened = opened.map_err(|errno| Error::errno(doing(), errno))?;
-        let notified = self.wanted.create.notify_socket.is_some();
         let mut mounted: Vec<String> = Vec::new();
         for mount in &self.config.mounts {
             let place = outside::destination(mount);
             // What lies in a filesystem of its own comes back with that.
             let is_within = mounted.iter().any(|one| Path::new(&place).starts_with(one));
-            if !is_within && (place != outside::INSIDE || notified) {
+            if !is_within {
                 let source = self.container.bundle().join(&mount.source);
                 let node = match outside::is_bind(mount) && !source.is_dir() {
                     true => Node::File,
@@ -228,16 +240,6 @@ impl Work<'_> {
         .collect()
     }
 
-    /// systemd makes no group without a process; that of criu leaves it in the end.
-    fn make_group(&self, planned: &Planned, criu: u32) -> Result<Cgroup, Error> {
-        let blueprint = planned
-            .ground
-            .plan(&planned.placement, &self.spec.limits)
-            .map_err(failed)?;
-        let first = blueprint.is_scope().then_some(criu);
-        blueprint.make(first).map_err(failed)
-    }
-
     /// What was the maker's is the caller's now.
     fn put_streams(&self, streams: &[String], options: &mut Options) {
         for (number, stream) in (0..3).zip(streams) {
@@ -252,9 +254,6 @@ impl Work<'_> {
         joined: &[(&'static str, OwnedFd)],
         options: &mut Options,
     ) -> Result<(), Error> {
-        for (name, source) in outside::brought_back(&self.container, self.config)? {
-            options.external_mount(&name, &source);
-        }
         for (name, file) in joined {
             options.inherit(name, file.as_raw_fd());
         }
@@ -354,6 +353,8 @@ impl Work<'_> {
             container.note_init(init)?;
         }
         let init = container.running_init()?;
+        let namespace = open_namespace(&container.proc, pid, Kind::Mnt)?.into_fd();
+        inside(&namespace, || outside::set_flags(&self.sources))?;
         let pidfd = init.open(&container.proc).map_err(failed)?;
         let plan = self.plan.take().ok_or_else(|| failed(Errno::ALREADY))?;
         let child = plan.adopt(pid, pidfd, self.terminal.take());
@@ -385,40 +386,4 @@ fn make_place(
     made().map_err(|errno| {
         Error::errno(format!("make {place} in the container's root"), errno)
     })
-}
-
-/// Does something in a mount namespace of its own where `root` is a mount, as criu wants it.
-/// It ends with the last process in there, so that no mount is left, whatever happens.
-fn with_root<T>(
-    root: &Path,
-    read_only: bool,
-    act: impl FnOnce() -> Result<T, Error>,
-) -> Result<T, Error> {
-    let failed = |errno| Error::errno("make a mount namespace for criu", errno);
-    let own = NsFd::open(Path::new("/proc/thread-self/ns/mnt")).map(NsFd::into_fd);
-    let own = own.map_err(failed)?;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let here = rustix::fs::open(".", flags, Mode::empty()).map_err(failed)?;
-    warren_sys::unshare(Kind::Mnt.clone_flag()).map_err(failed)?;
-    let done = mount_root(root, read_only)
-        .map_err(|errno| {
-            Error::errno(format!("mount the root {}", root.display()), errno)
-        })
-        .and_then(|()| act());
-    // Back, and to the same folder: setns(2) goes to the root.
-    warren_sys::setns(own.as_fd(), Kind::Mnt.clone_flag()).map_err(failed)?;
-    rustix::process::fchdir(&here).map_err(failed)?;
-    done
-}
-
-fn mount_root(root: &Path, read_only: bool) -> Result<(), Errno> {
-    warren_mounts::make_all_slaves()?;
-    rustix::mount::mount_bind_recursive(root, root)?;
-    if read_only {
-        // What criu mounts of it is as this is; the images do not say it of the root.
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let mounted = rustix::fs::open(root, flags, Mode::empty())?;
-        warren_mounts::add_attributes(mounted.as_fd(), c"", Attributes::READ_ONLY)?;
-    }
-    Ok(())
 }
