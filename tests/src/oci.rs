@@ -4,6 +4,7 @@
 //! itself is known to be right.
 
 mod attacks;
+mod checkpoint;
 mod concurrency;
 mod config;
 mod containerd;
@@ -24,7 +25,7 @@ use serde_json::{Value, json};
 use warren_testkit::{Output, Test, program, run, scratch, warren};
 
 /// Those of all files.
-pub const TESTS: [&[Test]; 15] = [
+pub const TESTS: [&[Test]; 16] = [
     config::attacks::TESTS,
     config::limits::TESTS,
     config::mounts::TESTS,
@@ -35,6 +36,7 @@ pub const TESTS: [&[Test]; 15] = [
     hooks::TESTS,
     limits::TESTS,
     attacks::TESTS,
+    checkpoint::TESTS,
     concurrency::TESTS,
     surroundings::TESTS,
     podman::TESTS,
@@ -139,6 +141,12 @@ impl Bundle {
 
     fn root(&self) -> PathBuf {
         self.folder.join("rootfs")
+    }
+
+    /// Its control group.
+    fn group(&self) -> &str {
+        let group = self.config["linux"]["cgroupsPath"].as_str();
+        group.unwrap_or_default().trim_start_matches('/')
     }
 
     /// Changes its config.json.

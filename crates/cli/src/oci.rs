@@ -219,7 +219,10 @@ fn context(options: &Options, called: &str) -> Result<Context, Stop> {
         log,
         systemd: options.is("systemd-cgroup")
             || options.text("cgroup-manager")? == Some("systemd"),
-        criu: options.value("criu").filter(|file| !file.is_empty()).map(Into::into),
+        criu: options
+            .value("criu")
+            .filter(|file| !file.is_empty())
+            .map(Into::into),
     })
 }
 

@@ -360,7 +360,9 @@ impl Plan {
             layers: None,
         };
         let report = SharedPage::new()?;
-        Ok(Child::new(pid as i32, pidfd, report, self, sent, None, None))
+        Ok(Child::new(
+            pid as i32, pidfd, report, self, sent, None, None,
+        ))
     }
 }
 

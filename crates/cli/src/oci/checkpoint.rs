@@ -3,9 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use warren_oci::runtime::{
-    CgroupMode, Checkpoint, CriuOptions, PageServer, Restore,
-};
+use warren_oci::runtime::{CgroupMode, Checkpoint, CriuOptions, PageServer, Restore};
 
 use super::options::{Options, absolute, both, flag, parse, value, value_or};
 use super::{Context, Stop, create};
@@ -136,8 +134,9 @@ fn cgroup_mode(word: &str) -> Result<CgroupMode, Stop> {
 
 /// `ADDRESS:PORT`; an address of IPv6 may stand in brackets.
 fn page_server(word: &str) -> Result<PageServer, Stop> {
-    let wrong =
-        || Stop::usage("Use --page-server ADDRESS:PORT to specify page server".to_owned());
+    let wrong = || {
+        Stop::usage("Use --page-server ADDRESS:PORT to specify page server".to_owned())
+    };
     let (address, port) = word.rsplit_once(':').ok_or_else(wrong)?;
     let bare = address
         .strip_prefix('[')

@@ -149,7 +149,7 @@ impl Container {
         let mounts = self.mounts(init)?;
         self.put_outside(config, init, &mounts, &mut options)?;
         let streams = self.streams(init, &mounts)?;
-        for file in streams.iter().filter(|one| outside::is_file(one)) {
+        for (file, _) in streams.iter().filter_map(|one| outside::split_file(one)) {
             options.external(file);
         }
         if let Some(parent) = &wanted.parent {
@@ -247,7 +247,9 @@ impl Container {
     /// What its standard streams are: in the kernel's words, or in criu's for a file that is
     /// on none of its mounts.
     fn streams(&self, init: Init, mounts: &[MountInfo]) -> Result<Vec<String>, Error> {
-        (0..3).map(|number| self.stream(init, number, mounts)).collect()
+        (0..3)
+            .map(|number| self.stream(init, number, mounts))
+            .collect()
     }
 
     fn stream(
@@ -275,7 +277,7 @@ impl Container {
         let stat = stat.map_err(failed)?;
         Ok(match mount {
             Some(mount) if mounts.iter().all(|own| own.id != mount) => {
-                outside::file(mount, stat.st_ino)
+                outside::file(mount, stat.st_ino, &link)
             }
             _ => link,
         })
@@ -286,4 +288,3 @@ pub(super) fn text(path: &Path) -> Result<&str, Error> {
     let not_text = || Error::new(format!("{}: the path is no text", path.display()));
     path.to_str().ok_or_else(not_text)
 }
-

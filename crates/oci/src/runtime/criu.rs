@@ -22,8 +22,8 @@ use warren_sys::Errno;
 
 use super::error::{Error, words};
 use super::images::read_log;
-pub(super) use request::{Features, Options, Request};
 pub use request::{CgroupMode, PageServer};
+pub(super) use request::{Features, Options, Request};
 use wire::{Value, last};
 
 /// The oldest one that is asked: it knows external network namespaces.
@@ -73,7 +73,10 @@ impl Criu {
         let pair = rustix::net::socketpair(family, kind, flags, None);
         let (socket, theirs) = pair.map_err(failed)?;
         let given = inherits.iter().copied().chain([&theirs]);
-        given.clone().try_for_each(|fd| pass_on(fd, true)).map_err(failed)?;
+        given
+            .clone()
+            .try_for_each(|fd| pass_on(fd, true))
+            .map_err(failed)?;
         let started = Command::new(program)
             .arg("swrk")
             .arg(theirs.as_raw_fd().to_string())
@@ -169,7 +172,8 @@ impl Criu {
 
     fn send(&self, request: &Request) -> Result<(), Error> {
         let sent = rustix::net::send(&self.socket, request.bytes(), SendFlags::NOSIGNAL);
-        sent.map(drop).map_err(|errno| Error::errno("ask criu", errno))
+        sent.map(drop)
+            .map_err(|errno| Error::errno("ask criu", errno))
     }
 
     fn receive(&self) -> Result<Answer, Error> {

@@ -94,7 +94,10 @@ impl Images {
         }
         let path = self.path.join(parent);
         let folder = open_folder(CWD, &path).map_err(|errno| {
-            Error::errno(format!("invalid --parent-path: open {}", path.display()), errno)
+            Error::errno(
+                format!("invalid --parent-path: open {}", path.display()),
+                errno,
+            )
         })?;
         check_files(&folder, &path).map(drop)
     }
@@ -175,8 +178,9 @@ fn check_files(folder: &OwnedFd, path: &Path) -> Result<Option<PathBuf>, Error> 
     }
 }
 
+/// Its files are for nobody else; but root of a user namespace looks there for what is not.
 fn make_folder(path: &Path) -> Result<(), Error> {
-    match rustix::fs::mkdir(path, Mode::from_raw_mode(0o700)) {
+    match rustix::fs::mkdir(path, Mode::from_raw_mode(0o711)) {
         Ok(()) | Err(Errno::EXIST) => Ok(()),
         Err(errno) => Err(Error::errno(format!("make {}", path.display()), errno)),
     }

@@ -21,7 +21,7 @@ use crate::config::{Config, Linux, Mount};
 use crate::{kinds, lexical};
 
 /// What a masked file is covered by.
-const NULL: &str = "/dev/null";
+pub(super) const NULL: &str = "/dev/null";
 /// Where v1 has its hierarchies in a container.
 const CGROUP: &str = "cgroup";
 /// Device files that are bound where none can be made.
@@ -102,36 +102,41 @@ pub(super) fn written(
     // A folder is covered by a filesystem of its own, which is written down.
     let masked = linux(config).map_or(&[][..], |linux| &linux.masked_paths);
     let is_file = |path: &&String| {
-        let mut there = mounts.iter().filter(|one| one.mount_point == Path::new(path));
+        let mut there = mounts
+            .iter()
+            .filter(|one| one.mount_point == Path::new(path));
         there.any(|mount| mount.root != Path::new("/"))
     };
-    let masked = masked.iter().filter(is_file).cloned();
+    let masked = masked.iter().filter(is_file);
+    let masked = masked.map(|path| (path.clone(), NULL.to_owned()));
     let groups = mounts.iter().filter(|mount| mount.filesystem == CGROUP);
     let groups = groups.map(|mount| mount.mount_point.to_string_lossy().into_owned());
     // What is no mount there is passed over by criu.
     let same = groups
-        .chain(masked)
         .chain(devices(config))
         .chain([INSIDE.to_owned()])
         .map(|path| (path.clone(), path));
-    binds.chain(same).collect()
+    binds.chain(masked).chain(same).collect()
 }
 
-/// A file that is on no mount of the container, as criu names it: criu(8), `--external`.
-pub(super) fn file(mount: u64, inode: u64) -> String {
-    format!("file[{mount:x}:{inode:x}]")
+/// A file that is on no mount of the container, as criu names it, and its path behind that:
+/// criu(8), `--external`.
+pub(super) fn file(mount: u64, inode: u64, path: &str) -> String {
+    format!("file[{mount:x}:{inode:x}] {path}")
 }
 
-/// Whether it is named so.
-pub(super) fn is_file(name: &str) -> bool {
-    name.starts_with("file[")
+/// criu's name of a file, and its path, if it is named so.
+pub(super) fn split_file(name: &str) -> Option<(&str, &str)> {
+    name.starts_with("file[").then(|| name.split_once(' '))?
 }
 
 /// Something of the host's that is mounted in a container again.
 #[derive(Debug)]
 pub(super) struct Source {
-    /// As it was written down, which is where it is.
+    /// As it was written down.
     pub name: String,
+    /// Where it is in the container.
+    pub place: String,
     /// What is mounted, on the host.
     pub path: PathBuf,
     /// `MOUNT_ATTR_*` that the mount has.
@@ -145,13 +150,14 @@ pub(super) struct Source {
 impl Source {
     /// A file or folder that cannot be written, and a device of which the owner and the mode
     /// cannot.
-    fn read_only(name: String, path: impl Into<PathBuf>) -> Self {
+    fn read_only(place: String, path: impl Into<PathBuf>) -> Self {
         let flags = FlagChange {
             set: FlagChange::READ_ONLY,
             clear: 0,
         };
         Self {
-            name,
+            name: place.clone(),
+            place,
             path: path.into(),
             flags,
             flags_below: FlagChange::default(),
@@ -173,6 +179,7 @@ pub(super) fn brought_back(
         if is_bind(mount) {
             all.push(Source {
                 path: container.bundle().join(&mount.source),
+                place: name.clone(),
                 name,
                 flags,
                 flags_below,
@@ -190,7 +197,10 @@ pub(super) fn brought_back(
     all.push(Source::read_only(INSIDE.to_owned(), notify));
     let masked = linux(config).map_or(&[][..], |linux| &linux.masked_paths);
     let masked = masked.iter().cloned();
-    all.extend(masked.map(|path| Source::read_only(path, NULL)));
+    all.extend(masked.map(|path| Source {
+        name: NULL.to_owned(),
+        ..Source::read_only(path, NULL)
+    }));
     all.extend(devices(config).map(|path| Source::read_only(path.clone(), path)));
     Ok(all)
 }
@@ -203,8 +213,10 @@ fn of_hierarchy(
     flags: FlagChange,
 ) -> Option<Source> {
     let name = hierarchy.mount_point.file_name()?.to_str()?;
+    let place = format!("{place}/{name}");
     Some(Source {
-        name: format!("{place}/{name}"),
+        name: place.clone(),
+        place,
         path: hierarchy.path(group.strip_prefix("/").unwrap_or(group)),
         flags,
         flags_below: FlagChange::default(),
@@ -234,7 +246,10 @@ pub(super) fn set_flags(sources: &[Source]) -> Result<(), Error> {
             // There is nothing there, or nothing is mounted on it.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::INVAL) if !source.is_sure => {}
             result => result.map_err(|errno| {
-                Error::errno(format!("set the flags of the mount {}", source.name), errno)
+                Error::errno(
+                    format!("set the flags of the mount {}", source.place),
+                    errno,
+                )
             })?,
         }
     }
@@ -242,7 +257,7 @@ pub(super) fn set_flags(sources: &[Source]) -> Result<(), Error> {
 }
 
 fn set_flags_of(source: &Source, root: BorrowedFd<'_>) -> Result<(), Errno> {
-    let path = CString::new(source.name.as_str()).map_err(|_| Errno::INVAL)?;
+    let path = CString::new(source.place.as_str()).map_err(|_| Errno::INVAL)?;
     let mount = open_in_root(root, &path, OFlags::PATH)?;
     for (flags, below) in [(source.flags_below, true), (source.flags, false)] {
         if flags != FlagChange::default() {

@@ -8,7 +8,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use warren_cgroups::{Blueprint, Cgroup};
 use warren_mounts::Node;
 use warren_namespaces::{Kind, NsFd, open_namespace};
@@ -151,7 +151,11 @@ impl Work<'_> {
         notify::prepare(&self.container.folder)?;
         let root = self.make_places()?;
         let joined = self.open_joined()?;
-        let inherits: Vec<&OwnedFd> = joined.iter().map(|(_, file)| file).collect();
+        let flags = OFlags::RDWR | OFlags::CLOEXEC;
+        let null = rustix::fs::open(outside::NULL, flags, Mode::empty());
+        let null = null.map_err(|errno| Error::errno("open /dev/null", errno))?;
+        let inherits = joined.iter().map(|(_, file)| file).chain([&null]);
+        let inherits: Vec<&OwnedFd> = inherits.collect();
         let program = criu::program(wanted.criu.program.as_ref());
         if !wanted.create.handover.detached {
             // Who stays hears of its end, also if that comes at once.
@@ -168,6 +172,11 @@ impl Work<'_> {
         }
         self.sources = outside::brought_back(&self.container, self.config, self.spec)?;
         let read_only = self.config.root.as_ref().is_some_and(|root| root.readonly);
+        let mut options = Options::default();
+        options.root(text(&root)?).log(LOG).callers_child();
+        wanted.criu.put(&mut options);
+        self.put_streams(streams, &null, &mut options)?;
+        self.put_outside(&joined, &mut options)?;
         let (criu, images) = with_root(&root, read_only, || {
             // criu mounts something below its working folder, which must be of its mounts.
             Ok((Criu::start(&program, &inherits)?, images.again()?))
@@ -181,19 +190,9 @@ impl Work<'_> {
         if let Some(blueprint) = blueprint.filter(Blueprint::is_scope) {
             self.group = Some(blueprint.make(Some(criu.id())).map_err(failed)?);
         }
-        let mut options = Options::default();
         options
             .images(images.folder.as_raw_fd())
-            .work(images.work.as_raw_fd())
-            .log(LOG)
-            .root(text(&root)?)
-            .callers_child();
-        wanted.criu.put(&mut options);
-        self.put_streams(streams, &mut options);
-        for source in &self.sources {
-            options.external_mount(&source.name, text(&source.path)?);
-        }
-        self.put_outside(&joined, &mut options)?;
+            .work(images.work.as_raw_fd());
         let request = Request::restore(&options);
         let log = images.log(LOG);
         criu.carry_out(&request, &log, &mut |notice| self.heed(notice))
@@ -240,13 +239,35 @@ impl Work<'_> {
         .collect()
     }
 
-    /// What was the maker's is the caller's now.
-    fn put_streams(&self, streams: &[String], options: &mut Options) {
+    /// What was the maker's is the caller's now. A file has a place where it is written on, so
+    /// it can be replaced by nothing but a file; but who had no input needs none.
+    fn put_streams(
+        &self,
+        streams: &[String],
+        null: &OwnedFd,
+        options: &mut Options,
+    ) -> Result<(), Error> {
         for (number, stream) in (0..3).zip(streams) {
-            if stream.starts_with("pipe:") || outside::is_file(stream) {
+            if stream.starts_with("pipe:") {
                 options.inherit(stream, number);
             }
+            let Some((name, path)) = outside::split_file(stream) else {
+                continue;
+            };
+            match can_seek(number) {
+                true => options.inherit(name, number),
+                false if path == outside::NULL => options.inherit(name, null.as_raw_fd()),
+                false => {
+                    let message = format!(
+                        "descriptor {number} was the file {path}, and is none now"
+                    );
+                    return Err(Error::new(message).hint(
+                        "criu goes on where it was written: redirect it to a file",
+                    ));
+                }
+            };
         }
+        Ok(())
     }
 
     fn put_outside(
@@ -254,6 +275,9 @@ impl Work<'_> {
         joined: &[(&'static str, OwnedFd)],
         options: &mut Options,
     ) -> Result<(), Error> {
+        for source in &self.sources {
+            options.external_mount(&source.name, text(&source.path)?);
+        }
         for (name, file) in joined {
             options.inherit(name, file.as_raw_fd());
         }
@@ -335,10 +359,9 @@ impl Work<'_> {
         }
         for interface in &self.spec.interfaces {
             let (outside, inside) = (&interface.outside, &interface.inside);
-            warren_network::move_interface(outside, inside, namespace.as_fd())
-                .map_err(|errno| {
-                    Error::errno(format!("move the interface {outside}"), errno)
-                })?;
+            warren_network::move_interface(outside, inside, namespace.as_fd()).map_err(
+                |errno| Error::errno(format!("move the interface {outside}"), errno),
+            )?;
         }
         Ok(())
     }
@@ -366,11 +389,18 @@ impl Work<'_> {
     }
 }
 
-fn make_place(
-    root: BorrowedFd<'_>,
-    place: &str,
-    node: Node,
-) -> Result<(), Error> {
+/// Whether one of the caller's standard streams is a file.
+fn can_seek(number: i32) -> bool {
+    let path = format!("/proc/self/fd/{number}");
+    let stat = rustix::fs::stat(path);
+    let kind = stat.map(|stat| FileType::from_raw_mode(stat.st_mode));
+    // A terminal cannot, and is one of criu's other kinds.
+    kind.is_ok_and(|kind| kind == FileType::RegularFile)
+        || rustix::fs::readlink(format!("/proc/self/fd/{number}"), Vec::new())
+            .is_ok_and(|link| link.to_bytes() == outside::NULL.as_bytes())
+}
+
+fn make_place(root: BorrowedFd<'_>, place: &str, node: Node) -> Result<(), Error> {
     let made = || {
         let path = std::ffi::CString::new(place).map_err(|_| Errno::INVAL)?;
         let open = warren_mounts::open_in_root(root, &path, OFlags::PATH);

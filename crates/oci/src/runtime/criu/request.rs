@@ -120,7 +120,9 @@ impl Options {
 
     pub fn page_server(&mut self, server: &PageServer) -> &mut Self {
         let mut message = Message::default();
-        message.text(1, &server.address).number(2, server.port.into());
+        message
+            .text(1, &server.address)
+            .number(2, server.port.into());
         self.0.message(11, &message);
         self
     }
