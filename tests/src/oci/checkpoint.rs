@@ -581,15 +581,7 @@ fn a_restore_that_fails_leaves_nothing() {
         .run(&["checkpoint", "--image-path", &images, "web"])
         .succeeds();
     let path = bundle.path().to_owned();
-    let restore = [
-        "restore",
-        "-d",
-        "-b",
-        &path,
-        "--image-path",
-        &images,
-        "web",
-    ];
+    let restore = ["restore", "-d", "-b", &path, "--image-path", &images, "web"];
     bundle.set(|config| {
         let hook = json!([{"path": "/bin/false"}]);
         config["hooks"] = json!({"createRuntime": hook});

@@ -164,10 +164,13 @@ fn who_joins_a_pid_namespace_is_in_the_group_too() {
                 }
             }
         });
-        let run = runtime.command(&["run", "-d", "-b", bundle.path(), "web"]);
-        let script = "unshare --pid --fork sleep 60 & other=$!
+        // Whoever waits for the container must not be the one that ends its namespace.
+        let run = runtime.command(&["run", "-b", bundle.path(), "web"]);
+        let script = "unshare --pid --fork sleep 60 >/dev/null & other=$!
             until inner=$(pgrep -P $other); do sleep 0.05; done
-            sed -i s/NUMBER/$inner/ \"$0\"; \"$@\" >out 2>&1 && cat \"$PROCS\" | wc -l
+            sed -i s/NUMBER/$inner/ \"$0\"; \"$@\" >out 2>&1 & run=$!
+            until pgrep -P $run -x sleep >/dev/null; do sleep 0.05; done
+            cat \"$PROCS\" | wc -l; kill -9 $(pgrep -P $run -x sleep); wait $run
             kill -9 $inner; wait 2>/dev/null";
         let mut shell = program("sh");
         shell
@@ -176,6 +179,5 @@ fn who_joins_a_pid_namespace_is_in_the_group_too() {
         shell.arg(run.get_program()).args(run.get_args());
         shell.env("PROCS", file(&name, "pids", "cgroup.procs", "cgroup.procs"));
         warren_testkit::run(&mut shell).says("1");
-        runtime.run(&["delete", "-f", "web"]).succeeds();
     }
 }
