@@ -1,5 +1,6 @@
 //! `warren top`: what containers and kept namespaces use, live.
 
+use std::fs;
 use std::process::Command;
 
 use rustix::process::Signal;
@@ -15,6 +16,7 @@ pub const TESTS: &[Test] = tests! {
     User:
         what_may_not_be_read_is_told;
     Root:
+        a_group_of_its_own_is_counted_by_the_kernel,
         what_a_container_receives_is_counted;
 };
 
@@ -113,6 +115,28 @@ fn what_may_not_be_read_is_told() {
     assert_eq!(row["partial"], row["io_read"].is_null(), "{row}");
     other.signal(Signal::KILL);
     other.ends();
+}
+
+/// Where a hierarchy has no group of its own for it, as v1 has none of what is not limited,
+/// its processes are counted, and not the machine.
+fn a_group_of_its_own_is_counted_by_the_kernel() {
+    let script = "echo started; while :; do :; done";
+    let words = [
+        "run", "--memory", "64M", "--cpus", "0.3", "--", "sh", "-c", script,
+    ];
+    let mut running = Running::start(&mut warren(words));
+    assert_eq!(running.line(), "started");
+    let children = format!("/proc/{0}/task/{0}/children", running.pid());
+    let init = fs::read_to_string(children).expect("its children");
+    let init: u64 = init.trim().parse().expect("the init alone");
+    let rows = rows("3s");
+    let row = row_of(&rows, init);
+    let share = row["cpu_percent"].as_f64().expect("a number");
+    assert!((5.0..45.0).contains(&share), "{row}");
+    let memory = row["memory"].as_u64().expect("a number");
+    assert!((1..64 << 20).contains(&memory), "{row}");
+    running.signal(Signal::TERM);
+    running.ends();
 }
 
 fn what_a_container_receives_is_counted() {

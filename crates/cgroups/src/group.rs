@@ -19,7 +19,7 @@ use crate::delegation::open_folder;
 use crate::ground::{Ground, Parent};
 use crate::setting::Refused;
 use crate::systemd::Scope;
-use crate::{Error, Hierarchies, Hierarchy, file, of_process};
+use crate::{Error, Hierarchies, Hierarchy, Membership, file, of_process};
 
 pub(crate) use remove::has_process;
 
@@ -91,6 +91,19 @@ impl Tier {
         self.controllers().iter().any(|name| name == controller)
     }
 
+    /// Whether it is the first group of its hierarchy, in which all processes are that were
+    /// put into no other: each version has a file there alone, or everywhere else.
+    pub fn is_first(&self) -> bool {
+        let has = |name| {
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            rustix::fs::statat(&self.folder, name, flags).is_ok()
+        };
+        match self.hierarchy.is_v2() {
+            true => !has("cgroup.type"),
+            false => has("release_agent"),
+        }
+    }
+
     pub fn read(&self, name: &str) -> Option<String> {
         file::read(&self.folder, name).ok()
     }
@@ -118,10 +131,26 @@ impl Cgroup {
         proc: &ProcRoot,
         pid: u32,
     ) -> Result<Self, Error> {
+        Self::of_process_where(hierarchies, proc, pid, |_| true)
+    }
+
+    /// The same, of the hierarchies alone for which `is_wanted` holds.
+    ///
+    /// # Errors
+    /// The same; `ENOENT` where it holds for none.
+    pub fn of_process_where(
+        hierarchies: &Hierarchies,
+        proc: &ProcRoot,
+        pid: u32,
+        is_wanted: impl Fn(&Membership) -> bool,
+    ) -> Result<Self, Error> {
         let memberships = of_process(proc, pid)?;
         let paths = hierarchies.list.iter().filter_map(|hierarchy| {
             let mut memberships = memberships.iter();
             let membership = memberships.find(|it| hierarchy.matches(it))?;
+            if !is_wanted(membership) {
+                return None;
+            }
             let below = hierarchy.below(&membership.path)?.to_owned();
             Some((hierarchy.clone(), below))
         });

@@ -9,7 +9,7 @@ use warren_namespaces::ProcRoot;
 use crate::Error;
 
 /// The cgroup of a process in one hierarchy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Membership {
     /// v1: the controllers, or `name=systemd`; empty for v2.
     pub controllers: Vec<String>,

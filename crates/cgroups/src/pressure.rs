@@ -39,10 +39,12 @@ pub struct Stall {
 
 impl Cgroup {
     /// The pressure on the group; a part is `None` where the kernel does not tell: v1 has
-    /// none, and Linux may be told at boot to count none (`psi=0`).
+    /// none, and Linux may be told at boot to count none (`psi=0`). That on the first group
+    /// is that on the whole machine, and left out.
     #[must_use]
     pub fn pressure(&self) -> Pressure {
-        let read = |name| parse(&self.v2()?.read(name)?);
+        let tier = self.v2().filter(|tier| !tier.is_first());
+        let read = |name| parse(&tier?.read(name)?);
         Pressure {
             cpu: read("cpu.pressure"),
             memory: read("memory.pressure"),

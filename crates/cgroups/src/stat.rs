@@ -6,7 +6,8 @@ use crate::Cgroup;
 use crate::group::Tier;
 use crate::usage::{field, v1_io, v2_io};
 
-/// Use of a group; `None` where no hierarchy that it is in counts it.
+/// Use of a group; `None` where no hierarchy that it is in counts it. What the first group of
+/// a hierarchy has used is that of the whole machine, and nobody's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stat {
     /// Microseconds on a CPU.
@@ -48,7 +49,7 @@ impl Cgroup {
     #[must_use]
     pub fn stat(&self) -> Stat {
         let mut stat = Stat::default();
-        for tier in &self.tiers {
+        for tier in self.tiers.iter().filter(|tier| !tier.is_first()) {
             if tier.hierarchy.is_v2() {
                 tier.add_v2(&mut stat);
             } else {

@@ -458,6 +458,7 @@ mod tests {
             gid: 1000,
             capabilities: CapabilitySet::EMPTY,
             has_all_ids: false,
+            sets_groups: true,
             ranges: warren_spawn::Ranges::None,
             landlock: None,
             ground: None,

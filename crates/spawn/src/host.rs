@@ -26,6 +26,8 @@ pub struct Host {
     /// Whether the caller's user namespace has every id, as the initial one does: else
     /// no block of host ids can be had.
     pub has_all_ids: bool,
+    /// Whether setgroups(2) works in the caller's user namespace: user_namespaces(7).
+    pub sets_groups: bool,
     /// Where the id ranges of [`IdMapping::Auto`](crate::IdMapping::Auto) come from.
     pub ranges: Ranges,
     /// What Landlock the kernel has; asked when a Spec needs it if `None`.
@@ -62,12 +64,18 @@ impl Host {
             gid: getegid().as_raw(),
             capabilities: own_capabilities(uid),
             has_all_ids: false,
+            sets_groups: true,
             ranges: Ranges::FromSystem,
             landlock: None,
             ground: None,
         };
         // Only who may map blocks needs to know whether there are any.
         host.has_all_ids = host.is_privileged() && own_map_is_whole();
+        // Nobody can have given them up in the first one, nor calls it without privilege.
+        if host.is_privileged() && !host.has_all_ids {
+            let setgroups = std::fs::read("/proc/self/setgroups");
+            host.sets_groups = !setgroups.is_ok_and(|word| word.starts_with(b"deny"));
+        }
         host
     }
 

@@ -49,6 +49,7 @@ fn host(ground: Ground) -> Host {
         gid: 0,
         capabilities: CapabilitySet::ALL,
         has_all_ids: true,
+        sets_groups: true,
         ranges: Ranges::None,
         landlock: None,
         ground: Some(ground),

@@ -20,6 +20,7 @@ fn ordinary() -> Host {
         gid: 1000,
         capabilities: CapabilitySet::EMPTY,
         has_all_ids: false,
+        sets_groups: true,
         ranges: Ranges::None,
         landlock: Some(Ok(Abi::new(7))),
         ground: None,
@@ -54,6 +55,7 @@ fn root() -> Host {
         gid: 0,
         capabilities: CapabilitySet::ALL,
         has_all_ids: true,
+        sets_groups: true,
         ranges: Ranges::None,
         landlock: Some(Ok(Abi::new(7))),
         ground: None,
@@ -64,6 +66,7 @@ fn root() -> Host {
 fn contained_root() -> Host {
     Host {
         has_all_ids: false,
+        sets_groups: false,
         ..root()
     }
 }

@@ -12,6 +12,7 @@ use super::{limited, open_to_all, ways};
 pub const TESTS: &[Test] = tests! {
     Root:
         limits_and_use_are_shown,
+        what_the_whole_machine_has_used_is_not_shown_as_its_use,
         a_changed_limit_is_met_by_the_workload,
         memory_may_shrink_and_grow,
         a_quota_changes_while_it_runs,
@@ -93,6 +94,19 @@ fn limits_and_use_are_shown() {
         assert!(shown["use"]["memory"].as_u64() > Some(4096), "{shown:#}");
         assert_eq!(shown["lowest"]["pids"]["most"], 20, "{shown:#}");
         assert_eq!(work.goes_on(), (Some(0), "go".to_owned()));
+    }
+}
+
+/// On v1 it has a group only where it has a limit, and is in the first one elsewhere.
+fn what_the_whole_machine_has_used_is_not_shown_as_its_use() {
+    for way in ways() {
+        let work = Workload::start(way, &["--pids", "20"], &["cat"]);
+        let shown = work.json();
+        let most = 30_000_000;
+        assert!(shown["use"]["cpu_us"].as_u64() < Some(most), "{shown:#}");
+        let stalls = &shown["pressure"]["cpu"]["some"]["total_us"];
+        assert!(stalls.as_u64() < Some(most), "{shown:#}");
+        assert_eq!(work.goes_on().0, Some(0));
     }
 }
 

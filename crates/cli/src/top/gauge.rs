@@ -1,11 +1,12 @@
 //! What a group of processes has used until now.
 //!
 //! The kernel's own count is that of a control group. Where somebody else is in the same one,
-//! what the processes themselves have used is added up: without those that have ended.
+//! what the processes themselves have used is added up: without those that have ended. On v1
+//! each hierarchy has groups of its own, so one may be counted so and another so.
 
 use std::collections::HashMap;
 
-use warren_cgroups::{Cgroup, Hierarchies, Pressure};
+use warren_cgroups::{Cgroup, Hierarchies, Membership, Pressure, of_process};
 use warren_namespaces::{Kind, ProcRoot, Process, Snapshot};
 
 use crate::overview::{Node, Overview};
@@ -23,8 +24,10 @@ pub struct Gauge {
     pub net: Option<[u64; 2]>,
     /// Of a control group that is its own.
     pub pressure: Pressure,
-    /// Who has counted.
+    /// Who has counted the time on a CPU.
     pub counted: Counted,
+    /// Who has counted the bytes of block devices.
+    pub io_counted: Counted,
     /// Whether something is there that the caller may not read.
     pub is_partial: bool,
 }
@@ -39,6 +42,15 @@ pub enum Counted {
     Group,
     /// The processes that are there, each for itself.
     Processes,
+}
+
+impl Counted {
+    fn group(is_it: bool) -> Self {
+        match is_it {
+            true => Self::Group,
+            false => Self::Nobody,
+        }
+    }
 }
 
 /// The gauges of all nodes of an overview, by their place in it; none of the host's.
@@ -58,10 +70,10 @@ pub fn read(proc: &ProcRoot, snapshot: &Snapshot, overview: &Overview) -> Vec<Ga
         let Some(first) = own.first() else {
             return Gauge::default();
         };
-        let group = hierarchies
-            .as_ref()
-            .filter(|_| groups.is_own(at, first.pid))
-            .and_then(|all| Cgroup::of_process(all, proc, first.pid).ok());
+        let group = hierarchies.as_ref().and_then(|all| {
+            let is_own = |membership: &Membership| groups.is_own(at, membership);
+            Cgroup::of_process_where(all, proc, first.pid, is_own).ok()
+        });
         let mut gauge = match group {
             Some(group) => of_group(&group),
             None => Gauge::default(),
@@ -78,42 +90,37 @@ pub fn read(proc: &ProcRoot, snapshot: &Snapshot, overview: &Overview) -> Vec<Ga
 
 /// Which nodes' processes are in which control groups.
 struct Groups {
-    of_process: HashMap<u32, Vec<u8>>,
     /// The only node in a group; `None` where there are several.
-    owner: HashMap<Vec<u8>, Option<usize>>,
+    owner: HashMap<Membership, Option<usize>>,
 }
 
 impl Groups {
     fn read(proc: &ProcRoot, members: &[(&Process, usize)]) -> Self {
-        let mut groups = Self {
-            of_process: HashMap::new(),
-            owner: HashMap::new(),
-        };
+        let mut owner = HashMap::new();
         for (process, at) in members {
-            let Ok(text) = proc.read(&format!("{}/cgroup", process.pid)) else {
-                continue;
-            };
-            let owner = groups.owner.entry(text.clone()).or_insert(Some(*at));
-            *owner = owner.filter(|owner| owner == at);
-            groups.of_process.insert(process.pid, text);
+            for membership in of_process(proc, process.pid).unwrap_or_default() {
+                let owner = owner.entry(membership).or_insert(Some(*at));
+                *owner = owner.filter(|owner| owner == at);
+            }
         }
-        groups
+        Self { owner }
     }
 
-    fn is_own(&self, at: usize, pid: u32) -> bool {
-        let text = self.of_process.get(&pid);
-        text.and_then(|text| *self.owner.get(text)?) == Some(at)
+    fn is_own(&self, at: usize, membership: &Membership) -> bool {
+        self.owner.get(membership) == Some(&Some(at))
     }
 }
 
 fn of_group(group: &Cgroup) -> Gauge {
     let stat = group.stat();
+    let io = stat.io_read.zip(stat.io_written).map(<[u64; 2]>::from);
     Gauge {
         cpu_us: stat.cpu_us,
         memory: stat.memory,
-        io: stat.io_read.zip(stat.io_written).map(<[u64; 2]>::from),
+        io,
         pressure: group.pressure(),
-        counted: Counted::Group,
+        counted: Counted::group(stat.cpu_us.is_some()),
+        io_counted: Counted::group(io.is_some()),
         ..Gauge::default()
     }
 }
@@ -121,6 +128,7 @@ fn of_group(group: &Cgroup) -> Gauge {
 /// Adds up what no control group has counted.
 fn add_processes(gauge: &mut Gauge, proc: &ProcRoot, processes: &[&Process]) {
     let (mut cpu_us, mut memory, mut io) = (0, 0, Some([0, 0]));
+    let has_io = gauge.io.is_some();
     let mut seen = false;
     for process in processes {
         if gauge.cpu_us.is_none() || gauge.memory.is_none() {
@@ -131,7 +139,7 @@ fn add_processes(gauge: &mut Gauge, proc: &ProcRoot, processes: &[&Process]) {
                 memory += bytes;
             }
         }
-        if gauge.io.is_none() {
+        if !has_io {
             let text = proc.read(&format!("{}/io", process.pid)).ok();
             io = io
                 .zip(text.and_then(|text| of_io(&text)))
@@ -145,7 +153,10 @@ fn add_processes(gauge: &mut Gauge, proc: &ProcRoot, processes: &[&Process]) {
             gauge.counted = Counted::Processes;
         }
     }
-    gauge.io = gauge.io.or(io);
+    if !has_io && io.is_some() {
+        gauge.io = io;
+        gauge.io_counted = Counted::Processes;
+    }
     gauge.is_partial = gauge.io.is_none() || gauge.cpu_us.is_none();
 }
 

@@ -160,10 +160,12 @@ impl Meter {
             if node.is_host {
                 continue;
             }
-            let old = before.remove(&node.key);
-            // Another has counted: no difference of the two means anything.
-            let old = old.filter(|old| old.counted == gauge.counted);
-            let old = old.zip(seconds);
+            let old = before.remove(&node.key).zip(seconds);
+            // Where another has counted no difference of the two means anything.
+            let cpu_before = old.as_ref().filter(|(old, _)| old.counted == gauge.counted);
+            let io_before = old
+                .as_ref()
+                .filter(|(old, _)| old.io_counted == gauge.io_counted);
             rows.push(Row {
                 name: node.name.clone(),
                 command: node.command.clone(),
@@ -171,12 +173,11 @@ impl Meter {
                 user: node.user.clone(),
                 processes: node.processes,
                 kinds: node.own_kinds().iter().collect(),
-                cpu: old.as_ref().and_then(|(old, seconds)| {
+                cpu: cpu_before.and_then(|(old, seconds)| {
                     let used = rate(old.cpu_us?, gauge.cpu_us?, *seconds);
                     Some(used / 100)
                 }),
-                io: old
-                    .as_ref()
+                io: io_before
                     .and_then(|(old, seconds)| Some(rates(old.io?, gauge.io?, *seconds))),
                 net: old.as_ref().and_then(|(old, seconds)| {
                     Some(rates(old.net?, gauge.net?, *seconds))

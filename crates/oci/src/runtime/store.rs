@@ -134,27 +134,12 @@ impl Store {
     pub(super) fn make(&self, id: &str) -> Result<Folder, Error> {
         let name = format!("{NEW}{id}");
         let path = self.folder.join(&name);
-        let mut made = make_folder(&path);
-        // Whoever removes the last container may remove the folder around it meanwhile.
-        for _ in 0..TRIES {
-            if made != Err(Errno::NOENT) {
-                break;
-            }
-            let mut parents = fs::DirBuilder::new();
-            parents.recursive(true).mode(0o711);
-            let parents = parents.create(&self.folder);
-            parents.map_err(|error| self.failed("make", &error))?;
-            made = make_folder(&path);
+        let mut made = self.make_folder(&path)?;
+        if !made && self.clear(&name, true)? {
+            made = self.make_folder(&path)?;
         }
-        if made == Err(Errno::EXIST) && self.clear(&name, true)? {
-            made = make_folder(&path);
-        }
-        match made {
-            Ok(()) => {}
-            Err(Errno::EXIST) => return Err(exists(id)),
-            Err(errno) => {
-                return Err(Error::errno(format!("make {}", path.display()), errno));
-            }
+        if !made {
+            return Err(exists(id));
         }
         let folder = self.folder(&name, true)?.ok_or_else(|| exists(id))?;
         // Whoever removes what was given up may have been faster: what is made in a folder
@@ -164,6 +149,32 @@ impl Store {
         match folder.is_at(&folder.path) {
             true => Ok(folder),
             false => Err(exists(id)),
+        }
+    }
+
+    /// Makes a folder in the store's, and that one where it is missing: whoever removes the
+    /// last container, or could make none, may [remove](Self::tidy) it at any time. Whether
+    /// it was not there.
+    fn make_folder(&self, path: &Path) -> Result<bool, Error> {
+        let mut parents = fs::DirBuilder::new();
+        parents.recursive(true).mode(0o711);
+        let mut made = Err(Errno::NOENT);
+        for _ in 0..TRIES {
+            made = rustix::fs::mkdir(path, Mode::from_raw_mode(0o700));
+            if made != Err(Errno::NOENT) {
+                break;
+            }
+            match parents.create(&self.folder) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(self.failed("make", &error));
+                }
+                _ => {}
+            }
+        }
+        match made {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(errno) => Err(Error::errno(format!("make {}", path.display()), errno)),
         }
     }
 
@@ -357,10 +368,6 @@ pub(super) fn record(text: &str, path: &Path) -> Result<Record, Error> {
 
 fn lock(folder: &Folder, how: FlockOperation) -> Result<(), Errno> {
     rustix::io::retry_on_intr(|| rustix::fs::flock(folder.fd.as_fd(), how))
-}
-
-fn make_folder(path: &Path) -> Result<(), Errno> {
-    rustix::fs::mkdir(path, Mode::from_raw_mode(0o700))
 }
 
 fn exists(id: &str) -> Error {

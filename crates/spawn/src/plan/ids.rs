@@ -4,7 +4,7 @@ use warren_namespaces::{IdMap, Kind};
 
 use super::Planner;
 use crate::error::Error;
-use crate::spec::{IdMapping, User};
+use crate::spec::{IdMapping, Namespace, User};
 use crate::step::{MapLines, MapWriter, Maps};
 
 impl Planner<'_> {
@@ -88,13 +88,18 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether setgroups(2) works: not in a map that was written without privilege, and
-    /// not below such a one, where root of a container may find itself.
+    /// Whether setgroups(2) works: not in a map that was written without privilege, nor in
+    /// or below such a one, where root of a container may find itself.
     pub(super) fn can_set_groups(&self, maps: Option<&Maps>) -> bool {
         match maps.map(|maps| maps.writer) {
             Some(MapWriter::Child) => false,
-            Some(MapWriter::Parent) => self.host.has_all_ids,
-            Some(MapWriter::Helpers) | None => true,
+            Some(MapWriter::Parent) => self.host.sets_groups,
+            Some(MapWriter::Helpers) => true,
+            // One that is joined may be another's.
+            None => {
+                let of_user = self.spec.namespaces.get(Kind::User);
+                matches!(of_user, Namespace::Join(_)) || self.host.sets_groups
+            }
         }
     }
 
