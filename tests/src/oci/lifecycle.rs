@@ -491,6 +491,8 @@ fn the_same_binary_is_runc_by_name() {
     let output = run(program(&link).arg("features"));
     let features: Value = serde_json::from_str(output.succeeds()).expect("it is JSON");
     assert_eq!(features["ociVersionMax"], "1.3.0");
+    let checkpoint = "org.opencontainers.runc.checkpoint.enabled";
+    assert_eq!(features["annotations"][checkpoint], "true");
     let options = features["mountOptions"].as_array().expect("a list");
     for word in ["rro", "idmap", "nosymfollow", "rslave", "tmpcopyup"] {
         assert!(options.contains(&json!(word)), "{word}");
