@@ -4,6 +4,7 @@
 //! itself is known to be right.
 
 mod attacks;
+mod checkpoint;
 mod concurrency;
 mod config;
 mod containerd;
@@ -25,7 +26,7 @@ use serde_json::{Value, json};
 use warren_testkit::{Output, Test, program, run, scratch, warren, without_call};
 
 /// Those of all files.
-pub const TESTS: [&[Test]; 16] = [
+pub const TESTS: [&[Test]; 17] = [
     config::attacks::TESTS,
     config::limits::TESTS,
     config::mounts::TESTS,
@@ -37,6 +38,7 @@ pub const TESTS: [&[Test]; 16] = [
     limits::TESTS,
     places::TESTS,
     attacks::TESTS,
+    checkpoint::TESTS,
     concurrency::TESTS,
     surroundings::TESTS,
     podman::TESTS,
@@ -155,6 +157,12 @@ impl Bundle {
 
     fn root(&self) -> PathBuf {
         self.folder.join("rootfs")
+    }
+
+    /// Its control group.
+    fn group(&self) -> &str {
+        let group = self.config["linux"]["cgroupsPath"].as_str();
+        group.unwrap_or_default().trim_start_matches('/')
     }
 
     /// Changes its config.json.

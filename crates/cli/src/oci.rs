@@ -2,6 +2,7 @@
 //!
 //! The command line is runc's. Options may stand before and after the name of the container.
 
+mod checkpoint;
 mod create;
 mod exec;
 mod life;
@@ -16,6 +17,7 @@ mod update;
 use std::cell::Cell;
 use std::ffi::{CString, OsString};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 use warren_oci::runtime::{self, Error, Kind, Store};
 
@@ -41,6 +43,8 @@ An OCI runtime: containers of bundles, for podman, Docker, containerd and Kubern
   pause ID, resume ID    stop all its processes, and let them go on
   update ID              change its limits
   events ID              what it uses
+  checkpoint ID          write it down with criu(8); it has ended then
+  restore ID             bring one back that was written down
   features               what this runtime can do, as JSON
   spec                   write a config.json to begin with
 
@@ -50,7 +54,7 @@ An OCI runtime: containers of bundles, for podman, Docker, containerd and Kubern
       --log-level LEVEL, --debug
       --systemd-cgroup   have systemd make control groups
       --rootless true|false|auto
-      --criu FILE        ignored
+      --criu FILE        criu, for checkpoint and restore; else it is looked for
   -h, --help; -v, --version
 ";
 
@@ -78,6 +82,8 @@ struct Context {
     systemd: bool,
     /// What is dropped when the program runs: see [`runtime::shield`].
     shield: Cell<Option<OwnedFd>>,
+    /// criu, if somebody said where it is.
+    criu: Option<PathBuf>,
 }
 
 /// A command, its first argument being its own name.
@@ -99,12 +105,14 @@ const COMMANDS: &[(&str, Run)] = &[
     ("features", look::features),
     ("spec", spec::run),
     ("update", update::run),
+    ("checkpoint", checkpoint::checkpoint),
+    ("restore", checkpoint::restore),
 ];
 
 /// Those of which a process goes into a container.
 const SHIELDED: [&str; 3] = ["create", "run", "exec"];
 /// Those after which no container may be left.
-const ENDING: &[&str] = &["create", "delete", "run"];
+const ENDING: &[&str] = &["create", "delete", "run", "checkpoint", "restore"];
 
 fn shield() -> Option<OwnedFd> {
     use std::os::unix::ffi::OsStrExt;
@@ -222,6 +230,10 @@ fn context(options: &Options, called: &str) -> Result<Context, Stop> {
         systemd: options.is("systemd-cgroup")
             || options.text("cgroup-manager")? == Some("systemd"),
         shield: Cell::default(),
+        criu: options
+            .value("criu")
+            .filter(|file| !file.is_empty())
+            .map(Into::into),
     })
 }
 

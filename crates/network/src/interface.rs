@@ -77,6 +77,15 @@ pub fn take_interface_back(
     in_namespace(namespace, || move_interface(inside, outside, own.as_fd()))?
 }
 
+/// Brings `lo` of a network namespace up.
+///
+/// # Errors
+/// `EPERM` without `CAP_NET_ADMIN` over it.
+pub fn loopback_up(namespace: BorrowedFd<'_>) -> Result<(), Errno> {
+    let there = in_namespace(namespace, Socket::route)??;
+    warren_sys::loopback_up(there.as_fd())
+}
+
 /// For who has words of its own.
 impl From<Error> for Errno {
     fn from(error: Error) -> Self {

@@ -27,7 +27,7 @@ pub use allow::{Allow, AllowError, Pinned, is_name};
 pub use connect::{Connection, Member, connect, join};
 pub use error::{Error, Result};
 pub use gc::{Removed, collect};
-pub use interface::{move_interface, take_interface_back};
+pub use interface::{loopback_up, move_interface, take_interface_back};
 pub use lease::{Reservation, Wanted};
 pub use making::{Design, Occupant, create, occupants, remove};
 pub use names::{Names, RESOLVER, Resolver};

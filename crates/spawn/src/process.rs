@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, WaitOptions};
 use warren_cgroups::{Cgroup, Stat};
 use warren_namespaces::IdMap;
+use warren_sys::signal::SignalSet;
 use warren_sys::{Errno, SharedPage, Usage};
 
 use crate::Plan;
@@ -330,6 +331,38 @@ impl Child {
             }
         };
         (0..begun.len()).map(timing).collect()
+    }
+}
+
+impl Plan {
+    /// The child that somebody else has made as the plan says, as criu(8) brings one back:
+    /// a process without an init, with the other end of its terminal if it has one.
+    ///
+    /// # Errors
+    /// `ENOMEM`, `EMFILE`.
+    pub fn adopt(
+        self,
+        pid: u32,
+        pidfd: OwnedFd,
+        terminal: Option<OwnedFd>,
+    ) -> io::Result<Child> {
+        if self.hold_signals {
+            warren_sys::signal::set_blocked(SignalSet::ALL);
+        }
+        let end = |master| {
+            // Nobody tells of stops: its end is all that there is to hear.
+            let flags = rustix::pipe::PipeFlags::CLOEXEC;
+            let (events, _) = rustix::pipe::pipe_with(flags)?;
+            Ok::<_, Errno>(TerminalEnd { master, events })
+        };
+        let sent = Sent {
+            terminal: terminal.map(end).transpose()?,
+            layers: None,
+        };
+        let report = SharedPage::new()?;
+        Ok(Child::new(
+            pid as i32, pidfd, report, self, sent, None, None,
+        ))
     }
 }
 

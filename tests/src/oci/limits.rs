@@ -15,7 +15,8 @@ pub const TESTS: &[Test] = tests! {
         a_group_that_is_in_use_is_not_taken,
         half_a_mebibyte_is_enough_for_true,
         who_outlives_the_first_process_is_ended_with_the_container,
-        without_processes_of_its_own_kill_ends_all;
+        without_processes_of_its_own_kill_ends_all,
+        who_joins_a_pid_namespace_is_in_the_group_too;
 };
 
 /// The file of a group of this controller, wherever it is mounted.
@@ -177,5 +178,37 @@ fn without_processes_of_its_own_kill_ends_all() {
         eventually("its end", || runtime.status("web") == "stopped");
         runtime.run(&["delete", "web"]).succeeds();
         assert!(runtime.is_empty());
+    }
+}
+
+fn who_joins_a_pid_namespace_is_in_the_group_too() {
+    for runtime in BOTH {
+        let name = group("joined");
+        let mut bundle = Bundle::new(&["sleep", "100"]);
+        bundle.set(|config| {
+            config["linux"]["cgroupsPath"] = json!(format!("/{name}"));
+            config["linux"]["resources"]["pids"] = json!({"limit": 20});
+            let namespaces = config["linux"]["namespaces"].as_array_mut();
+            for one in namespaces.expect("a list") {
+                if one["type"] == "pid" {
+                    one["path"] = json!("/proc/NUMBER/ns/pid");
+                }
+            }
+        });
+        // Whoever waits for the container must not be the one that ends its namespace.
+        let run = runtime.command(&["run", "-b", bundle.path(), "web"]);
+        let script = "unshare --pid --fork sleep 60 >/dev/null & other=$!
+            until inner=$(pgrep -P $other); do sleep 0.05; done
+            sed -i s/NUMBER/$inner/ \"$0\"; \"$@\" >out 2>&1 & run=$!
+            until pgrep -P $run -x sleep >/dev/null; do sleep 0.05; done
+            cat \"$PROCS\" | wc -l; kill -9 $(pgrep -P $run -x sleep); wait $run
+            kill -9 $inner; wait 2>/dev/null";
+        let mut shell = program("sh");
+        shell
+            .args(["-c", script])
+            .arg(bundle.folder.join("config.json"));
+        shell.arg(run.get_program()).args(run.get_args());
+        shell.env("PROCS", file(&name, "pids", "cgroup.procs", "cgroup.procs"));
+        warren_testkit::run(&mut shell).says("1");
     }
 }

@@ -36,19 +36,35 @@ pub fn create(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
 
 pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     let options = parse(OPTIONS, Order::Any, arguments).map_err(Stop::usage)?;
-    let mut wanted = wanted(context, &options)?;
+    let wanted = attended(wanted(context, &options)?, &options);
+    let created = context.store.create(&wanted)?;
+    note(context, &created);
+    drop(context.shield.take());
+    let began = life::start_and_tell(&created.container, Container::begin);
+    stay(context, created, &options, began)
+}
+
+/// Of one that its caller stays with, unless it is detached.
+pub fn attended(mut wanted: Create, options: &Options) -> Create {
     wanted.handover.detached = options.is("detach");
     if !wanted.handover.detached {
         wanted.handover.terminal_size = Some(pty::size);
     }
-    let created = context.store.create(&wanted)?;
-    note(context, &created);
-    drop(context.shield.take());
-    let keep = options.is("keep") || wanted.handover.detached;
-    let began = life::start_and_tell(&created.container, Container::begin);
+    wanted
+}
+
+/// Stays with one that began until its end, unless it is detached.
+pub fn stay(
+    context: &Context,
+    created: Created,
+    options: &Options,
+    began: Result<(), Stop>,
+) -> Result<u8, Stop> {
+    let detached = options.is("detach");
+    let keep = options.is("keep") || detached;
     let ended = match began {
         Err(stop) => Err(stop),
-        Ok(()) if wanted.handover.detached => return Ok(0),
+        Ok(()) if detached => return Ok(0),
         Ok(()) => {
             let started = supervise::Started::in_own_session(created.child);
             supervise::attend(started).map_err(Stop::from)
@@ -65,7 +81,7 @@ pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     ended
 }
 
-fn note(context: &Context, created: &Created) {
+pub fn note(context: &Context, created: &Created) {
     for note in &created.notes {
         context.log.warn(&note.to_string());
     }
@@ -74,7 +90,7 @@ fn note(context: &Context, created: &Created) {
     }
 }
 
-fn wanted(context: &Context, options: &Options) -> Result<Create, Stop> {
+pub fn wanted(context: &Context, options: &Options) -> Result<Create, Stop> {
     let bundle = options.value("bundle").map_or(Path::new("."), Path::new);
     let bundle = absolute(bundle)?;
     Ok(Create {

@@ -139,7 +139,7 @@ impl Store {
     }
 
     /// What only a process that is there can have.
-    fn finish(
+    pub(super) fn finish(
         &self,
         wanted: &Create,
         container: &mut Container,
@@ -151,7 +151,7 @@ impl Store {
     }
 }
 
-fn read(bundle: &Path) -> Result<(String, Config), Error> {
+pub(super) fn read(bundle: &Path) -> Result<(String, Config), Error> {
     let file = bundle.join("config.json");
     let doing = || format!("read {}", file.display());
     let io = |error: std::io::Error| Error::io(doing(), &error);
@@ -169,7 +169,7 @@ fn read(bundle: &Path) -> Result<(String, Config), Error> {
     Ok((text, config))
 }
 
-fn spec(
+pub(super) fn spec(
     wanted: &Create,
     config: &Config,
     keep: Vec<RawFd>,
@@ -210,7 +210,7 @@ pub(super) fn live_as_a_container(spec: &mut Spec) {
     spec.owns_streams = true;
 }
 
-fn record(wanted: &Create, config: &Config) -> Record {
+pub(super) fn record(wanted: &Create, config: &Config) -> Record {
     let root = config.root.as_ref().map_or("", |root| root.path.as_str());
     Record {
         version: VERSION,
@@ -392,7 +392,7 @@ fn before_root(
 }
 
 /// What was begun for it outside is undone by the same hooks as at its end.
-fn after_failure(container: &Container, hooks: &Hooks) {
+pub(super) fn after_failure(container: &Container, hooks: &Hooks) {
     let state = container.state_text(Status::Stopped, 0);
     let _ = hooks::run_all("poststop", &hooks.poststop, &state, container.bundle());
 }

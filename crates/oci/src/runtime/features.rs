@@ -45,7 +45,11 @@ pub fn features(version: &str) -> Value {
             "mountExtensions": { "idmap": { "enabled": true } },
             "netDevices": { "enabled": true },
         },
-        "annotations": { "io.github.warren.version": version },
+        "annotations": {
+            "io.github.warren.version": version,
+            // For who asks whether there is a command for it; criu may be missing all the same.
+            "org.opencontainers.runc.checkpoint.enabled": "true",
+        },
         "potentiallyUnsafeConfigAnnotations": [],
     })
 }

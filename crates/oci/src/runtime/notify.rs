@@ -18,10 +18,10 @@ use super::error::Error;
 use super::store::{Folder, Store};
 use crate::config::{Config, Mount};
 
-const FOLDER: &str = "notify";
+pub(super) const FOLDER: &str = "notify";
 const SOCKET: &str = "notify/notify.sock";
 /// Where the container sees the folder.
-const INSIDE: &str = "/run/notify";
+pub(super) const INSIDE: &str = "/run/notify";
 
 impl Store {
     /// Shows the container the folder, and tells it of the socket.

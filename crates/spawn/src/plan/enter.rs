@@ -132,6 +132,8 @@ impl Planner<'_> {
         self.make_inside();
         self.change_root()?;
         if self.spec.callers_child {
+            // The parent moves the process that it knows, and that is the one that ends here.
+            self.await_group();
             self.push(Step::ForkSibling);
             // Not inherited by what is forked.
             self.die_with_parent();
