@@ -36,6 +36,7 @@ pub const TESTS: &[Test] = tests! {
         signals_are_the_programs,
         a_stopped_program_stops_nsenter,
         without_pidfds_namespaces_are_entered_one_by_one,
+        a_program_of_the_host_is_not_what_is_executed,
         a_root_without_the_program_has_a_hint;
 };
 
@@ -593,6 +594,27 @@ fn without_pidfds_namespaces_are_entered_one_by_one() {
     words(&["-t", uts, "-U", "true"]).exits(1).complains(
         "nsenter: reassociate to namespace 'ns/user' failed: Invalid argument",
     );
+}
+
+/// CVE-2024-21626: what is executed is the target's, and its first line may name what the
+/// caller still has open.
+fn a_program_of_the_host_is_not_what_is_executed() {
+    let targets = Targets::default().with("MOUNTS", &["-m"]);
+    let script = warren_testkit::scratch().join("script");
+    for number in 3..20 {
+        for up in ["..", "../..", "../../.."] {
+            let host = format!("#!/proc/self/fd/{number}/{up}/bin/echo reached\n");
+            fs::write(&script, &host).expect("write a script");
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            fs::set_permissions(&script, mode).expect("chmod");
+            let target = targets.pid("MOUNTS");
+            for more in [&["-m"][..], &["-m", "-r", "-w"]] {
+                let mut command = warren(["nsenter", "-t", target]);
+                let output = run(command.args(more).arg(&script));
+                assert_ne!(output.code(), 0, "{host} {more:?}");
+            }
+        }
+    }
 }
 
 fn a_root_without_the_program_has_a_hint() {

@@ -13,6 +13,7 @@ mod exec;
 mod hooks;
 mod lifecycle;
 mod limits;
+mod places;
 mod podman;
 mod surroundings;
 
@@ -22,10 +23,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use warren_testkit::{Output, Test, program, run, scratch, warren};
+use warren_testkit::{Output, Test, program, run, scratch, warren, without_call};
 
 /// Those of all files.
-pub const TESTS: [&[Test]; 16] = [
+pub const TESTS: [&[Test]; 17] = [
     config::attacks::TESTS,
     config::limits::TESTS,
     config::mounts::TESTS,
@@ -35,6 +36,7 @@ pub const TESTS: [&[Test]; 16] = [
     exec::TESTS,
     hooks::TESTS,
     limits::TESTS,
+    places::TESTS,
     attacks::TESTS,
     checkpoint::TESTS,
     concurrency::TESTS,
@@ -67,16 +69,19 @@ impl Runtime {
         command
     }
 
-    /// A container that outlives the command holds its streams: they are files, whose end
-    /// need not be waited for.
     #[track_caller]
     fn run(self, words: &[&str]) -> Output {
-        const SCRIPT: &str = "out=$(mktemp ./out.XXXXXX); err=$(mktemp ./err.XXXXXX); \
-            \"$@\" >$out 2>$err; code=$?; cat $out; cat $err >&2; rm $out $err; exit $code";
+        run_to_files(&self.command(words))
+    }
+
+    /// The same on a kernel that lacks a call, if one is named.
+    #[track_caller]
+    fn run_without(self, call: Option<&str>, words: &[&str]) -> Output {
         let command = self.command(words);
-        let mut shell = program("sh");
-        shell.args(["-c", SCRIPT, "sh"]).arg(command.get_program());
-        run(shell.args(command.get_args()))
+        match call {
+            Some(call) => run_to_files(&without_call(call, &command)),
+            None => run_to_files(&command),
+        }
     }
 
     /// `run` of a bundle.
@@ -102,6 +107,17 @@ impl Runtime {
     fn is_empty(self) -> bool {
         fs::read_dir(self.state()).is_ok_and(|mut entries| entries.next().is_none())
     }
+}
+
+/// A container that outlives the command holds its streams: they are files, whose end need
+/// not be waited for.
+#[track_caller]
+fn run_to_files(command: &Command) -> Output {
+    const SCRIPT: &str = "out=$(mktemp ./out.XXXXXX); err=$(mktemp ./err.XXXXXX); \
+        \"$@\" >$out 2>$err; code=$?; cat $out; cat $err >&2; rm $out $err; exit $code";
+    let mut shell = program("sh");
+    shell.args(["-c", SCRIPT, "sh"]).arg(command.get_program());
+    run(shell.args(command.get_args()))
 }
 
 /// A bundle whose root has nothing but a static busybox.

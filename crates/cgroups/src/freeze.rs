@@ -62,7 +62,8 @@ impl Cgroup {
     /// Whether they are stopped; they are not where nothing can stop them.
     #[must_use]
     pub fn frozen(&self) -> Frozen {
-        self.freezer().map_or(Frozen::No, Tier::frozen)
+        let tier = self.with("freezer").or_else(|| self.v2());
+        tier.map_or(Frozen::No, Tier::frozen)
     }
 
     /// Whether the caller itself would be stopped: it is in the group, or below it.
@@ -111,7 +112,11 @@ impl Tier {
                 _ => Frozen::No,
             };
         }
-        let wanted = self.number("cgroup.freeze") == Some(1);
+        // The root of v2 has no such file.
+        let Some(wanted) = self.number("cgroup.freeze") else {
+            return Frozen::No;
+        };
+        let wanted = wanted == 1;
         let events = self.read("cgroup.events").unwrap_or_default();
         match (wanted, crate::usage::field(&events, "frozen") == Some(1)) {
             (_, true) => Frozen::Yes,

@@ -14,10 +14,12 @@ mod place;
 mod spec;
 mod update;
 
+use std::cell::Cell;
 use std::ffi::{CString, OsString};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use warren_oci::runtime::{self, Error, Store};
+use warren_oci::runtime::{self, Error, Kind, Store};
 
 use crate::failure::{self, Failure};
 use crate::getopt::{Known, Order};
@@ -80,6 +82,8 @@ struct Context {
     systemd: bool,
     /// criu, if somebody said where it is.
     criu: Option<PathBuf>,
+    /// What is dropped when the program runs: see [`runtime::shield`].
+    shield: Cell<Option<OwnedFd>>,
 }
 
 /// A command, its first argument being its own name.
@@ -110,7 +114,7 @@ const SHIELDED: [&str; 3] = ["create", "run", "exec"];
 /// Those after which no container may be left.
 const ENDING: &[&str] = &["create", "delete", "run", "checkpoint", "restore"];
 
-fn shield() {
+fn shield() -> Option<OwnedFd> {
     use std::os::unix::ffi::OsStrExt;
     let string = |bytes: &[u8]| CString::new(bytes).unwrap_or_default();
     runtime::shield(|| {
@@ -120,7 +124,7 @@ fn shield() {
             string(&[key.as_bytes(), b"=", value.as_bytes()].concat())
         });
         (all.collect(), environment.collect())
-    });
+    })
 }
 
 /// Why a command ends early.
@@ -128,6 +132,8 @@ struct Stop {
     message: String,
     hints: Vec<String>,
     code: u8,
+    /// Whether it is what the kernel said to the program's first instruction, as it were.
+    is_programs: bool,
 }
 
 impl Stop {
@@ -136,6 +142,7 @@ impl Stop {
             message: message.to_string(),
             hints: Vec::new(),
             code: 1,
+            is_programs: false,
         }
     }
 
@@ -154,6 +161,7 @@ impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         Self {
             hints: error.hints().to_vec(),
+            is_programs: error.kind() == Kind::NotExecuted,
             ..Self::usage(error)
         }
     }
@@ -194,11 +202,13 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     if asks {
         return print(&format!("NAME:\n   {called} {name}\n\n{HELP}"));
     }
-    if SHIELDED.contains(&name) {
-        shield();
-    }
+    let shield = match SHIELDED.contains(&name) {
+        true => shield(),
+        false => None,
+    };
     let context =
         context(&options, called).map_err(|stop| Failure::new(stop.message).code(1))?;
+    context.shield.set(shield);
     context.log.debug(&format!("{name}: begins"));
     let done = command(&context, &options.operands);
     // A folder that the user names is the user's.
@@ -223,6 +233,7 @@ fn context(options: &Options, called: &str) -> Result<Context, Stop> {
             .value("criu")
             .filter(|file| !file.is_empty())
             .map(Into::into),
+        shield: Cell::default(),
     })
 }
 

@@ -211,7 +211,7 @@ fn simpler(mount: &DetailedMount) -> Option<Mount> {
             "sysfs" => Mount::Sys { target },
             _ => return None,
         },
-        Mounted::Cgroup => return None,
+        Mounted::Within { .. } | Mounted::Cgroup => return None,
     })
 }
 

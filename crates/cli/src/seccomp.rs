@@ -33,7 +33,8 @@ pub fn profile(path: &Path, capabilities: CapabilitySet) -> Result<Profile, Fail
     };
     let json = Template::parse(&text).and_then(|template| template.render(&target));
     let json = json.map_err(|error| doing(&error))?;
-    if !json.listener_path.is_empty() || !json.flags.is_empty() {
+    let has_flags = json.flags.as_ref().is_some_and(|flags| !flags.is_empty());
+    if !json.listener_path.is_empty() || has_flags {
         return Err(doing(
             &"it has flags or a listenerPath, which need a supervisor",
         ));

@@ -94,21 +94,31 @@ pub fn attach_exactly(
 /// # Errors
 /// `ELOOP` for a symlink, `ENOTDIR` for any other file; else as [`ensure`].
 pub fn ensure_exactly(root: BorrowedFd<'_>, target: &Target) -> Result<OwnedFd> {
-    let place = match open_exactly(root, target) {
+    match open_folder_exactly(root, target) {
         Err(Errno::NOENT) => {
             let parent = ensure_parent(root, target)?;
             let dir = parent.as_ref().map_or(root, OwnedFd::as_fd);
             match make(dir, target.name(), Node::Folder) {
-                Ok(()) | Err(Errno::EXIST) => open_exactly(root, target)?,
-                Err(errno) => return Err(errno),
+                Ok(()) | Err(Errno::EXIST) => open_folder_exactly(root, target),
+                Err(errno) => Err(errno),
             }
         }
-        other => other?,
-    };
-    match FileType::from_raw_mode(rustix::fs::fstat(&place)?.st_mode) {
-        FileType::Directory => Ok(place),
-        FileType::Symlink => Err(Errno::LOOP),
-        _ => Err(Errno::NOTDIR),
+        opened => opened,
+    }
+}
+
+fn open_folder_exactly(root: BorrowedFd<'_>, target: &Target) -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY;
+    match open_in_root(root, target.path(), flags) {
+        // The kernel says so of a symlink too.
+        Err(Errno::NOTDIR) => {
+            let place = open_exactly(root, target)?;
+            match FileType::from_raw_mode(rustix::fs::fstat(&place)?.st_mode) {
+                FileType::Symlink => Err(Errno::LOOP),
+                _ => Err(Errno::NOTDIR),
+            }
+        }
+        opened => opened,
     }
 }
 

@@ -38,7 +38,7 @@ pub use label::{Container, Engine, Label};
 pub use netns_numbers::NetnsNumbers;
 pub use ns_handle::{NoHandle, NsHandle};
 pub use proc_root::{NotProcfs, ProcRoot};
-pub use process::{NamespaceIds, namespaces_of, open_namespace};
+pub use process::{NamespaceIds, namespaces_of, open_namespace, open_namespaces};
 pub use rights::{Obstacle, Rights};
 pub use route::{Stop, route};
 pub use scope::{MountScope, Scope};

@@ -70,17 +70,22 @@ impl ProcRoot {
     /// and only if it is procfs's own.
     ///
     /// Container managers bind parts of procfs onto itself (a read-only /proc/sys), so
-    /// mounts are crossed and the result is checked instead.
+    /// where a mount is on the way it is crossed and the result is checked instead.
     ///
     /// # Errors
     /// `EXDEV` where another filesystem covers it, else whatever openat2(2) answers.
     pub fn open_file(&self, path: &str) -> Result<OwnedFd, Errno> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NOFOLLOW;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        let fd = match rustix::fs::openat2(&self.0, path, flags, Mode::empty(), resolve) {
+        let below = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let open =
+            |limits| rustix::fs::openat2(&self.0, path, flags, Mode::empty(), limits);
+        let fd = match open(below | ResolveFlags::NO_XDEV) {
+            // It is on the mount that was checked when that was opened.
+            Ok(fd) => return Ok(fd),
+            Err(Errno::XDEV) => open(below)?,
             // A seccomp filter may refuse it; what is opened is checked all the same.
             Err(Errno::NOSYS) => rustix::fs::openat(&self.0, path, flags, Mode::empty())?,
-            result => result?,
+            Err(errno) => return Err(errno),
         };
         if rustix::fs::fstatfs(&fd)?.f_type != rustix::fs::PROC_SUPER_MAGIC {
             return Err(Errno::XDEV);
@@ -95,6 +100,25 @@ impl ProcRoot {
     pub fn read(&self, path: &str) -> Result<Vec<u8>, Error> {
         self.open_file(path)
             .and_then(|fd| read_to_end(fd.as_fd()))
+            .map_err(|errno| Error::new("read", format!("/proc/{path}"), errno))
+    }
+
+    /// The same of a file that the kernel writes in one piece, such as `PID/stat`: one read
+    /// has all of it, if it is shorter than a page.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_piece(&self, path: &str) -> Result<Vec<u8>, Error> {
+        const MOST: usize = 4096;
+        let read = |fd: OwnedFd| {
+            let mut piece = Vec::with_capacity(MOST);
+            rustix::io::retry_on_intr(|| {
+                rustix::io::read(&fd, rustix::buffer::spare_capacity(&mut piece))
+            })?;
+            Ok(piece)
+        };
+        self.open_file(path)
+            .and_then(read)
             .map_err(|errno| Error::new("read", format!("/proc/{path}"), errno))
     }
 
@@ -173,6 +197,9 @@ mod tests {
         let error = root.read("self/status").expect_err("self is a symlink");
         assert_eq!(error.errno(), Errno::LOOP);
         assert!(error.to_string().starts_with("read /proc/self/status: "));
+        let own = format!("{}/stat", root.own_folder().expect("/proc/self"));
+        let piece = root.read_piece(&own).expect("/proc/PID/stat");
+        assert_eq!(piece.last(), Some(&b'\n'));
     }
 
     #[test]

@@ -101,16 +101,40 @@ pub fn namespaces_of(proc: &ProcRoot, pid: u32) -> Result<NamespaceIds, Error> {
 /// Opens the namespace of a kind that the process `pid` is in.
 ///
 /// # Errors
+/// As [`open_namespaces`].
+pub fn open_namespace(proc: &ProcRoot, pid: u32, kind: Kind) -> Result<NsFd, Error> {
+    let mut open = open_namespaces(proc, pid, std::iter::once(kind))?;
+    Ok(open.remove(0))
+}
+
+/// Opens the namespaces of these kinds that the process `pid` is in. Its folder is opened
+/// once, so that all are of one process, whoever has its number later.
+///
+/// # Errors
 /// `ESRCH` where there is no such process; `ENOENT` where it has no namespace of the
 /// kind; `EACCES` where the caller may not examine it (ptrace(2), "read" access).
-pub fn open_namespace(proc: &ProcRoot, pid: u32, kind: Kind) -> Result<NsFd, Error> {
-    Folder::open(proc.as_fd(), pid)
-        .and_then(|folder| folder.open_namespace(kind, false))
-        .map(|fd| NsFd::known(fd, kind))
-        .map_err(|errno| {
-            let object = format!("the {kind} namespace of process {pid}");
-            Error::new("open", object, errno)
+pub fn open_namespaces(
+    proc: &ProcRoot,
+    pid: u32,
+    kinds: impl Iterator<Item = Kind>,
+) -> Result<Vec<NsFd>, Error> {
+    let mut folder = None;
+    let mut open = |kind| {
+        let folder = match &folder {
+            Some(folder) => folder,
+            None => folder.insert(Folder::open(proc.as_fd(), pid)?),
+        };
+        let fd = folder.open_namespace(kind, false)?;
+        Ok(NsFd::known(fd, kind))
+    };
+    kinds
+        .map(|kind| {
+            open(kind).map_err(|errno: Errno| {
+                let object = format!("the {kind} namespace of process {pid}");
+                Error::new("open", object, errno)
+            })
         })
+        .collect()
 }
 
 /// The device of nsfs, of which there is one.

@@ -153,7 +153,7 @@ fn detailed(mount: &DetailedMount) -> Place {
         }
         Mounted::Filesystem { kind, .. } if kind == "tmpfs" => Place::Private,
         Mounted::Filesystem { .. } | Mounted::Cgroup => Place::Kernel,
-        Mounted::Tree { .. } => Place::Private,
+        Mounted::Tree { .. } | Mounted::Within { .. } => Place::Private,
     }
 }
 

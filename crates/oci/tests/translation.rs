@@ -171,6 +171,39 @@ fn options_of_a_mount_are_what_they_say() {
 }
 
 #[test]
+fn what_an_earlier_mount_brings_is_taken_from_the_root() {
+    let root = "/no/such/rootfs";
+    let mut json = usual();
+    let mounts = json["mounts"].as_array_mut().expect("a list");
+    for (source, target) in [
+        ("/host".to_owned(), "/mnt"),
+        (format!("{root}/mnt/x"), "/a"),
+        (format!("{root}/mntx"), "/b"),
+        (format!("{root}/mnt/../etc"), "/c"),
+    ] {
+        mounts.push(json!({"destination": target, "source": source,
+            "options": ["bind"]}));
+    }
+    let (spec, losses) = read(&json, "/no/such".as_ref());
+    assert_eq!(losses, []);
+    let within = Mounted::Within {
+        path: "/mnt/x".into(),
+        recursive: false,
+        ids: None,
+    };
+    assert_eq!(detailed(&spec, "/a").what, within);
+    for other in ["/b", "/c"] {
+        let what = &detailed(&spec, other).what;
+        assert!(matches!(what, Mounted::Tree { .. }), "{other}: {what:?}");
+    }
+    // And back.
+    let (config, _) = to_config(&spec);
+    let bound = config.mounts.iter().find(|one| one.destination == "/a");
+    let source = bound.map(|one| one.source.as_str());
+    assert_eq!(source, Some("/no/such/rootfs/mnt/x"));
+}
+
+#[test]
 fn a_tmpfs_becomes_read_only_when_all_is_in_it() {
     let mount =
         json!({"destination": "/a", "type": "tmpfs", "options": ["ro", "noexec"]});
@@ -362,21 +395,25 @@ fn of_a_variable_that_is_there_twice_the_last_counts() {
 
 #[test]
 fn a_capability_that_cannot_be_had_is_noted() {
-    let sets = json!({"bounding": ["CAP_CHOWN", "CHOWN"], "inheritable": ["CAP_KILL"],
-        "permitted": ["CAP_KILL"], "ambient": ["CAP_KILL", "CAP_CHOWN"]});
+    let sets = json!({"bounding": ["CAP_CHOWN", "CAP_KILL", "CHOWN"], "effective": ["CAP_X"],
+        "inheritable": ["CAP_KILL", "CAP_SYSLOG"], "permitted": ["CAP_KILL", "CAP_X"],
+        "ambient": ["CAP_KILL", "CAP_CHOWN"]});
     let json = with("/process/capabilities", sets);
     let (spec, losses) = read(&json, "/no/such".as_ref());
     let said: Vec<String> = losses.iter().map(ToString::to_string).collect();
     assert_eq!(
         said,
         [
-            "process.capabilities.bounding[1]: CHOWN is not known",
+            "process.capabilities: ignoring unknown or unavailable capabilities: [CAP_X CHOWN]",
+            "process.capabilities.inheritable: can't raise inheritable capability CAP_SYSLOG: \
+             operation not permitted: it is not in the bounding set",
             "process.capabilities.ambient: can't raise ambient capability CAP_CHOWN: \
              it is not both permitted and inheritable",
         ]
     );
-    let ambient = spec.capability_sets.expect("they differ").ambient;
-    assert_eq!(ambient.iter().count(), 1);
+    let sets = spec.capability_sets.expect("they differ");
+    assert_eq!(sets.ambient, sets.inheritable);
+    assert_eq!(sets.ambient.iter().count(), 1);
 }
 
 #[test]
@@ -430,6 +467,15 @@ fn a_filter_is_loaded_as_it_is_told() {
     let (spec, losses) = read(&json, "/no/such".as_ref());
     assert_eq!((losses, spec.no_new_privs), (vec![], false));
     assert_eq!(spec.syscalls_flags, 2);
+    // No list is that of runtimes, and an empty one is empty.
+    let socket = "/run/agent";
+    for (flags, bits) in [
+        (json!({"listenerPath": socket}), 4),
+        (json!({"listenerPath": socket, "flags": []}), 0),
+    ] {
+        let (spec, _) = read(&filter(flags.clone()), "/no/such".as_ref());
+        assert_eq!(spec.syscalls_flags, bits, "{flags}");
+    }
     let listener = spec.listener.expect("a listener");
     assert_eq!(listener.socket, Path::new("/run/agent"));
     let sent: Value = serde_json::from_str(&listener.message.join("17")).expect("JSON");
@@ -646,8 +692,8 @@ fn a_contradiction_is_refused_with_its_path() {
         ),
         (
             "/linux/maskedPaths",
-            json!(["proc"]),
-            "linux.maskedPaths[0]: expected an absolute path, found \"proc\"",
+            json!(["/.."]),
+            "linux.maskedPaths[0]: expected a path below the root, found \"/..\"",
         ),
         (
             "/linux/seccomp",

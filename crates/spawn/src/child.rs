@@ -36,7 +36,7 @@ use rustix::process::{Pid, Signal};
 use rustix::thread::{Gid, Uid, futex};
 use warren_confine::caps;
 use warren_confine::landlock::Ruleset;
-use warren_mounts::{Attributes, Node, attach};
+use warren_mounts::{Attributes, Node, Target, attach};
 use warren_sys::signal::{self, SignalSet};
 use warren_sys::{Errno, Result, exit_now};
 
@@ -100,6 +100,8 @@ pub fn run(inheritance: &Inheritance<'_>) -> ! {
     let mut child = Child {
         with: inheritance,
         fds: Fds::default(),
+        fresh: None,
+        masked: None,
         numbered: 0,
         folder: 0,
         umask,
@@ -126,6 +128,8 @@ struct Fds {
     root: Option<OwnedFd>,
     /// Whether what is unmounted here is unmounted on the host too.
     spreads: bool,
+    /// Whether the root is a mount of the caller's namespace, and stays one.
+    stays: bool,
     /// How many mounts lie on the root of this process, one over the other.
     stacked: u32,
     layers: Option<OwnedFd>,
@@ -149,6 +153,8 @@ struct Fds {
     output: Option<OwnedFd>,
     /// An empty folder that lies over one that is masked.
     empty: Option<OwnedFd>,
+    /// The filesystem in memory that was just mounted.
+    fresh: Option<OwnedFd>,
     /// The file of the offsets of clocks.
     time_offsets: Option<OwnedFd>,
     /// Files that are locked.
@@ -158,6 +164,11 @@ struct Fds {
 struct Child<'a> {
     with: &'a Inheritance<'a>,
     fds: Fds,
+    /// Where the step before has mounted an empty filesystem in memory, or made something in
+    /// the one that was.
+    fresh: Option<&'a Target>,
+    /// The first folder that was masked.
+    masked: Option<&'a Target>,
     /// How many folders for layers and files there are, to name them.
     numbered: u16,
     /// Which of the working directories was entered.
@@ -166,8 +177,8 @@ struct Child<'a> {
     umask: Mode,
 }
 
-impl Child<'_> {
-    fn walk(&mut self, step: &Step) -> std::result::Result<(), Failure> {
+impl<'a> Child<'a> {
+    fn walk(&mut self, step: &'a Step) -> std::result::Result<(), Failure> {
         match step {
             Step::Exec(program) => Err(exec::execute(program, self.folder)),
             Step::CheckProgram => self.check_program(),
@@ -176,7 +187,10 @@ impl Child<'_> {
         }
     }
 
-    fn set_up(&mut self, step: &Step) -> Result<()> {
+    fn set_up(&mut self, step: &'a Step) -> Result<()> {
+        if !matches!(step, Step::MountFilesystem { .. } | Step::Mqueue { .. }) {
+            self.fresh = None;
+        }
         match step {
             Step::DieWithParent { signal } => self.die_with_parent(*signal),
             Step::AwaitParent => self.await_parent(self.with.report.released()),
@@ -346,7 +360,7 @@ impl Child<'_> {
                 };
                 self.open_terminal(&master, terminal::size(*rows, *columns), *plain)
             }
-            Step::EnterRoot => self.enter_root(),
+            Step::EnterRoot { uncovered } => self.enter_root(uncovered.as_deref()),
             Step::WorkDir(paths) => self.work_dir(paths),
             Step::SetRlimit(limit) => limit.apply(),
             Step::DropBounding { keep } => caps::drop_bounding(*keep),
@@ -383,7 +397,12 @@ impl Child<'_> {
                 flags,
                 listens,
             } => self.load_profile(filter, *flags, *listens),
-            Step::RootDetailed { source, changes } => self.root_detailed(source, changes),
+            Step::RootDetailed {
+                source,
+                changes,
+                place,
+                stays,
+            } => self.root_detailed(source, changes, place.as_deref(), *stays),
             Step::MountTree {
                 source,
                 target,
@@ -458,6 +477,7 @@ impl Child<'_> {
             | Step::CloneTree { .. }
             | Step::MakeDisk { .. }
             | Step::CloneDetailed { .. }
+            | Step::MakeMap(_)
             | Step::ConnectListener(_)
             | Step::MoveInterface { .. }
             | Step::JoinCacheClass(_)

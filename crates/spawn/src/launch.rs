@@ -85,17 +85,33 @@ impl Plan {
         self.launch_with(Streams::default(), announce)
     }
 
-    /// The same, and calls `before_root` when the process waits before it enters its root,
-    /// where its Spec says that it does.
+    /// The same as [`launch`](Self::launch) for who has /proc open: that is not opened again.
+    ///
+    /// # Errors
+    /// As [`launch`](Self::launch).
+    pub fn launch_below(self, proc: &ProcRoot) -> Result<Child, Error> {
+        self.carry_out(
+            Some(proc),
+            Streams::default(),
+            &mut |_| Ok(()),
+            &mut |_| Ok(()),
+            None,
+        )
+    }
+
+    /// The same, and calls `announce` as [`launch_announced`](Self::launch_announced) does,
+    /// and `before_root` when the process waits before it enters its root, where its Spec
+    /// says that it does.
     ///
     /// # Errors
     /// As [`launch`](Self::launch), and what the callbacks return.
     pub fn launch_in_stages(
         self,
+        proc: &ProcRoot,
         announce: Callback<'_>,
         before_root: Callback<'_>,
     ) -> Result<Child, Error> {
-        self.carry_out(Streams::default(), announce, before_root, None)
+        self.carry_out(Some(proc), Streams::default(), announce, before_root, None)
     }
 
     /// The same for a plan that is [observed](Plan::observed). When the process that will
@@ -112,6 +128,7 @@ impl Plan {
         observer: Observer<'_>,
     ) -> Result<Child, Error> {
         self.carry_out(
+            None,
             Streams::default(),
             announce,
             &mut |_| Ok(()),
@@ -124,11 +141,12 @@ impl Plan {
         streams: Streams,
         announce: &mut dyn FnMut(u32) -> Result<(), Error>,
     ) -> Result<Child, Error> {
-        self.carry_out(streams, announce, &mut |_| Ok(()), None)
+        self.carry_out(None, streams, announce, &mut |_| Ok(()), None)
     }
 
     fn carry_out(
         self,
+        known: Option<&ProcRoot>,
         streams: Streams,
         announce: Callback<'_>,
         before_root: Callback<'_>,
@@ -138,7 +156,14 @@ impl Plan {
             return Err(Error::spec("an observed plan is launched with an observer"));
         }
         self.check_kept_descriptors()?;
-        let proc = open_proc()?;
+        let opened;
+        let proc = match known {
+            Some(proc) => proc,
+            None => {
+                opened = open_proc()?;
+                &opened
+            }
+        };
         let report = SharedPage::<Report>::new()
             .map_err(|errno| Error::step("map the page of the child's report", errno))?;
         if self.timed {
@@ -150,7 +175,7 @@ impl Plan {
         if self.is_holder || self.has_examinable_init {
             warren_sys::arguments::find_environment();
         }
-        let (clone, opened) = self.before_clone(&report, &proc)?;
+        let (clone, opened) = self.before_clone(&report, proc)?;
         let channels = Channels::new(Sockets {
             terminal: self.has_terminal,
             observer: observer.is_some(),
@@ -160,7 +185,7 @@ impl Plan {
         })?;
         let mut launch = Launch {
             plan: &self,
-            proc: &proc,
+            proc,
             report: &report,
             opened,
         };
@@ -241,6 +266,10 @@ impl Plan {
                 Step::CloneDetailed { tree, changes, ids } => {
                     let tree = clone_as_told(tree, changes, ids.as_deref(), proc);
                     opened.trees.push(tree.map_err(failed)?);
+                }
+                Step::MakeMap(lines) => {
+                    let map = maps::user_namespace(lines, proc);
+                    opened.trees.push(map.map_err(failed)?);
                 }
                 Step::ConnectListener(socket) => {
                     opened.listener = Some(listener::connect(socket).map_err(failed)?);

@@ -253,8 +253,14 @@ fn check(spec: &Spec) -> Result<(), Error> {
         (
             !is_new(Kind::Mnt)
                 && spec.root != Root::Visit
+                && !spec.callers_mounts
                 && (spec.root != Root::Inherit || !spec.mounts.is_empty()),
             "a root or a mount needs a new mnt namespace",
+        ),
+        (
+            spec.callers_mounts && !detailed::is_in_place(spec),
+            "mounts in the caller's mnt namespace are those of a root at a place, as it is \
+             told, and without a user namespace",
         ),
         (
             is_new(Kind::Mnt) && spec.root == Root::Visit,
@@ -577,7 +583,9 @@ impl Planner<'_> {
         }
         self.before_root()?;
         if spec.root != Root::Inherit {
-            self.push(Step::EnterRoot);
+            let uncovered = self.shows_of_kernel()?;
+            self.push(Step::EnterRoot { uncovered });
+            self.forbid_entered();
         }
         let has_root = spec.root != Root::Inherit;
         if let Some(propagation) = spec.root_propagation.filter(|_| has_root) {
@@ -799,6 +807,7 @@ impl Planner<'_> {
                 step,
                 Step::CloneTree { .. }
                     | Step::CloneDetailed { .. }
+                    | Step::MakeMap(_)
                     | Step::ShiftIdsTo { .. }
                     | Step::MakeDisk { .. }
             )

@@ -215,7 +215,7 @@ fn missing_call(step: &Step) -> String {
         Step::ShiftIdsTo { .. } => ("mount_setattr", "5.12"),
         Step::Graft { .. } => ("move_mount", "5.2"),
         Step::ProcMasks { .. } => ("mount_setattr", "5.12"),
-        Step::Mask { .. } | Step::EnterRoot => ("move_mount", "5.2"),
+        Step::Mask { .. } | Step::EnterRoot { .. } => ("move_mount", "5.2"),
         Step::Ruleset(_) | Step::RestrictSelf => ("landlock_create_ruleset", "5.13"),
         Step::LoadSeccomp(_) | Step::LoadProfile { .. } => ("seccomp", "3.17"),
         Step::MountTree { .. }
@@ -621,6 +621,6 @@ fn is_whole_host(source: &Source) -> bool {
     match source {
         Source::Path(path) | Source::Kept(_, path) => path.as_bytes() == b"/",
         Source::Tree(_, tree) => *tree == Tree::from("/"),
-        Source::Open(_) => false,
+        Source::Open(_) | Source::Within { .. } => false,
     }
 }

@@ -231,6 +231,7 @@ fn detailed(mount: &DetailedMount) -> Shown {
             let devices = set & warren_sys::MOUNT_ATTR_NODEV == 0;
             bound(source, &mount.target, access, devices)
         }
+        Mounted::Within { .. } => Shown::folder(&mount.target, reach(access)),
         Mounted::Filesystem { kind, .. } if kind == "proc" => {
             Shown::folder(&mount.target, Reach::Processes)
         }

@@ -229,6 +229,17 @@ pub struct Spec {
     /// Waits before the root is entered until the second callback of
     /// [`launch_in_stages`](crate::Plan::launch_in_stages) has returned.
     pub await_before_root: bool,
+    /// Where the root is mounted until it is entered, should others come into the mount
+    /// namespace before and look for it: mostly where it is on the host. Over the caller's
+    /// root if `None`, or if nothing can be mounted there.
+    pub root_place: Option<PathBuf>,
+    /// Whether the root and all mounts are made in the caller's mount namespace, where they
+    /// stay until somebody unmounts them: at `root_place`, which is entered by chroot(2).
+    pub callers_mounts: bool,
+    /// Whether the root is entered by chroot(2) should the kernel not exchange it, as that of
+    /// an initramfs: the old root is still there then, below the new one, but for what shows
+    /// processes and devices.
+    pub without_pivot: bool,
     /// Run one after the other after that wait, in the namespaces and with the caller's root.
     pub hooks_before_root: Vec<Hook>,
     /// Run inside, after the gate was opened.

@@ -89,6 +89,8 @@ pub enum Step {
         /// own.
         ids: Option<Box<MapLines>>,
     },
+    /// Makes a user namespace whose map a mount can have.
+    MakeMap(Box<MapLines>),
     /// Connects to who answers the system calls that are left to a supervisor.
     ConnectListener(PathBuf),
     /// Creates the process: clone3(2).
@@ -319,15 +321,19 @@ pub enum Step {
         source: Source,
         /// How it is changed.
         changes: Changes,
+        /// Where it is mounted until it is entered, if it can be; else over the root so far.
+        place: Option<CString>,
+        /// Whether it stays there.
+        stays: bool,
     },
-    /// Mounts a file or folder of the host, as it is told.
+    /// Mounts a file or folder, as it is told.
     MountTree {
         /// What.
         source: Source,
         /// Where.
         target: Target,
-        /// What it is.
-        node: Node,
+        /// What it is, if that is known.
+        node: Option<Node>,
         /// How it is changed.
         changes: Changes,
     },
@@ -583,7 +589,11 @@ pub enum Step {
         columns: u16,
     },
     /// Makes the root to be the root, and lets the old one go.
-    EnterRoot,
+    EnterRoot {
+        /// What is taken away of the old root, the last mount first, where that can only be
+        /// covered; not covered at all if `None`.
+        uncovered: Option<Vec<CString>>,
+    },
     /// Goes to the working directory: the first of these that it can enter.
     WorkDir(Vec<CString>),
     /// Goes to an open folder inside of the root.
@@ -827,6 +837,13 @@ pub struct NewFilesystem {
     pub changes: Changes,
 }
 
+impl NewFilesystem {
+    /// Whether it is a filesystem in memory with nothing in it.
+    pub fn is_empty_memory(&self) -> bool {
+        self.kind.as_c_str() == c"tmpfs" && !self.copy_up
+    }
+}
+
 /// The control groups that a container sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CgroupTree {
@@ -891,6 +908,22 @@ pub enum Source {
     Kept(usize, CString),
     /// Cloned by the parent: its number, and what it is, for the reader.
     Tree(usize, Tree),
+    /// In the root to be, as far as that is mounted.
+    Within {
+        /// Where.
+        place: Target,
+        /// Whether its files are shown as others'.
+        ids: Option<ShiftWithin>,
+    },
+}
+
+/// How the owners of a tree of the root to be change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShiftWithin {
+    /// The number of the map among the parent's trees.
+    pub map: usize,
+    /// Whether also in all that is mounted in it.
+    pub recursive: bool,
 }
 
 /// What a rule of Landlock is about.
@@ -932,6 +965,8 @@ pub struct HookProgram {
     pub environment: CStringArray,
     /// Seconds until it is killed.
     pub timeout: Option<u32>,
+    /// Whether the root to be is its working directory.
+    pub in_root: bool,
 }
 
 impl Step {
@@ -944,6 +979,7 @@ impl Step {
             | Self::CloneTree { .. }
             | Self::MakeDisk { .. }
             | Self::CloneDetailed { .. }
+            | Self::MakeMap(_)
             | Self::ConnectListener(_)
             | Self::MoveInterface { .. }
             | Self::JoinCacheClass(_)

@@ -626,7 +626,7 @@ fn maps_that_somebody_else_writes_are_waited_for() {
 #[test]
 fn contradictions_are_refused_before_anything_is_made() {
     type Change = fn(&mut Spec);
-    let cases: [(&str, Change); 17] = [
+    let cases: [(&str, Change); 18] = [
         ("a domain name needs a uts namespace", |spec| {
             spec.hostname = None;
             spec.domainname = Some("x".into());
@@ -645,6 +645,11 @@ fn contradictions_are_refused_before_anything_is_made() {
         ("a root or a mount needs a new mnt namespace", |spec| {
             spec.namespaces.set(Kind::Mnt, Namespace::Inherit);
         }),
+        (
+            "mounts in the caller's mnt namespace are those of a root at a place, as it is \
+             told, and without a user namespace",
+            |spec| spec.callers_mounts = true,
+        ),
         ("a host name needs a uts namespace", |spec| {
             spec.namespaces.set(Kind::Uts, Namespace::Inherit);
         }),

@@ -24,10 +24,13 @@ const CALLS: &[(&str, u32)] = &[
     ("listmount", raw::__NR_listmount),
     ("mount_setattr", raw::__NR_mount_setattr),
     ("move_mount", raw::__NR_move_mount),
+    // Of no use to a kernel without it; but one that cannot checkpoint fails alike.
+    ("mremap", raw::__NR_mremap),
     ("open_tree", raw::__NR_open_tree),
     ("openat2", raw::__NR_openat2),
     ("pidfd_getfd", raw::__NR_pidfd_getfd),
     ("pidfd_open", raw::__NR_pidfd_open),
+    ("pivot_root", raw::__NR_pivot_root),
     ("pidfd_send_signal", raw::__NR_pidfd_send_signal),
     ("setns", raw::__NR_setns),
 ];

@@ -13,8 +13,10 @@ pub const TESTS: &[Test] = tests! {
     Root:
         the_binary_cannot_be_written_by_an_image_that_executes_it,
         the_binary_cannot_be_written_by_who_meets_an_exec,
+        the_binary_cannot_be_written_where_it_is_executed_again,
         a_container_has_no_descriptor_of_the_host,
         a_working_folder_does_not_lead_out,
+        a_program_is_none_of_the_host,
         nothing_is_made_through_a_dev_that_is_a_link,
         proc_and_sys_are_what_they_are_called,
         state_is_its_owners_alone;
@@ -38,7 +40,27 @@ fn the_binary_cannot_be_written_by_an_image_that_executes_it() {
     let words = ["run", "-d", "--bundle", bundle.path(), "web"];
     let _ = WARREN.run(&words);
     let _ = WARREN.run(&["delete", "--force", "web"]);
-    hold_and_write(&mut bundle);
+    let maps = hold_and_write(&mut bundle, None);
+    assert!(!has_written_pages_of_a_file(&maps), "{maps}");
+}
+
+/// What cannot be exchanged is executed again, from the same mount.
+fn the_binary_cannot_be_written_where_it_is_executed_again() {
+    let mut bundle = Bundle::new(&["true"]);
+    let maps = hold_and_write(&mut bundle, Some("mremap"));
+    assert!(has_written_pages_of_a_file(&maps), "{maps}");
+    bundle.set(|config| config["process"]["args"] = json!(["echo", "well"]));
+    let words = ["run", "--bundle", bundle.path(), "web"];
+    WARREN.run_without(Some("mremap"), &words).says("well");
+    assert!(WARREN.is_empty());
+}
+
+/// As a program has that the kernel executed: those of an exchanged one are of no file.
+fn has_written_pages_of_a_file(maps: &str) -> bool {
+    maps.lines().any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        matches!(words.as_slice(), [_, access, _, _, inode, ..] if *access == "rw-p" && *inode != "0")
+    })
 }
 
 fn everything_allowed(bundle: &mut Bundle) {
@@ -59,13 +81,14 @@ fn everything_allowed(bundle: &mut Bundle) {
 }
 
 /// A container that waits for its start is this binary: what is opened of it through /proc,
-/// by whoever may see it, cannot be written.
-fn hold_and_write(bundle: &mut Bundle) {
+/// by whoever may see it, cannot be written. Gives what it has mapped.
+fn hold_and_write(bundle: &mut Bundle, without: Option<&str>) -> String {
     bundle.set(|config| config["process"]["args"] = json!(["sleep", "100"]));
     WARREN
-        .run(&["create", "-b", bundle.path(), "web"])
+        .run_without(without, &["create", "-b", bundle.path(), "web"])
         .succeeds();
     let pid = WARREN.state_of("web")["pid"].clone();
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("root may look");
     let exe = format!("/proc/{pid}/exe");
     let held = fs::File::open(&exe).expect("root may look");
     WARREN.run(&["delete", "-f", "web"]).succeeds();
@@ -77,6 +100,7 @@ fn hold_and_write(bundle: &mut Bundle) {
     assert_eq!(error.kind(), ErrorKind::ReadOnlyFilesystem, "{error}");
     let whole = fs::metadata(staged("warren")).expect("it is there");
     assert_eq!(whole.len(), held.metadata().expect("it is open").len());
+    maps
 }
 
 /// CVE-2016-9962 and 2019-5736: a process with CAP_SYS_PTRACE looks at all that comes in.
@@ -130,6 +154,39 @@ fn a_working_folder_does_not_lead_out() {
         assert!(WARREN.is_empty());
         fs::remove_dir_all(&bundle.folder).expect("remove the bundle");
     }
+}
+
+/// CVE-2024-21626: what an image names as its program, or as the interpreter of that, is
+/// looked for while descriptors of the host may be open, which lead to its whole tree.
+fn a_program_is_none_of_the_host() {
+    // By its name it says what it is called with.
+    let outside = scratch().join("echo");
+    let busybox = Bundle::new(&["true"]).root().join("bin/busybox");
+    fs::copy(busybox, &outside).expect("a program of the host");
+    let mut bundle = Bundle::new(&["sleep", "100"]);
+    WARREN
+        .run(&["run", "-d", "--bundle", bundle.path(), "running"])
+        .succeeds();
+    let entry = bundle.root().join("bin/entry");
+    for number in 3..30 {
+        let up = "../".repeat(8);
+        let leads_out = format!("/proc/self/fd/{number}/{up}{}", outside.display());
+        fs::write(&entry, format!("#!{leads_out}\n")).expect("write a script");
+        fs::set_permissions(&entry, fs::Permissions::from_mode(0o755)).expect("chmod");
+        for words in [[leads_out.as_str(), "reached"], ["/bin/entry", "reached"]] {
+            bundle.set(|config| {
+                config["process"]["args"] = json!(words);
+                let group = format!("/warren-oci-{}-web", std::process::id());
+                config["linux"]["cgroupsPath"] = json!(group);
+            });
+            let ran = WARREN.run_bundle(&bundle, "web");
+            assert_ne!(ran.code(), 0, "{words:?} as the first program");
+            let ran = WARREN.run(&["exec", "running", words[0], words[1]]);
+            assert_ne!(ran.code(), 0, "{words:?} in a container that runs");
+        }
+    }
+    WARREN.run(&["delete", "--force", "running"]).succeeds();
+    assert!(WARREN.is_empty());
 }
 
 /// CVE-2026-41579.

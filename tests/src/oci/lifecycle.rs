@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = tests! {
     Root:
         a_container_is_created_started_and_deleted,
         a_run_has_the_exit_code_of_its_program,
+        it_is_in_its_group_born_there_or_moved,
         a_program_that_is_missing_fails_at_create,
         what_cannot_be_done_is_said_in_words_that_engines_know,
         options_stand_before_or_after_the_name,
@@ -28,12 +29,35 @@ pub const TESTS: &[Test] = tests! {
         a_program_says_that_it_is_ready,
         a_paused_container_stands_still,
         events_have_what_is_used,
+        debug_tells_what_is_done,
+        what_contradicts_the_machine_is_said_in_runcs_words,
         processes_are_listed_as_ps_does,
         the_same_binary_is_runc_by_name,
         a_bundle_that_is_wrong_is_refused_with_the_path_in_it,
         a_terminal_goes_to_the_socket_that_asks_for_it,
         an_interface_comes_back_from_a_joined_namespace;
 };
+
+/// clone3(2) puts a process into its group on v2; clone(2) cannot, and it is moved then, as
+/// always on v1.
+fn it_is_in_its_group_born_there_or_moved() {
+    let bundle = Bundle::new(&["sleep", "100"]);
+    let [born, moved] = [None, Some("clone3")].map(|call| {
+        let words = ["run", "-d", "-b", bundle.path(), "web"];
+        Runtime::Warren.run_without(call, &words).succeeds();
+        let pid = Runtime::Warren.state_of("web")["pid"].clone();
+        let file = format!("/proc/{pid}/cgroup");
+        let of_first = fs::read_to_string(file).expect("it lives");
+        let exec = ["exec", "web", "cat", "/proc/self/cgroup"];
+        let of_second = Runtime::Warren.run_without(call, &exec);
+        assert_eq!(of_second.succeeds().trim(), of_first.trim());
+        Runtime::Warren.run(&["delete", "-f", "web"]).succeeds();
+        of_first
+    });
+    assert_eq!(born, moved);
+    let own = format!("/warren-oci-{}-", std::process::id());
+    assert!(born.lines().all(|line| line.contains(&own)), "{born}");
+}
 
 fn an_interface_comes_back_from_a_joined_namespace() {
     let mut bundle = Bundle::new(&["cat", "/proc/net/dev"]);
@@ -425,8 +449,17 @@ fn events_have_what_is_used() {
         runtime
             .run(&["run", "-d", "-b", bundle.path(), "web"])
             .succeeds();
-        let output = runtime.run(&["events", "--stats", "web"]);
-        let event: Value = serde_json::from_str(output.succeeds()).expect("it is JSON");
+        let stats = || -> Value {
+            let output = runtime.run(&["events", "--stats", "web"]);
+            serde_json::from_str(output.succeeds()).expect("it is JSON")
+        };
+        // The kernel counts threads, of which runc's own first process has several until it
+        // executes the program.
+        let count = || stats()["data"]["pids"]["current"].clone();
+        if runtime == Runtime::Runc {
+            eventually("its program", || count() == 1);
+        }
+        let event = stats();
         assert_eq!(event["type"], "stats");
         assert_eq!(event["id"], "web");
         assert_eq!(event["data"]["pids"]["current"], 1, "{event}");
@@ -450,6 +483,60 @@ fn events_have_what_is_used() {
     while events.line_or_end().is_some() {}
     assert_eq!(events.ends(), 0);
     Runtime::Warren.run(&["delete", "web"]).succeeds();
+}
+
+fn debug_tells_what_is_done() {
+    for runtime in BOTH {
+        let bundle = Bundle::new(&["sleep", "100"]);
+        let log = scratch().join(format!("{runtime:?}.log"));
+        let log = log.to_str().expect("it is text");
+        let told = |words: &[&str], expected: &[&str]| {
+            let quiet = runtime.run(words);
+            quiet.succeeds();
+            let words = [&["--debug", "--log", log], words].concat();
+            assert!(!quiet.stderr.contains("level=debug"), "{quiet}");
+            let _ = fs::remove_file(log);
+            if words.contains(&"run") {
+                runtime.run(&["delete", "-f", "web"]).succeeds();
+            }
+            runtime.run(&words).succeeds();
+            let text = fs::read_to_string(log).expect("there is a log");
+            for part in expected {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+        };
+        let made = [
+            "level=debug",
+            "nsexec container setup",
+            "child process in init()",
+            "init: closing the pipe to signal completion",
+        ];
+        told(&["run", "-d", "-b", bundle.path(), "web"], &made);
+        told(&["exec", "web", "true"], &made[..3]);
+        runtime.run(&["delete", "-f", "web"]).succeeds();
+    }
+}
+
+fn what_contradicts_the_machine_is_said_in_runcs_words() {
+    let mut bundle = Bundle::new(&["true"]);
+    bundle.set(|config| {
+        config["linux"]["resources"]["unified"] = json!({"memory.min": "131072"});
+    });
+    let output = Runtime::Warren.run_bundle(&bundle, "web");
+    // On v2 it can be had.
+    if output.code() != 0 {
+        output.exits(1).complains("invalid configuration: ");
+    }
+    let mut bundle = Bundle::new(&["true"]);
+    bundle.set(|config| {
+        config["linux"]["resources"]["cpu"] = json!({"cpus": "0"});
+        config["process"]["scheduler"] = json!({"policy": "SCHED_DEADLINE",
+            "runtime": 42_000, "deadline": 1_000_000, "period": 1_000_000});
+    });
+    Runtime::Warren
+        .run_bundle(&bundle, "web")
+        .exits(1)
+        .complains("process scheduler can't be used together with AllowedCPUs");
 }
 
 fn processes_are_listed_as_ps_does() {
@@ -503,6 +590,17 @@ fn the_same_binary_is_runc_by_name() {
     run(program(&link).args(["--root", "/tmp", "state", "nobody"]))
         .exits(1)
         .complains("level=error msg=");
+    // What the kernel says to the program itself is no line of a log.
+    let bundle = Bundle::new(&["/script"]);
+    let script = bundle.root().join("script");
+    fs::write(&script, "#!/no/such/interpreter\n").expect("write a script");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&script, mode).expect("chmod");
+    let mut command = program(&link);
+    command.arg("--root").arg(Runtime::Warren.state());
+    let output = run(command.args(["run", "--bundle", bundle.path(), "web"]));
+    output.exits(1);
+    assert_eq!(output.stderr, "exec /script: no such file or directory\n");
 }
 
 fn a_bundle_that_is_wrong_is_refused_with_the_path_in_it() {

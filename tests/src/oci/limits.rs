@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use warren_testkit::{Test, eventually, program, tests};
+use warren_testkit::{Test, eventually, program, run, scratch, tests};
 
 use super::{BOTH, Bundle, Runtime, remove_groups};
 
@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = tests! {
         a_group_is_where_the_path_says,
         a_group_that_is_in_use_is_not_taken,
         half_a_mebibyte_is_enough_for_true,
+        who_outlives_the_first_process_is_ended_with_the_container,
         without_processes_of_its_own_kill_ends_all,
         who_joins_a_pid_namespace_is_in_the_group_too;
 };
@@ -122,6 +123,36 @@ fn half_a_mebibyte_is_enough_for_true() {
         runtime.run_bundle(&bundle, "web").succeeds();
     }
     assert!(runtime.is_empty());
+}
+
+fn who_outlives_the_first_process_is_ended_with_the_container() {
+    for runtime in BOTH {
+        let mut bundle = Bundle::new(&["sleep", "100"]);
+        bundle.set(|config| {
+            let namespaces = config["linux"]["namespaces"].as_array_mut();
+            let namespaces = namespaces.expect("a list");
+            namespaces.retain(|one| one["type"] != "pid");
+        });
+        runtime
+            .run(&["run", "-d", "-b", bundle.path(), "web"])
+            .succeeds();
+        let file = scratch().join("pid");
+        let file = file.to_str().expect("it is text");
+        let words = ["exec", "-d", "--pid-file", file, "web", "sleep", "200"];
+        runtime.run(&words).succeeds();
+        let other = fs::read_to_string(file).expect("its number");
+        let lives = || {
+            let stat = fs::read_to_string(format!("/proc/{other}/stat"));
+            stat.is_ok_and(|stat| !stat.contains(") Z"))
+        };
+        let first = runtime.state_of("web")["pid"].to_string();
+        run(program("kill").args(["-KILL", &first])).succeeds();
+        eventually("the first's end", || runtime.status("web") == "stopped");
+        assert!(lives(), "{runtime:?}");
+        runtime.run(&["delete", "--force", "web"]).succeeds();
+        eventually("the other's end", || !lives());
+        assert!(runtime.is_empty());
+    }
 }
 
 fn without_processes_of_its_own_kill_ends_all() {

@@ -39,6 +39,7 @@ pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     let wanted = attended(wanted(context, &options)?, &options);
     let created = context.store.create(&wanted)?;
     note(context, &created);
+    drop(context.shield.take());
     let began = life::start_and_tell(&created.container, Container::begin);
     stay(context, created, &options, began)
 }
@@ -69,10 +70,13 @@ pub fn stay(
             supervise::attend(started).map_err(Stop::from)
         }
     };
-    if !keep || ended.is_err() {
-        for error in created.container.delete(true)? {
-            context.log.warn(&error.to_string());
-        }
+    let said = match &ended {
+        Ok(_) if keep => Vec::new(),
+        Ok(_) => created.container.delete_ended()?,
+        Err(_) => created.container.delete(true)?,
+    };
+    for error in said {
+        context.log.warn(&error.to_string());
     }
     ended
 }
@@ -80,6 +84,9 @@ pub fn stay(
 pub fn note(context: &Context, created: &Created) {
     for note in &created.notes {
         context.log.warn(&note.to_string());
+    }
+    for told in &created.told {
+        context.log.debug(told);
     }
 }
 
@@ -95,6 +102,8 @@ pub fn wanted(context: &Context, options: &Options) -> Result<Create, Stop> {
         callers_keyring: options.is("no-new-keyring"),
         notify_socket: std::env::var_os("NOTIFY_SOCKET").map(Into::into),
         listen_fds: listen_fds(),
+        without_pivot: options.is("no-pivot"),
+        followed: context.log.is_followed(),
     })
 }
 

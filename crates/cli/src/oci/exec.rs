@@ -48,10 +48,15 @@ pub fn run(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
         .store
         .open(id)
         .map_err(|error| failed(error.into()))?;
-    let wanted = wanted(&options, command, &container).map_err(failed)?;
+    let mut wanted = wanted(&options, command, &container).map_err(failed)?;
+    wanted.followed = context.log.is_followed();
     let executed = container
         .exec(&wanted)
         .map_err(|error| failed(error.into()))?;
+    for told in &executed.told {
+        context.log.debug(told);
+    }
+    drop(context.shield.take());
     if wanted.handover.detached {
         return Ok(0);
     }
@@ -79,6 +84,7 @@ fn wanted(
             .map(|word| text(word, "--cgroup").map(str::to_owned))
             .collect::<Result<_, _>>()?,
         ignore_paused: options.is("ignore-paused"),
+        followed: false,
     })
 }
 

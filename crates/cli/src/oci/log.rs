@@ -3,6 +3,8 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 
+use warren_oci::runtime::NOT_STARTED;
+
 use super::Stop;
 use super::options::Options;
 use crate::failure;
@@ -54,6 +56,11 @@ impl Log {
             &self.called
         };
         let mut text = match self.file {
+            // There the container's own process says it, on its standard error.
+            None if self.called == "runc" && stop.is_programs => {
+                let said = stop.message.strip_prefix(NOT_STARTED);
+                format!("{}\n", said.unwrap_or(&stop.message))
+            }
             None if self.called == "runc" => line(false, "error", &stop.message),
             _ => format!("{program}: {}\n", stop.message),
         };
@@ -72,6 +79,11 @@ impl Log {
         if self.file.is_none() {
             let _ = failure::print_error(&line(self.json, "warning", message));
         }
+    }
+
+    /// Whether somebody asks for what [`Self::debug`] says.
+    pub fn is_followed(&self) -> bool {
+        self.debug
     }
 
     /// Says what only those want to know who ask for it.

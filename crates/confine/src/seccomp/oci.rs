@@ -26,9 +26,9 @@ pub struct Seccomp {
     /// `SCMP_ARCH_*`.
     #[serde(default, deserialize_with = "or_default")]
     pub architectures: Vec<String>,
-    /// `SECCOMP_FILTER_FLAG_*`.
-    #[serde(default, deserialize_with = "or_default")]
-    pub flags: Vec<String>,
+    /// `SECCOMP_FILTER_FLAG_*`; that of runtimes, `SPEC_ALLOW`, where there is no list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flags: Option<Vec<String>>,
     /// The socket that takes the listener's descriptor.
     #[serde(default, deserialize_with = "or_default")]
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -200,8 +200,11 @@ impl Seccomp {
     /// # Errors
     /// [`ProfileError::Unknown`].
     pub fn load_flags(&self) -> Result<LoadFlags, ProfileError> {
+        let Some(names) = &self.flags else {
+            return Ok(LoadFlags::SPEC_ALLOW);
+        };
         let mut flags = LoadFlags::empty();
-        for name in &self.flags {
+        for name in names {
             let known = FLAGS.iter().find(|(word, _)| word == name);
             flags |= known.ok_or_else(|| unknown("flag", name))?.1;
         }
@@ -350,8 +353,8 @@ pub struct Template {
     architectures: Vec<String>,
     #[serde(default, deserialize_with = "or_default")]
     arch_map: Vec<ArchMap>,
-    #[serde(default, deserialize_with = "or_default")]
-    flags: Vec<String>,
+    #[serde(default)]
+    flags: Option<Vec<String>>,
     #[serde(default, deserialize_with = "or_default")]
     listener_path: String,
     #[serde(default, deserialize_with = "or_default")]

@@ -92,25 +92,28 @@ impl Container {
     /// # Errors
     /// Where the kernel does not say.
     pub fn status(&self) -> Result<Status, Error> {
-        let Some(_) = self.living_init() else {
+        self.status_and_init().map(|(status, _)| status)
+    }
+
+    /// The same, and its first process if that has not ended.
+    pub(super) fn status_and_init(&self) -> Result<(Status, Option<Init>), Error> {
+        let init = self.living_init();
+        let status = if init.is_none() {
             let is_being_made = self.folder.is_new && self.folder.is_locked();
-            return Ok(if is_being_made && self.init().is_none() {
-                Status::Creating
-            } else {
-                Status::Stopped
-            });
-        };
-        if self.folder.is_new {
-            return Ok(Status::Creating);
-        }
-        if self.record.gated && self.is_at_gate()? {
-            return Ok(Status::Created);
-        }
-        Ok(if self.is_frozen() {
+            match is_being_made && self.init().is_none() {
+                true => Status::Creating,
+                false => Status::Stopped,
+            }
+        } else if self.folder.is_new {
+            Status::Creating
+        } else if self.record.gated && self.is_at_gate()? {
+            Status::Created
+        } else if self.is_frozen() {
             Status::Paused
         } else {
             Status::Running
-        })
+        };
+        Ok((status, init))
     }
 
     fn is_at_gate(&self) -> Result<bool, Error> {

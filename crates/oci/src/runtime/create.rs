@@ -2,19 +2,19 @@
 
 use std::cell::OnceCell;
 use std::fs;
-use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use warren_namespaces::Kind;
 use warren_spawn::{
-    Child, Host, Namespace, Open, Plan, Processors, Spec, Terminal, gate,
+    Child, Host, Namespace, Open, Plan, Processors, PropagationKind, Spec, Terminal, gate,
 };
 use warren_sys::signal::SIGKILL;
 
 use super::clock;
 use super::container::Container;
 use super::error::Error;
+use super::follow;
 use super::grant;
 use super::group::Planned;
 use super::handover::Handover;
@@ -22,9 +22,10 @@ use super::hooks::{self, Streams};
 use super::init::Init;
 use super::notify;
 use super::record::{Record, VERSION};
-use super::start::explain;
+use super::start::explain_whole;
 use super::status::Status;
-use super::store::{GATE, RECORD, Store, open_proc};
+use super::store::{self, GATE, RECORD, Store, open_proc};
+use super::surface;
 use crate::config::{Config, Hooks};
 use crate::unsupported::Unsupported;
 
@@ -51,6 +52,10 @@ pub struct Create {
     pub callers_keyring: bool,
     /// Where somebody waits to hear that its program is ready: sd_notify(3).
     pub notify_socket: Option<PathBuf>,
+    /// Whether its root may lie on the old one, where that cannot be let go.
+    pub without_pivot: bool,
+    /// Whether somebody wants to know what is done.
+    pub followed: bool,
     /// How many descriptors from 3 on were handed to the caller for it: sd_listen_fds(3).
     pub listen_fds: u32,
 }
@@ -64,6 +69,8 @@ pub struct Created {
     pub child: Child,
     /// What of its config.json nothing came of.
     pub notes: Vec<Unsupported>,
+    /// What was done, if somebody wants to know.
+    pub told: Vec<String>,
 }
 
 impl Store {
@@ -78,11 +85,14 @@ impl Store {
         if wanted.notify_socket.is_some() {
             self.let_notify(&wanted.id, &mut config);
         }
+        let lies_on = surface::prepare(&mut config, &wanted.bundle)?;
         let (mut spec, mut notes) = spec(wanted, &config, keep)?;
         let proc = open_proc()?;
         let limited = !spec.limits.is_empty();
         let group = Planned::new(&proc, &config, &wanted.id, wanted.systemd, limited)?;
         let mut record = record(wanted, &config);
+        record.lies_on = lies_on;
+        surface::settle(&mut spec, &record);
         record.cgroup = group.as_ref().map(|planned| planned.group.clone());
         spec.session_keyring = record.session_keyring();
         let mut host = Host::probe();
@@ -105,6 +115,7 @@ impl Store {
         // A lock lasts as long as somebody has the descriptor: the process that waits for its
         // start would hold it when its maker was killed.
         spec.callers_fds = vec![container.folder.fd.as_raw_fd()];
+        let told = follow::told(&spec, wanted.followed, follow::MADE);
         let made =
             make(&container, spec, &host, wanted, &config).and_then(|mut child| {
                 self.finish(wanted, &mut container, &mut child)
@@ -117,6 +128,7 @@ impl Store {
                     container,
                     child,
                     notes,
+                    told,
                 })
             }
             Err(error) => {
@@ -143,7 +155,7 @@ pub(super) fn read(bundle: &Path) -> Result<(String, Config), Error> {
     let file = bundle.join("config.json");
     let doing = || format!("read {}", file.display());
     let io = |error: std::io::Error| Error::io(doing(), &error);
-    let mut opened = fs::File::open(&file).map_err(io)?;
+    let opened = fs::File::open(&file).map_err(io)?;
     let length = opened.metadata().map_err(io)?.len();
     if length > MOST {
         return Err(Error::new(format!(
@@ -151,8 +163,7 @@ pub(super) fn read(bundle: &Path) -> Result<(String, Config), Error> {
             doing()
         )));
     }
-    let mut text = String::new();
-    opened.read_to_string(&mut text).map_err(io)?;
+    let text = store::read_whole(opened, length).map_err(io)?;
     let config = Config::parse(&text)
         .map_err(|error| Error::new(format!("{}: {error}", doing())))?;
     Ok((text, config))
@@ -209,6 +220,7 @@ pub(super) fn record(wanted: &Create, config: &Config) -> Record {
         rootfs: wanted.bundle.join(root).display().to_string(),
         created: clock::now(),
         owner: rustix::process::geteuid().as_raw(),
+        lies_on: None,
         cgroup: None,
         notifies: wanted.notify_socket.is_some(),
         callers_keyring: wanted.callers_keyring,
@@ -245,8 +257,13 @@ fn make(
         .map(|gate| open(gate, "the gate of the container"));
     let hooks = config.hooks.clone().unwrap_or_default();
     let streams = take_hooks(&mut spec, &hooks)?;
+    if spec.await_before_root && !spreads(&spec) {
+        spec.root_place = Some(PathBuf::from(&container.record.rootfs));
+    }
+    spec.without_pivot = wanted.without_pivot;
     tell_listener(&mut spec, container, config);
-    let plan = wanted.handover.watched(Plan::new(&spec, host)?);
+    let plan = Plan::new(&spec, host).map_err(|error| not_planned(error, config))?;
+    let plan = wanted.handover.watched(plan);
     // What a callback finds wrong is said whole, and not as a step of the launch.
     let mut said = None;
     let mut announced = None;
@@ -260,6 +277,7 @@ fn make(
             })
         };
         plan.launch_in_stages(
+            &container.proc,
             &mut |pid| {
                 announced = Some(pid);
                 tell(announce(container, pid))
@@ -267,12 +285,11 @@ fn make(
             &mut |pid| tell(before_root(container, &hooks, pid, streams.as_ref())),
         )
     };
-    let program = config.process.as_ref();
     let child = launched.map_err(|error| {
         if announced.is_some() {
             after_failure(container, &hooks);
         }
-        let error = said.unwrap_or_else(|| explain(error, program));
+        let error = said.unwrap_or_else(|| explain_whole(error, config));
         error.with_output(streams.as_ref())
     })?;
     // In a joined pid namespace another process went on.
@@ -331,6 +348,26 @@ fn take_hooks(spec: &mut Spec, hooks: &Hooks) -> Result<Option<Streams>, Error> 
     spec.hooks_read = Some(open(&streams.read, "the state of the container"));
     spec.hooks_written = Some(open(&streams.written, "what hooks say"));
     Ok(Some(streams))
+}
+
+/// A root that is shared cannot be one of the mounts that are: pivot_root(2).
+fn spreads(spec: &Spec) -> bool {
+    let propagation = spec.root_propagation;
+    propagation.is_some_and(|one| one.kind == PropagationKind::Shared)
+}
+
+/// Keys of cgroup v2 for what is on v1 contradict the machine, in the word that is looked for.
+fn not_planned(error: warren_spawn::Error, config: &Config) -> Error {
+    let resources = config
+        .linux
+        .as_ref()
+        .and_then(|linux| linux.resources.as_ref());
+    let is_unified = resources.is_some_and(|resources| !resources.unified.is_empty());
+    let error = Error::from(error);
+    match is_unified && error.to_string().contains("needs cgroup v2") {
+        true => error.after("invalid configuration"),
+        false => error,
+    }
 }
 
 fn announce(container: &Container, pid: u32) -> Result<(), Error> {

@@ -13,6 +13,7 @@ use super::error::{Error, Kind};
 use super::hooks;
 use super::status::Status;
 use super::store::Store;
+use super::surface;
 
 /// How long a process may take to die, in seconds.
 const PATIENCE: i64 = 10;
@@ -41,9 +42,7 @@ impl Container {
     /// # Errors
     /// As [`Store::delete`].
     pub fn delete(&self, force: bool) -> Result<Vec<Error>, Error> {
-        self.folder.lock()?;
-        // Somebody else may have been faster; what has no record is no container.
-        if !self.folder.has_record() {
+        if !self.lock_what_is_there()? {
             return match force {
                 true => Ok(Vec::new()),
                 false => Err(Error::no_container(&self.record.id)),
@@ -64,6 +63,25 @@ impl Container {
         self.remove()
     }
 
+    /// The same with force for who has waited for its first process, and so need not ask
+    /// whether that has ended. That it is gone is no failure.
+    ///
+    /// # Errors
+    /// As [`Store::delete`].
+    pub fn delete_ended(&self) -> Result<Vec<Error>, Error> {
+        match self.lock_what_is_there()? {
+            true => self.remove(),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether there is something: somebody else may have been faster, and what has no record
+    /// is no container.
+    fn lock_what_is_there(&self) -> Result<bool, Error> {
+        self.folder.lock()?;
+        Ok(self.folder.has_record())
+    }
+
     /// Removes its folder, and what else there is of it; then its hooks are run.
     pub(super) fn remove(&self) -> Result<Vec<Error>, Error> {
         let hooks = match self.text.contains("\"poststop\"") {
@@ -72,6 +90,7 @@ impl Container {
         };
         self.give_interfaces_back()?;
         self.remove_cgroup()?;
+        surface::clear(&self.record)?;
         self.folder.remove(&self.record)?;
         let state = self.state_text(Status::Stopped, 0);
         Ok(hooks::run_all(
@@ -86,6 +105,7 @@ impl Container {
     pub(super) fn remove_by_force(&self) -> Result<(), Error> {
         self.end()?;
         self.remove_cgroup()?;
+        surface::clear(&self.record)?;
         self.folder.remove(&self.record)
     }
 

@@ -13,6 +13,8 @@ pub enum Kind {
     NoContainer,
     /// It has no process any more.
     NotRunning,
+    /// Its program is there, and the kernel does not execute it.
+    NotExecuted,
     /// Anything else.
     Other,
 }
@@ -46,6 +48,12 @@ impl Error {
         ))
     }
 
+    /// The same, with what it comes of in front.
+    pub(crate) fn after(mut self, words: &str) -> Self {
+        self.message = format!("{words}: {}", self.message);
+        self
+    }
+
     /// More of the message.
     pub(crate) fn add(mut self, words: &str) -> Self {
         self.message.push_str(words);
@@ -66,6 +74,11 @@ impl Error {
             kind: Kind::NotRunning,
             ..Self::new("container not running")
         }
+    }
+
+    pub(crate) fn of_kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -6,18 +6,20 @@ use std::path::Path;
 use super::container::Container;
 use super::create::{live_as_a_container, tell_listener};
 use super::error::Error;
+use super::follow;
 use super::grant;
 use super::group::failed;
 use super::handover::Handover;
 use super::init::Init;
 use super::start::explain;
 use super::status::Status;
+use super::surface;
 use crate::config::{Config, Process};
 use crate::kinds;
 use warren_cgroups::{Entrance, Hierarchies, Hierarchy, Limits};
-use warren_namespaces::{Kind, open_namespace};
+use warren_namespaces::{Kind, open_namespaces};
 use warren_spawn::{
-    Child, Host, IdMapping, Join, Namespace, Namespaces, Open, Plan, Root, Spec,
+    Child, Folder, Host, IdMapping, Join, Namespace, Namespaces, Open, Plan, Root, Spec,
     TimeOffsets,
 };
 
@@ -33,6 +35,8 @@ pub struct Exec {
     pub cgroups: Vec<String>,
     /// Whether it is started though the container is frozen, and it too then.
     pub ignore_paused: bool,
+    /// Whether somebody wants to know what is done.
+    pub followed: bool,
 }
 
 /// A program that runs in a container.
@@ -40,6 +44,8 @@ pub struct Exec {
 pub struct Executed {
     /// Its process.
     pub child: Child,
+    /// What was done, if somebody wants to know.
+    pub told: Vec<String>,
 }
 
 impl Container {
@@ -52,12 +58,18 @@ impl Container {
         let keep = wanted.handover.descriptors(0)?;
         let mut config = self.config()?;
         config.process = Some(wanted.process.clone());
+        let namespaces = self.namespaces(&config, init)?;
+        let root = surface::root(&self.record, &self.proc, init)?;
+        if root.is_some() {
+            surface::prepare(&mut config, self.bundle())?;
+        }
         let (mut spec, _) = crate::to_spec(&config, self.bundle())?;
         wanted.handover.settle_terminal(&mut spec.terminal)?;
-        let namespaces = self.namespaces(&config, init)?;
         let host = Host::probe();
         grant::leave_out(&mut spec, &host);
         enter(&mut spec, &namespaces);
+        let root = root.map(|root| ("the root of the container".to_owned(), root));
+        spec.chroot = root.iter().map(open).map(Folder::Open).collect();
         if let Some(wanted) = &wanted.process.exec_cpu_affinity {
             let affinity = crate::affinity(wanted)?;
             spec.affinity.initial = affinity.initial;
@@ -65,12 +77,16 @@ impl Container {
         }
         spec.session_keyring = self.record.session_keyring();
         let (groups, cradle) = self.groups(wanted, init)?;
+        // All that was opened by its number was its own.
+        if !init.is_alive(&self.proc) {
+            return Err(Error::new("cannot exec in a stopped container"));
+        }
         spec.cgroups = groups.iter().map(open).collect();
         spec.born_in = cradle.as_ref().map(open);
         tell_listener(&mut spec, self, &config);
         spec.keep_fds = keep;
         let plan = wanted.handover.watched(Plan::new(&spec, &host)?);
-        let launched = plan.launch();
+        let launched = plan.launch_below(&self.proc);
         let mut child =
             launched.map_err(|error| explain(error, Some(&wanted.process)))?;
         let handed = wanted.handover.hand_over(&mut child);
@@ -79,26 +95,24 @@ impl Container {
             .inspect_err(|_| {
                 let _ = child.kill();
             })?;
-        Ok(Executed { child })
+        let told = follow::told(&spec, wanted.followed, follow::ENTERED);
+        Ok(Executed { child, told })
     }
 
     fn enterable(&self, wanted: &Exec) -> Result<Init, Error> {
-        match self.status()? {
-            Status::Stopped => {
-                return Err(Error::new("cannot exec in a stopped container"));
-            }
-            Status::Paused if !wanted.ignore_paused => {
+        match self.status_and_init()? {
+            (Status::Stopped, _) => Err(Error::new("cannot exec in a stopped container")),
+            (Status::Paused, _) if !wanted.ignore_paused => {
                 let message =
                     "cannot exec in a paused container (use --ignore-paused to override)";
-                return Err(Error::new(message));
+                Err(Error::new(message))
             }
-            _ => {}
+            (_, init) => init.ok_or_else(Error::not_running),
         }
-        self.running_init()
     }
 
     /// The namespaces that the container has and the caller may not, open. They are its
-    /// own, since its process still lives after they were opened by its number.
+    /// own only if its process still lives after they were opened by its number.
     fn namespaces(
         &self,
         config: &Config,
@@ -109,20 +123,14 @@ impl Container {
             .map(|linux| linux.namespaces.as_slice())
             .unwrap_or_default();
         let kinds = listed.iter().filter_map(|one| kinds::kind(&one.r#type));
-        let mut open = Vec::new();
-        for kind in kinds {
-            let namespace = open_namespace(&self.proc, init.pid, kind)?;
-            open.push((kind, namespace.into_fd()));
-        }
-        match init.is_alive(&self.proc) {
-            true => Ok(open),
-            false => Err(Error::new("cannot exec in a stopped container")),
-        }
+        let open = open_namespaces(&self.proc, init.pid, kinds)?;
+        let open = open.into_iter();
+        Ok(open.map(|one| (one.kind(), one.into_fd())).collect())
     }
 
     /// The control groups in which its first process is, or others below the container's:
     /// an open `cgroup.procs` each, and the folder of the only one if a process can be born
-    /// there.
+    /// there. As [`Self::namespaces`], they are found by its number.
     fn groups(
         &self,
         wanted: &Exec,
@@ -144,9 +152,6 @@ impl Container {
         let mut open = files.collect::<Result<Vec<_>, _>>()?;
         let cradle = entrance.cradle().filter(|_| wanted.cgroups.is_empty());
         let cradle = cradle.map(|folder| named("the control group", folder));
-        if !init.is_alive(&self.proc) {
-            return Err(Error::new("cannot exec in a stopped container"));
-        }
         for below in &wanted.cgroups {
             self.go_below(below, hierarchies, &mut open)?;
         }

@@ -53,7 +53,7 @@ impl Init {
 
 /// The state of a process and the moment of its begin.
 fn look(proc: &ProcRoot, pid: u32) -> Result<(u8, u64), Errno> {
-    let text = proc.read(&format!("{pid}/stat"));
+    let text = proc.read_piece(&format!("{pid}/stat"));
     let text = text.map_err(|error| error.errno())?;
     parse(&text).ok_or(Errno::INVAL)
 }

@@ -35,6 +35,8 @@ object! {
             callers_keyring: bool = "callersKeyring",
             /// Whether somebody waits to hear that its program is ready.
             notifies: bool = "notifies",
+            /// The mount on which its root lies, if that is one of its maker's namespace.
+            lies_on: Option<u64> = "liesOn",
             /// Its control group.
             cgroup: Option<Group> = "cgroup",
             /// Words for others.

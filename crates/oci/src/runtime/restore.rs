@@ -109,6 +109,7 @@ impl Store {
                     container,
                     child,
                     notes,
+                    told: Vec::new(),
                 })
             }
             Err(error) => {

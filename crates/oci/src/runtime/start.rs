@@ -11,11 +11,11 @@ use warren_sys::Errno;
 use warren_sys::signal::SIGKILL;
 
 use super::container::Container;
-use super::error::{Error, words};
+use super::error::{Error, Kind, words};
 use super::hooks::{self, Streams};
 use super::status::Status;
 use super::store::GATE;
-use crate::config::{Config, Hook, Hooks, Process};
+use crate::config::{Config, Hook, Hooks, Process, Resources};
 
 impl Container {
     /// Lets the program of a container that was created begin.
@@ -136,6 +136,9 @@ fn refused(refusal: &Refusal, config: &Config, hooks: &Hooks) -> Error {
 const INTERPRETER: &str =
     "the file is there; the interpreter in its first line, or its ELF loader, is not";
 
+/// How every message begins on a program that could not be executed.
+pub const NOT_STARTED: &str = "unable to start container process: ";
+
 /// In words that engines look for.
 pub(super) fn not_executed(name: &str, errno: Errno, interpreter_missing: bool) -> Error {
     let words = match errno {
@@ -148,12 +151,11 @@ pub(super) fn not_executed(name: &str, errno: Errno, interpreter_missing: bool) 
         errno => words(errno),
     };
     if interpreter_missing {
-        let message = format!("unable to start container process: exec {name}: {words}");
-        return Error::new(message).hint(INTERPRETER);
+        let message = format!("{NOT_STARTED}exec {name}: {words}");
+        let error = Error::new(message).of_kind(Kind::NotExecuted);
+        return error.hint(INTERPRETER);
     }
-    Error::new(format!(
-        "unable to start container process: exec: {name:?}: {words}"
-    ))
+    Error::new(format!("{NOT_STARTED}exec: {name:?}: {words}"))
 }
 
 /// A launch that failed: of the program, in the words that engines look for.
@@ -175,5 +177,28 @@ pub(super) fn explain(error: warren_spawn::Error, process: Option<&Process>) -> 
             hints.fold(explained, |explained, hint| explained.hint(hint))
         }
         _ => error.into(),
+    }
+}
+
+/// The same for a failure that may come of what else the container asks for, in the words of
+/// who knows the config.json.
+pub(super) fn explain_whole(error: warren_spawn::Error, config: &Config) -> Error {
+    let is_limited = |resources: &Resources| {
+        let cpu = resources.cpu.as_ref();
+        cpu.is_some_and(|cpu| !cpu.cpus.is_empty())
+    };
+    let resources = config
+        .linux
+        .as_ref()
+        .and_then(|linux| linux.resources.as_ref());
+    let is_scheduling = error.doing().starts_with("set the scheduling policy");
+    let is_refused = error.raw_os_error() == Some(Errno::PERM.raw_os_error());
+    let explained = explain(error, config.process.as_ref());
+    match is_scheduling && is_refused && resources.is_some_and(is_limited) {
+        // sched_setattr(2): a deadline needs all processors.
+        true => {
+            explained.after("process scheduler can't be used together with AllowedCPUs")
+        }
+        false => explained,
     }
 }

@@ -5,6 +5,7 @@
 //! makes it holds a lock on it meanwhile, which ends with the process.
 
 use std::fs;
+use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -304,7 +305,10 @@ impl Folder {
             Err(Errno::NOENT) => return Ok(None),
             file => file.map_err(|errno| Error::errno(doing(), errno))?,
         };
-        let text = std::io::read_to_string(fs::File::from(file));
+        let file = fs::File::from(file);
+        let text = file
+            .metadata()
+            .and_then(|found| read_whole(file, found.len()));
         text.map(Some).map_err(|error| Error::io(doing(), &error))
     }
 
@@ -351,6 +355,23 @@ impl Folder {
         let path = paths.into_iter().find(|path| self.is_at(path));
         path.map_or(Ok(()), |path| rustix::fs::rmdir(&path).map_err(failed))
     }
+}
+
+/// The text of a file that is said to have `length` bytes: in one call, if it has just as
+/// many, where the standard library's way takes five.
+pub(super) fn read_whole(mut file: fs::File, length: u64) -> std::io::Result<String> {
+    let mut text = vec![0; length as usize + 1];
+    let read = loop {
+        match file.read(&mut text) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            read => break read?,
+        }
+    };
+    text.truncate(read);
+    if read as u64 != length {
+        file.read_to_end(&mut text)?;
+    }
+    String::from_utf8(text).map_err(std::io::Error::other)
 }
 
 /// Reads a record; an error where it is of a version that cannot be.

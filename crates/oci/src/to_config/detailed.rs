@@ -36,6 +36,22 @@ impl Writer<'_> {
                 let what = format!("a descriptor has no path: {target} is left out");
                 return self.losses.note("mounts", what);
             }
+            Mounted::Within {
+                path,
+                recursive,
+                ids,
+            } => {
+                let inside = self.path("mounts", path);
+                let root = self.config.root.as_ref();
+                let root = root.map_or("", |root| root.path.as_str());
+                made.r#type = "bind".to_owned();
+                made.source = format!("{root}{inside}");
+                let word = if *recursive { "rbind" } else { "bind" };
+                made.options.push(word.to_owned());
+                if let Some(ids) = ids {
+                    other_ids(ids, &mut made);
+                }
+            }
             Mounted::Filesystem {
                 kind,
                 source,

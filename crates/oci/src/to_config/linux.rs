@@ -105,7 +105,7 @@ impl Writer<'_> {
             Ok(mut seccomp) => {
                 let flags = LoadFlags::from_bits_retain(self.spec.syscalls_flags);
                 let words = oci::Seccomp::flag_words(flags);
-                seccomp.flags = words.map(str::to_owned).collect();
+                seccomp.flags = Some(words.map(str::to_owned).collect());
                 if let Some(listener) = &self.spec.listener {
                     let path = listener.socket.as_os_str();
                     seccomp.listener_path = self.text("linux.seccomp", path);

@@ -1,5 +1,7 @@
 //! `process.capabilities`.
 
+use std::collections::BTreeSet;
+
 use warren_confine::{Capability, CapabilitySet};
 
 use warren_spawn::CapabilitySets;
@@ -11,17 +13,35 @@ impl Reader<'_> {
     pub(super) fn capabilities(&mut self, sets: Option<&Capabilities>) {
         let none = Capabilities::default();
         let sets = sets.unwrap_or(&none);
-        let bounding = self.set("bounding", &sets.bounding);
-        let effective = self.set("effective", &sets.effective);
-        let inheritable = self.set("inheritable", &sets.inheritable);
-        let permitted = self.set("permitted", &sets.permitted);
-        let ambient = self.set("ambient", &sets.ambient);
+        let mut unknown = BTreeSet::new();
+        let mut read = |words: &[String]| set(words, &mut unknown);
+        let bounding = read(&sets.bounding);
+        let effective = read(&sets.effective);
+        let permitted = read(&sets.permitted);
+        let (inheritable, ambient) = (read(&sets.inheritable), read(&sets.ambient));
+        if !unknown.is_empty() {
+            let names: Vec<String> = unknown.into_iter().collect();
+            let names = names.join(" ");
+            let what = format!("ignoring unknown or unavailable capabilities: [{names}]");
+            self.losses.note("process.capabilities", what);
+        }
+        let inheritable = self.only(
+            (inheritable, "inheritable"),
+            |one| bounding.contains(one),
+            "operation not permitted: it is not in the bounding set",
+        );
+        // Those that the kernel takes: no others could be raised.
+        let ambient = self.only(
+            (ambient, "ambient"),
+            |one| permitted.contains(one) && inheritable.contains(one),
+            "it is not both permitted and inheritable",
+        );
         let sets = CapabilitySets {
             bounding,
             effective,
             permitted,
             inheritable,
-            ambient: self.raisable(ambient, permitted, inheritable),
+            ambient,
         };
         match sets.one() {
             Some(set) => self.spec.capabilities = Some(set),
@@ -29,37 +49,35 @@ impl Reader<'_> {
         }
     }
 
-    /// Those of the ambient set that the kernel takes: no others could be raised.
-    fn raisable(
+    /// Those of a set that can be granted. The specification wants no more than a warning for
+    /// the others.
+    fn only(
         &mut self,
-        ambient: CapabilitySet,
-        permitted: CapabilitySet,
-        inheritable: CapabilitySet,
+        (set, name): (CapabilitySet, &str),
+        can_be: impl Fn(Capability) -> bool,
+        why: &str,
     ) -> CapabilitySet {
-        let (can, cannot): (Vec<_>, Vec<_>) = ambient
-            .iter()
-            .partition(|one| permitted.contains(*one) && inheritable.contains(*one));
+        let (can, cannot): (Vec<_>, Vec<_>) = set.iter().partition(|one| can_be(*one));
         for one in cannot {
-            let what = format!(
-                "can't raise ambient capability {}: it is not both permitted and inheritable",
-                one.to_string().to_uppercase()
-            );
-            self.losses.note("process.capabilities.ambient", what);
+            let one = one.to_string().to_uppercase();
+            let what = format!("can't raise {name} capability {one}: {why}");
+            let path = format!("process.capabilities.{name}");
+            self.losses.note(path, what);
         }
         can.into_iter().collect()
     }
+}
 
-    fn set(&mut self, name: &str, words: &[String]) -> CapabilitySet {
-        let mut set = CapabilitySet::EMPTY;
-        for (index, word) in words.iter().enumerate() {
-            let path = || format!("process.capabilities.{name}[{index}]");
-            match word.parse::<Capability>() {
-                Ok(capability) if word.starts_with("CAP_") => set = set.with(capability),
-                // Of a newer kernel, or of none: nobody can be given it, and the
-                // specification wants no more than a warning.
-                _ => self.losses.note(path(), format!("{word} is not known")),
+/// Those of a newer kernel, or of none, are unknown: nobody can be given them.
+fn set(words: &[String], unknown: &mut BTreeSet<String>) -> CapabilitySet {
+    let mut set = CapabilitySet::EMPTY;
+    for word in words {
+        match word.parse::<Capability>() {
+            Ok(capability) if word.starts_with("CAP_") => set = set.with(capability),
+            _ => {
+                unknown.insert(word.clone());
             }
         }
-        set
     }
+    set
 }

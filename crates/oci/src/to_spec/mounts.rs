@@ -41,7 +41,7 @@ impl Reader<'_> {
                 parts_of_dev -= 1;
                 continue;
             }
-            let target = destination(mount, index)?;
+            let target = self.destination(mount, index)?;
             match own_forms::find(&self.config.mounts[index..], &target) {
                 Some(Own::Dev { parts }) => {
                     (has_dev, parts_of_dev) = (true, parts);
@@ -161,11 +161,63 @@ impl Reader<'_> {
             let what = format!("{word:?} means nothing to a bind");
             self.losses.note(path, what);
         }
-        Ok(Mounted::Tree {
-            source: Tree::Path(self.of_bundle(&mount.source)),
-            recursive: recursion == Recursion::Whole,
-            ids: self.ids(index, mount, options)?,
+        let source = self.of_bundle(&mount.source);
+        let recursive = recursion == Recursion::Whole;
+        let ids = self.ids(index, mount, options)?;
+        // A process in a user namespace of its own can give files no other owners.
+        let is_able = *self.spec.namespaces.get(Kind::User) == Namespace::Inherit;
+        let brought = self.brought(&source);
+        Ok(match brought.filter(|_| ids.is_none() || is_able) {
+            Some(path) => Mounted::Within {
+                path,
+                recursive,
+                ids,
+            },
+            None => Mounted::Tree {
+                source: Tree::Path(source),
+                recursive,
+                ids,
+            },
         })
+    }
+
+    /// Where a mount goes: absolute, or below the root. What begins with the root's own path
+    /// on the host is meant inside too, as runc has it.
+    fn destination(&self, mount: &config::Mount, index: usize) -> Result<PathBuf, Error> {
+        let wrong = |message: &str| {
+            let message = format!("{message}, found {:?}", mount.destination);
+            Error::new(format!("mounts[{index}].destination"), message)
+        };
+        if mount.destination.is_empty() || mount.destination.contains('\0') {
+            return Err(wrong("expected a path"));
+        }
+        let path = crate::lexical(&Path::new("/").join(&mount.destination));
+        let path = match self.in_root(&path) {
+            Some(inside) => Path::new("/").join(inside),
+            None => path,
+        };
+        if path == Path::new("/") {
+            return Err(wrong("expected a path below the root"));
+        }
+        Ok(path)
+    }
+
+    /// A path of the host as one of the root, without the slash in front.
+    fn in_root(&self, path: &Path) -> Option<PathBuf> {
+        let root = self.config.root.as_ref()?;
+        let inside = path.strip_prefix(self.of_bundle(&root.path)).ok()?;
+        Some(inside.to_owned())
+    }
+
+    /// The source of a bind as a path of the root, where an earlier mount brings it: on the
+    /// host there is nothing of that.
+    fn brought(&self, source: &Path) -> Option<PathBuf> {
+        let path = Path::new("/").join(self.in_root(source)?);
+        let is_way = !path.components().any(|part| part == Component::ParentDir);
+        let mut earlier = self.spec.mounts.iter().map(Mount::target);
+        let is_brought =
+            earlier.any(|target| *target != Path::new("/") && path.starts_with(target));
+        (is_way && is_brought).then_some(path)
     }
 
     fn ids(
@@ -366,29 +418,14 @@ fn check_proc(mount: &config::Mount, index: usize, target: &Path) -> Result<(), 
     Err(Error::new(format!("mounts[{index}]"), message))
 }
 
-/// Where a mount goes: absolute, or below the root.
-fn destination(mount: &config::Mount, index: usize) -> Result<PathBuf, Error> {
-    let wrong = |message: &str| {
-        let message = format!("{message}, found {:?}", mount.destination);
-        Error::new(format!("mounts[{index}].destination"), message)
-    };
-    if mount.destination.is_empty() || mount.destination.contains('\0') {
-        return Err(wrong("expected a path"));
-    }
-    let path = crate::lexical(&Path::new("/").join(&mount.destination));
-    if path == Path::new("/") {
-        return Err(wrong("expected a path below the root"));
-    }
-    Ok(path)
-}
-
 fn absolute(paths: &[String], name: &str) -> Result<Vec<PathBuf>, Error> {
     let one = |(index, path): (usize, &String)| {
-        let found = plain(Path::new(path));
+        // One that is not absolute is meant from the root, where runc is by then.
+        let found = plain(&Path::new("/").join(path));
         let is_way = !found.components().any(|part| part == Component::ParentDir);
         let is_text = !path.contains('\0');
-        if !path.starts_with('/') || found == Path::new("/") || !is_way || !is_text {
-            let message = format!("expected an absolute path, found {path:?}");
+        if found == Path::new("/") || !is_way || !is_text {
+            let message = format!("expected a path below the root, found {path:?}");
             return Err(Error::new(format!("{name}[{index}]"), message));
         }
         Ok(found)

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::mount::MountFlags;
 use warren_mounts::{
     Attributes, Filesystem, Node, Target, attach_at, attach_over, bind_here, clone_tree,
@@ -13,7 +13,7 @@ use warren_sys::{Errno, Result};
 
 use super::kernel::{DEVICES, cover_file, if_there};
 use super::{Child, copy, leave_open};
-use crate::spec::{Device, DeviceKind, Propagation};
+use crate::spec::{Device, DeviceKind, Propagation, PropagationKind};
 use crate::step::{Changes, NewFilesystem, Source};
 
 /// Opens the target, and says whether it was there. Where it is missing, it is made, if need
@@ -34,16 +34,73 @@ fn through_links(
 
 const PROC_SUPER_MAGIC: rustix::fs::FsWord = 0x9fa0;
 
-impl Child<'_> {
+/// Where a filesystem is mounted.
+struct Place {
+    folder: OwnedFd,
+    was_there: bool,
+    /// Whether this process has made it, on a filesystem of its own.
+    is_own: bool,
+}
+
+impl<'a> Child<'a> {
+    /// Opens the folder on which a filesystem is mounted, and says whether it was there and
+    /// whether it is known to lie in no procfs.
+    fn folder_to_mount_on(&mut self, target: &'a Target) -> Result<Place> {
+        if let Some(folder) = self.make_in_fresh(target)? {
+            return Ok(Place {
+                folder,
+                was_there: false,
+                is_own: true,
+            });
+        }
+        self.fresh = None;
+        let (folder, was_there) = through_links(self.root()?, target, Node::Folder)?;
+        Ok(Place {
+            folder,
+            was_there,
+            is_own: false,
+        })
+    }
+
+    /// Makes a folder in the filesystem in memory that was mounted just before, as /dev/pts
+    /// in /dev; `None` for any other, and for one that is there.
+    ///
+    /// That was empty, and so there is no link of the image on the way, and what was made
+    /// there by one call is opened by the next: four calls with the mount in place of 12.
+    pub(super) fn make_in_fresh(
+        &mut self,
+        target: &'a Target,
+    ) -> Result<Option<OwnedFd>> {
+        let Some(fresh) = self.fresh.filter(|it| target.parent() == Some(it.path()))
+        else {
+            return Ok(None);
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let above = match self.fds.fresh.take() {
+            Some(above) => above,
+            None => open_in_root(self.root()?, fresh.path(), flags)?,
+        };
+        let above = self.fds.fresh.insert(above);
+        let mode = Mode::from_raw_mode(0o755);
+        match rustix::fs::mkdirat(&*above, target.name(), mode) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => return Ok(None),
+            Err(errno) => return Err(errno),
+        }
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(&*above, target.name(), flags, Mode::empty()).map(Some)
+    }
+
     /// Mounts a tree of the host as it is told.
     pub(super) fn mount_tree(
         &self,
         source: &Source,
         target: &Target,
-        node: Node,
+        node: Option<Node>,
         changes: &Changes,
     ) -> Result<()> {
         let tree = self.detailed_tree(source, changes)?;
+        let node = node.map_or_else(|| node_of(tree.as_fd()), Ok)?;
         let (place, _) = through_links(self.root()?, target, node)?;
         // In a procfs nothing but a procfs may be mounted, but for a few places: who looks
         // for the kernel's files there must find them (CVE-2019-16884).
@@ -64,18 +121,40 @@ impl Child<'_> {
         &mut self,
         source: &Source,
         changes: &Changes,
+        place: Option<&CStr>,
+        stays: bool,
     ) -> Result<()> {
         let tree = self.detailed_tree(source, changes)?;
-        self.stage(tree)
+        if stays {
+            return self.root_that_stays(tree, place.ok_or(Errno::INVAL)?);
+        }
+        match place {
+            Some(place) if attach_at(tree.as_fd(), CWD, place).is_ok() => {
+                self.staged(tree)
+            }
+            _ => self.stage(tree),
+        }
+    }
+
+    /// What is mounted in it is to be there alone, and not where the tree comes from.
+    fn root_that_stays(&mut self, tree: OwnedFd, place: &CStr) -> Result<()> {
+        attach_at(tree.as_fd(), CWD, place)?;
+        let private = warren_mounts::Change {
+            propagation: PropagationKind::Private.bits(),
+            ..warren_mounts::Change::default()
+        };
+        warren_mounts::change(tree.as_fd(), private, true)?;
+        self.fds.stays = true;
+        self.staged(tree)
     }
 
     fn detailed_tree(&self, source: &Source, changes: &Changes) -> Result<OwnedFd> {
         match source {
             Source::Path(path) => {
                 let tree = if changes.recursive {
-                    self.clone_own_tree(rustix::fs::CWD, path)?
+                    self.clone_own_tree(CWD, path)?
                 } else {
-                    clone_tree(rustix::fs::CWD, path, false)?
+                    clone_tree(CWD, path, false)?
                 };
                 changes.apply(tree.as_fd())?;
                 Ok(tree)
@@ -85,6 +164,16 @@ impl Child<'_> {
                 let tree = self.with.trees.get(*number).ok_or(Errno::BADF)?;
                 rustix::io::fcntl_dupfd_cloexec(tree, 3)
             }
+            Source::Within { place, ids } => {
+                let found = open_in_root(self.root()?, place.path(), OFlags::PATH)?;
+                let tree = clone_tree(found.as_fd(), c"", changes.recursive)?;
+                changes.apply(tree.as_fd())?;
+                if let Some(ids) = ids {
+                    let map = self.with.trees.get(ids.map).ok_or(Errno::BADF)?;
+                    warren_mounts::shift_ids(tree.as_fd(), map.as_fd(), ids.recursive)?;
+                }
+                Ok(tree)
+            }
             Source::Open(_) | Source::Kept(..) => Err(Errno::INVAL),
         }
     }
@@ -93,16 +182,27 @@ impl Child<'_> {
     pub(super) fn mount_filesystem(
         &mut self,
         new: &NewFilesystem,
-        target: &Target,
+        target: &'a Target,
     ) -> Result<()> {
-        let root = self.root()?;
         // A link of the image at /proc or /sys would have what is written there go, and
         // what is masked there be, elsewhere (CVE-2023-27561).
-        let (place, was_there) = match new.is_of_kernel {
-            true => (ensure_exactly(root, target)?, true),
-            false => through_links(root, target, Node::Folder)?,
+        let place = if new.is_of_kernel {
+            self.fresh = None;
+            Place {
+                folder: ensure_exactly(self.root()?, target)?,
+                was_there: true,
+                is_own: false,
+            }
+        } else {
+            self.folder_to_mount_on(target)?
         };
-        if !(new.is_of_kernel || may_be_covered(place.as_fd(), target)?) {
+        let Place {
+            folder: place,
+            was_there,
+            is_own,
+        } = place;
+        let may_be = new.is_of_kernel || is_own;
+        if !may_be && !may_be_covered(place.as_fd(), target)? {
             return Err(Errno::NOTSUP);
         }
         let mode = match new.takes_mode && was_there {
@@ -123,6 +223,11 @@ impl Child<'_> {
             leave_open(mount);
         }
         leave_open(place);
+        // What is mounted below one leaves that as it is.
+        if new.is_empty_memory() && !is_own {
+            self.fresh = Some(target);
+            self.fds.fresh = None;
+        }
         Ok(())
     }
 
@@ -146,8 +251,9 @@ impl Child<'_> {
                 warren_mounts::add_attributes(proc.as_fd(), name, forbids)
             }))?;
         }
+        let mut null = None;
         for name in masked {
-            if_there(cover(proc.as_fd(), name))?;
+            if_there(cover(proc.as_fd(), name, &mut null))?;
         }
         leave_open(proc);
         Ok(())
@@ -238,7 +344,7 @@ impl Child<'_> {
             .ok_or(Errno::NAMETOOLONG)?
             .copy_from_slice(bytes);
         let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::INVAL)?;
-        let host = clone_tree(rustix::fs::CWD, path, false)?;
+        let host = clone_tree(CWD, path, false)?;
         let stat = rustix::fs::fstat(&host)?;
         if stat.st_rdev != rustix::fs::makedev(device.major, device.minor) {
             return Err(Errno::PERM);
@@ -256,12 +362,23 @@ impl Child<'_> {
 }
 
 /// Covers what is in a procfs, which is the working directory. Its kind is looked at first:
-/// a mount on what is of another kind is undone with a wait for the kernel (RCU).
-fn cover(proc: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+/// a mount on what is of another kind is undone with a wait for the kernel (RCU). `null` is
+/// the first file that was covered: what is bound from there is read-only as that is, in one
+/// call.
+fn cover<'a>(
+    proc: BorrowedFd<'_>,
+    name: &'a CStr,
+    null: &mut Option<&'a CStr>,
+) -> Result<()> {
     let stat = rustix::fs::statat(proc, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => mount_here(c"tmpfs", name, MountFlags::RDONLY, None),
-        _ => cover_file(proc, name, true),
+    match (FileType::from_raw_mode(stat.st_mode), *null) {
+        (FileType::Directory, _) => mount_here(c"tmpfs", name, MountFlags::RDONLY, None),
+        (_, Some(null)) => bind_here(null, name),
+        (_, None) => {
+            cover_file(proc, name, true)?;
+            *null = Some(name);
+            Ok(())
+        }
     }
 }
 
@@ -306,7 +423,7 @@ fn make_device(dev: BorrowedFd<'_>, name: &CStr, host: &CStr) -> Result<()> {
 }
 
 fn bind_device(dev: BorrowedFd<'_>, name: &CStr, host: &CStr) -> Result<()> {
-    let device = clone_tree(rustix::fs::CWD, host, false)?;
+    let device = clone_tree(CWD, host, false)?;
     place_device(dev, name, device.as_fd())
 }
 
@@ -350,6 +467,14 @@ fn may_be_covered(place: BorrowedFd<'_>, target: &Target) -> Result<bool> {
 
 fn is_procfs(file: BorrowedFd<'_>) -> Result<bool> {
     Ok(rustix::fs::fstatfs(file)?.f_type == PROC_SUPER_MAGIC)
+}
+
+fn node_of(file: BorrowedFd<'_>) -> Result<Node> {
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(file)?.st_mode);
+    Ok(match kind {
+        FileType::Directory => Node::Folder,
+        _ => Node::File,
+    })
 }
 
 /// Why something cannot be mounted at a place.

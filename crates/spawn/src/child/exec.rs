@@ -1,7 +1,7 @@
 //! From the child to the program.
 
 use std::ffi::CStr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use rustix::fs::FileType;
 use rustix::process::DumpableBehavior;
@@ -10,11 +10,15 @@ use warren_sys::{Errno, Result, exit_now};
 
 use super::{Child, Failure, borrowed};
 use crate::report::Detail;
-use crate::step::Program;
+use crate::step::{Program, Step};
 
 impl Child<'_> {
-    /// Puts the standard streams in place and closes at exec what is not to be kept.
-    pub(super) fn descriptors(&self, keep: &[i32]) -> Result<()> {
+    /// Puts the standard streams in place and closes what is not to be kept.
+    ///
+    /// Not first at the exec: by then the kernel has looked for the program, and for the
+    /// interpreter that its first line names, and up to then /proc/self/fd leads to all
+    /// that is open; from a folder of the host on to its whole tree (CVE-2024-21626).
+    pub(super) fn descriptors(&self, keep: &[RawFd]) -> Result<()> {
         let [stdin, stdout, stderr] = self.with.stdio;
         if let Some(fd) = stdin {
             rustix::stdio::dup2_stdin(fd)?;
@@ -25,8 +29,12 @@ impl Child<'_> {
         if let Some(fd) = stderr {
             rustix::stdio::dup2_stderr(fd)?;
         }
-        // Not now: the end of the pipe must mark the moment of the exec.
-        warren_sys::close_range_on_exec(3);
+        let mut first = 3;
+        while let Some(next) = self.next_needed(first, keep) {
+            close_from(first, next - 1);
+            first = next + 1;
+        }
+        close_from(first, RawFd::MAX);
         for fd in keep {
             rustix::io::fcntl_setfd(borrowed(fd), rustix::io::FdFlags::empty())?;
         }
@@ -34,6 +42,39 @@ impl Child<'_> {
         rustix::process::umask(self.umask);
         signal::set_blocked(self.with.blocked);
         Ok(())
+    }
+
+    /// The first descriptor from `first` on that the program gets, or a step to come needs:
+    /// pipes and sockets but for what is executed, and all closed at the exec, whose moment
+    /// the end of one of the pipes marks.
+    fn next_needed(&self, first: RawFd, keep: &[RawFd]) -> Option<RawFd> {
+        let with = self.with;
+        let channels = [Some(with.alive), with.observer, with.turn];
+        let channels = channels.into_iter().flatten();
+        let channels = channels.map(|channel| channel.as_raw_fd());
+        let of_hooks = [with.hooks_read, with.hooks_written].into_iter().flatten();
+        let mut next: Option<RawFd> = None;
+        let mut take = |fd: RawFd| {
+            if fd >= first && next.is_none_or(|next| fd < next) {
+                next = Some(fd);
+            }
+        };
+        keep.iter()
+            .copied()
+            .chain(channels)
+            .chain(of_hooks)
+            .for_each(&mut take);
+        for step in with.steps {
+            match step {
+                Step::AwaitExec(open) => take(open.fd),
+                Step::AwaitGate { kept, .. } => kept.iter().copied().for_each(&mut take),
+                Step::Exec(program) => {
+                    program.file.iter().for_each(|file| take(file.fd));
+                }
+                _ => {}
+            }
+        }
+        next
     }
 }
 
@@ -45,6 +86,15 @@ impl Child<'_> {
         // by privilege alone; and nobody else is inside yet who could.
         rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
         await_answer(channel)
+    }
+}
+
+/// Closes the descriptors from `first` to `last`, if there is a number between.
+fn close_from(first: RawFd, last: RawFd) {
+    if first <= last {
+        // SAFETY: this process is forked and never returns to code that owns descriptors;
+        // the steps that follow use none but those that were asked for.
+        unsafe { warren_sys::close_range(first as u32, last as u32) };
     }
 }
 

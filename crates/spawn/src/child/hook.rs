@@ -32,7 +32,11 @@ impl Child<'_> {
 
     /// Executes it, or notes why it could not.
     fn become_hook(&self, hook: &HookProgram) -> ! {
-        let errno = match self.hooks_streams() {
+        let placed = match hook.in_root {
+            true => self.root().and_then(rustix::process::fchdir),
+            false => Ok(()),
+        };
+        let errno = match placed.and_then(|()| self.hooks_streams()) {
             Ok(()) => {
                 warren_sys::close_range_on_exec(3);
                 signal::set_blocked(self.with.blocked);

@@ -35,7 +35,7 @@ pub const SETTINGS: [&CStr; 1] = [c"sys"];
 pub const ROOTS_FILES: [&CStr; 3] = [c"kcore", c"latency_stats", c"timer_list"];
 pub const ROOTS_SETTINGS: [&CStr; 4] = [c"bus", c"fs", c"irq", c"sysrq-trigger"];
 
-impl Child<'_> {
+impl<'a> Child<'a> {
     pub(super) fn mount_proc(&mut self, target: &Target) -> Result<()> {
         let attributes =
             Attributes::NO_SUID | Attributes::NO_DEVICES | Attributes::NO_EXEC;
@@ -91,8 +91,11 @@ impl Child<'_> {
         Ok(())
     }
 
-    pub(super) fn mqueue(&self, target: &Target) -> Result<()> {
-        let place = ensure(self.root()?, target, Node::Folder)?;
+    pub(super) fn mqueue(&mut self, target: &'a Target) -> Result<()> {
+        let place = match self.make_in_fresh(target)? {
+            Some(place) => place,
+            None => ensure(self.root()?, target, Node::Folder)?,
+        };
         rustix::process::fchdir(&place)?;
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
         mount_here(c"mqueue", c".", flags, None)?;

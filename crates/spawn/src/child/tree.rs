@@ -4,10 +4,10 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
-use rustix::mount::UnmountFlags;
+use rustix::mount::{MountFlags, UnmountFlags};
 use warren_mounts::{
     Attributes, Filesystem, Node, Target, attach, attach_at, attach_over, clone_tree,
-    open_in_root,
+    mount_here, open_in_root,
 };
 use warren_namespaces::Kind;
 use warren_sys::{Errno, Result};
@@ -19,7 +19,7 @@ use super::{Child, borrowed};
 use crate::spec::{Access, Content, PropagationKind};
 use crate::step::{Layering, LayeringUpper, Source, Step};
 
-impl Child<'_> {
+impl<'a> Child<'a> {
     /// The tree of a source, detached, with the attributes that every tree gets.
     pub(super) fn tree(&self, source: &Source, forbids: Attributes) -> Result<OwnedFd> {
         match source {
@@ -44,6 +44,7 @@ impl Child<'_> {
                 let tree = self.with.trees.get(*number).ok_or(Errno::BADF)?;
                 rustix::io::fcntl_dupfd_cloexec(tree, 3)
             }
+            Source::Within { .. } => Err(Errno::INVAL),
         }
     }
 
@@ -93,7 +94,13 @@ impl Child<'_> {
     }
 
     pub(super) fn stage(&mut self, root: OwnedFd) -> Result<()> {
-        self.attach_over_root(root.as_fd())?;
+        attach_at(root.as_fd(), rustix::fs::CWD, c"/")?;
+        self.staged(root)
+    }
+
+    /// It is mounted, wherever that is: when it is entered, the old root lies on it.
+    pub(super) fn staged(&mut self, root: OwnedFd) -> Result<()> {
+        self.fds.stacked += 1;
         self.fds.root = Some(root);
         Ok(())
     }
@@ -318,7 +325,7 @@ impl Child<'_> {
     }
 
     /// Covers what is at `target`, if anything is.
-    pub(super) fn mask(&mut self, target: &Target, readable: bool) -> Result<()> {
+    pub(super) fn mask(&mut self, target: &'a Target, readable: bool) -> Result<()> {
         let place = match open_in_root(self.root()?, target.path(), OFlags::PATH) {
             Ok(place) => place,
             Err(Errno::NOENT | Errno::ACCESS | Errno::LOOP) => return Ok(()),
@@ -326,7 +333,7 @@ impl Child<'_> {
         };
         let stat = rustix::fs::fstat(&place)?;
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            return self.mask_folder(place.as_fd());
+            return self.mask_folder(place.as_fd(), target);
         }
         let cover = if readable {
             let null = clone_tree(rustix::fs::CWD, c"/dev/null", false)?;
@@ -338,16 +345,40 @@ impl Child<'_> {
         attach_over(cover.as_fd(), place.as_fd())
     }
 
-    /// One empty folder covers them all: a filesystem each would cost more.
-    fn mask_folder(&mut self, place: BorrowedFd<'_>) -> Result<()> {
-        if let Some(empty) = &self.fds.empty {
-            let cover = clone_tree(empty.as_fd(), c"", false)?;
-            return attach_over(cover.as_fd(), place);
+    /// One empty folder covers them all: a filesystem each would cost more. The first is
+    /// mounted by mount(2), two calls in place of five, and found again if there is a second.
+    fn mask_folder(&mut self, place: BorrowedFd<'_>, target: &'a Target) -> Result<()> {
+        let Some(first) = self.masked else {
+            self.masked = Some(target);
+            return self.mask_first_folder(place);
+        };
+        let empty = match self.fds.empty.take() {
+            Some(empty) => empty,
+            None => open_in_root(self.root()?, first.path(), OFlags::PATH)?,
+        };
+        let empty = self.fds.empty.insert(empty);
+        let cover = clone_tree(empty.as_fd(), c"", false)?;
+        attach_over(cover.as_fd(), place)
+    }
+
+    fn mask_first_folder(&mut self, place: BorrowedFd<'_>) -> Result<()> {
+        match rustix::process::fchdir(place) {
+            Ok(()) => {
+                let forbids = MountFlags::RDONLY
+                    | MountFlags::NOSUID
+                    | MountFlags::NODEV
+                    | MountFlags::NOEXEC;
+                mount_here(c"tmpfs", c".", forbids, None)
+            }
+            // A folder that is closed to this process can be covered all the same.
+            Err(Errno::ACCESS) => {
+                let cover = Filesystem::open(c"tmpfs")?.mount(Attributes::all())?;
+                attach_over(cover.as_fd(), place)?;
+                self.fds.empty = Some(cover);
+                Ok(())
+            }
+            Err(errno) => Err(errno),
         }
-        let cover = empty_folder()?;
-        attach_over(cover.as_fd(), place)?;
-        self.fds.empty = Some(cover);
-        Ok(())
     }
 
     /// Mounts what is at `target`, if anything is, over itself, read-only.
@@ -393,8 +424,12 @@ impl Child<'_> {
     }
 
     /// From here on the old root has no name; then it is gone.
-    pub(super) fn enter_root(&mut self) -> Result<()> {
+    pub(super) fn enter_root(&mut self, uncovered: Option<&[CString]>) -> Result<()> {
         rustix::process::fchdir(self.root()?)?;
+        if self.fds.stays {
+            rustix::process::chroot(c".")?;
+            return rustix::process::chdir(c"/");
+        }
         let old = match self.fds.spreads {
             true => Some(own_root()?),
             false => None,
@@ -404,6 +439,9 @@ impl Child<'_> {
             Err(Errno::INVAL) if self.fds.outer_root.is_some() => {
                 rustix::process::chroot(c".")?;
                 return rustix::process::chdir(c"/");
+            }
+            Err(Errno::INVAL | Errno::NOSYS) if uncovered.is_some() => {
+                return self.cover_root(uncovered.unwrap_or_default());
             }
             result => result?,
         }
@@ -421,6 +459,31 @@ impl Child<'_> {
         for _ in 0..self.fds.stacked {
             rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
         }
+        rustix::process::chdir(c"/")
+    }
+}
+
+impl Child<'_> {
+    /// Where the old root cannot be let go it is covered. A procfs or sysfs that is still
+    /// mounted there would let who makes a user namespace mount a new one, with nothing of it
+    /// masked.
+    fn cover_root(&self, uncovered: &[CString]) -> Result<()> {
+        for path in uncovered {
+            let flags = UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
+            match rustix::mount::unmount(path, flags) {
+                // It went with what it was mounted in.
+                Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        let root = self.root()?;
+        // It may lie there already.
+        match attach_at(root, rustix::fs::CWD, c"/") {
+            Ok(()) | Err(Errno::LOOP | Errno::INVAL) => {}
+            Err(errno) => return Err(errno),
+        }
+        rustix::process::fchdir(root)?;
+        rustix::process::chroot(c".")?;
         rustix::process::chdir(c"/")
     }
 }
@@ -455,11 +518,6 @@ pub(super) fn nothing() -> Result<OwnedFd> {
     let null = clone_tree(rustix::fs::CWD, c"/dev/null", false)?;
     warren_mounts::set_attributes(null.as_fd(), Attributes::all(), false)?;
     Ok(null)
-}
-
-/// A detached folder in which nothing is and nothing can be made.
-pub(super) fn empty_folder() -> Result<OwnedFd> {
-    Filesystem::open(c"tmpfs")?.mount(Attributes::all())
 }
 
 /// Makes an empty file, or empties one that is there; a symlink is not followed.

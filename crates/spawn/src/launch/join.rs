@@ -21,7 +21,7 @@ pub fn open(
     let namespace = match from {
         Join::Path(path) => NsFd::open(path)?,
         Join::Fd(number) | Join::Open(Open { fd: number, .. }) => {
-            NsFd::open(Path::new(&format!("/proc/self/fd/{number}")))?
+            NsFd::from_fd(warren_sys::duplicate(*number)?)?
         }
         Join::Process(pid) => {
             let pidfd = pidfd_of(*pid, processes)?;

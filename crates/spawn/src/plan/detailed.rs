@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use warren_mounts::{Node, Target};
-use warren_namespaces::Kind;
+use warren_namespaces::{Kind, ProcRoot, mountinfo};
 use warren_sys::Errno;
 
 use super::Planner;
@@ -14,9 +14,9 @@ use super::program::c_string;
 use crate::error::Error;
 use crate::spec::{
     DetailedMount, Device, FlagChange, Mount, MountIds, Mounted, Namespace,
-    PropagationKind, Root, Terminal, Tree,
+    PropagationKind, Root, Spec, Terminal, Tree,
 };
-use crate::step::{Changes, MapLines, NewFilesystem, Source, Step};
+use crate::step::{Changes, MapLines, NewFilesystem, ShiftWithin, Source, Step};
 
 impl Planner<'_> {
     pub(super) fn detailed(
@@ -37,8 +37,23 @@ impl Planner<'_> {
                 self.push(Step::MountTree {
                     source,
                     target,
-                    node,
+                    node: Some(node),
                     changes,
+                });
+            }
+            Mounted::Within {
+                path,
+                recursive,
+                ids,
+            } => {
+                let place = self::target(path)?;
+                let ids = ids.as_ref().map(|ids| self.ids_within(ids)).transpose()?;
+                // What it is shows when it is there.
+                self.push(Step::MountTree {
+                    source: Source::Within { place, ids },
+                    target,
+                    node: None,
+                    changes: changes(mount, *recursive),
                 });
             }
             Mounted::Filesystem { .. } => {
@@ -67,7 +82,14 @@ impl Planner<'_> {
         }
         let changes = changes(mount, *recursive);
         let (source, changes) = self.detailed_source(source, changes, ids.as_ref())?;
-        self.push_cover(Step::RootDetailed { source, changes });
+        let place = self.spec.root_place.as_ref();
+        let place = place.map(|path| c_string(path.as_os_str())).transpose()?;
+        self.push_cover(Step::RootDetailed {
+            source,
+            changes,
+            place,
+            stays: self.spec.callers_mounts,
+        });
         Ok(())
     }
 
@@ -132,6 +154,25 @@ impl Planner<'_> {
             });
         }
         Ok((Source::Tree(number, tree.clone()), Changes::default()))
+    }
+
+    /// The child changes owners itself, of what the parent cannot see.
+    fn ids_within(&mut self, ids: &MountIds) -> Result<ShiftWithin, Error> {
+        if ids.uids.is_empty() || self.has_other_users() {
+            return Err(Error::spec(
+                "other owners within the root need a map of their own and no user namespace",
+            ));
+        }
+        let number = self.trees;
+        self.trees += 1;
+        self.push(Step::MakeMap(Box::new(MapLines::Known {
+            uids: ids.uids.clone(),
+            gids: ids.gids.clone(),
+        })));
+        Ok(ShiftWithin {
+            map: number,
+            recursive: ids.recursive,
+        })
     }
 
     fn new_filesystem(&self, mount: &DetailedMount) -> Result<NewFilesystem, Error> {
@@ -229,6 +270,21 @@ impl Planner<'_> {
         (!paths.places.is_empty()).then_some(paths)
     }
 
+    /// What the caller's root shows of the kernel, the last mount first, if the new root may
+    /// come to lie on it.
+    pub(super) fn shows_of_kernel(&self) -> Result<Option<Vec<CString>>, Error> {
+        if !self.spec.without_pivot {
+            return Ok(None);
+        }
+        let proc = ProcRoot::open().map_err(|error| Error::spec(error.to_string()))?;
+        let mounts = mountinfo::own(&proc);
+        let mounts = mounts.map_err(|error| Error::spec(error.to_string()))?;
+        let shows = mounts.iter().rev();
+        let shows = shows.filter(|one| matches!(&*one.filesystem, "proc" | "sysfs"));
+        let paths = shows.map(|one| c_string(one.mount_point.as_os_str()));
+        paths.collect::<Result<_, _>>().map(Some)
+    }
+
     pub(super) fn device_files(&mut self, target: Target) {
         let step = Step::DeviceFiles {
             target,
@@ -287,6 +343,23 @@ impl Planner<'_> {
             (false, false) => Step::PrivateMounts,
         });
     }
+}
+
+/// Whether a Spec mounts nothing over the caller's root: only that at its place, and what is
+/// in it.
+pub(super) fn is_in_place(spec: &Spec) -> bool {
+    let is_root = |mount: &Mount| {
+        matches!(mount, Mount::Detailed(_)) && mount.target().as_os_str() == "/"
+    };
+    let needs_layers =
+        |mount: &Mount| matches!(mount, Mount::Overlay { .. } | Mount::File { .. });
+    spec.root == Root::Scratch
+        && spec.root_place.is_some()
+        && spec.mounts.first().is_some_and(is_root)
+        && !spec.mounts.iter().any(needs_layers)
+        && spec.disk.is_none()
+        && *spec.namespaces.get(Kind::User) == Namespace::Inherit
+        && *spec.namespaces.get(Kind::Mnt) == Namespace::Inherit
 }
 
 /// What of a list of mounts is done at once in a procfs.

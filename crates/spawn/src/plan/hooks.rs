@@ -5,7 +5,7 @@ use warren_sys::CStringArray;
 use super::Planner;
 use super::program::c_string;
 use crate::error::Error;
-use crate::spec::Hook;
+use crate::spec::{Hook, Root};
 use crate::step::{HookProgram, Step};
 
 impl Planner<'_> {
@@ -15,7 +15,14 @@ impl Planner<'_> {
         if spec.await_before_root {
             self.push(Step::AwaitCaller);
         }
-        self.hooks(&spec.hooks_before_root)
+        let first = self.steps.len();
+        self.hooks(&spec.hooks_before_root)?;
+        for step in &mut self.steps[first..] {
+            if let Step::Hook(hook) = step {
+                hook.in_root = spec.root != Root::Inherit;
+            }
+        }
+        Ok(())
     }
 
     /// When all else but the profile is done.
@@ -62,5 +69,6 @@ fn program(hook: &Hook, number: u32) -> Result<HookProgram, Error> {
         arguments: CStringArray::new(arguments),
         environment: CStringArray::new(words(&hook.env)?),
         timeout: hook.timeout,
+        in_root: false,
     })
 }

@@ -126,6 +126,7 @@ fn host_path(source: &Source) -> PathBuf {
     match source {
         Source::Path(path) | Source::Kept(_, path) => of_c_string(path),
         Source::Open(open) => open.name.clone().into(),
+        Source::Within { place, .. } => path(place),
         Source::Tree(_, tree) => match tree {
             crate::spec::Tree::Path(path) => path.clone(),
             crate::spec::Tree::Open(open) => open.name.clone().into(),

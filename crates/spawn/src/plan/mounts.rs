@@ -246,6 +246,8 @@ impl Planner<'_> {
     /// What is mounted at a root that anything may be done with becomes the root.
     fn at_root(&mut self, mount: &Mount) -> Result<(), Error> {
         match mount {
+            // Hooks may write to it.
+            Mount::Forbid { .. } if self.spec.await_before_root => {}
             Mount::Forbid { what, .. } => self.push(Step::Forbid {
                 target: None,
                 attributes: attributes(*what),
@@ -292,6 +294,23 @@ impl Planner<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What is forbidden of a root that hooks had before.
+    pub(super) fn forbid_entered(&mut self) {
+        if !self.spec.await_before_root {
+            return;
+        }
+        for mount in &self.spec.mounts {
+            if let Mount::Forbid { target, what } = mount
+                && target.as_os_str() == "/"
+            {
+                self.push(Step::Forbid {
+                    target: None,
+                    attributes: attributes(*what),
+                });
+            }
+        }
     }
 
     fn target(&self, mount: &Mount) -> Result<Target, Error> {

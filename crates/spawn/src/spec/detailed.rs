@@ -43,6 +43,15 @@ pub enum Mounted {
         /// Other owners for its files.
         ids: Option<MountIds>,
     },
+    /// A file or folder of the container's root, with what was mounted there before.
+    Within {
+        /// Where it is, in that root.
+        path: PathBuf,
+        /// Whether with all that is mounted in it.
+        recursive: bool,
+        /// Other owners for its files, by a map of their own.
+        ids: Option<MountIds>,
+    },
     /// A filesystem.
     Filesystem {
         /// Its kind, as in /proc/filesystems.

@@ -316,7 +316,9 @@ impl fmt::Display for Step {
             Self::OpenTerminal { multiplexer, .. } => {
                 write!(f, "open a terminal at {}", text(multiplexer))
             }
-            Self::EnterRoot => f.write_str("enter the new root and let the old one go"),
+            Self::EnterRoot { .. } => {
+                f.write_str("enter the new root and let the old one go")
+            }
             Self::WorkDir(paths) => {
                 f.write_str("change to the directory ")?;
                 for (number, path) in paths.iter().enumerate() {
@@ -542,6 +544,7 @@ impl fmt::Display for Source {
             Self::Path(path) | Self::Kept(_, path) => text(path).fmt(f),
             Self::Open(open) => f.write_str(&open.name),
             Self::Tree(_, tree) => tree.fmt(f),
+            Self::Within { place, .. } => write!(f, "{place} of the root"),
         }
     }
 }

@@ -335,7 +335,22 @@ impl<'a> Walk<'a> {
                 joined.collect()
             }
         };
+        self.close_folders();
         Err(super::exec::execute(wanted, environment).into())
+    }
+
+    /// Closes what leads to folders of the outside. Not first at the exec: by then the kernel
+    /// has looked for the program, and for the interpreter that its first line names, which
+    /// may be /proc/self/fd/N/../bin/NAME (CVE-2024-21626).
+    fn close_folders(&mut self) {
+        self.proc.take();
+        self.target = None;
+        self.target_kinds.clear();
+        self.others.clear();
+        self.cgroups = None;
+        for folder in [&mut self.root, &mut self.cwd, &mut self.folder] {
+            *folder = None;
+        }
     }
 }
 

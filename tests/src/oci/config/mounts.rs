@@ -312,7 +312,8 @@ fn control_groups_are_shown_as_the_host_has_them() {
 }
 
 fn what_is_masked_reads_as_empty() {
-    let paths = json!(["/proc/timer_list", "/etc/secret", "/etc/folder", "/no/such"]);
+    // One that does not begin with a slash is meant from the root.
+    let paths = json!(["/proc/timer_list", "/etc/secret", "etc/folder", "/no/such"]);
     let bundle = Bundle::new(&[("linux/maskedPaths", paths)]);
     let etc = bundle.root().join("etc");
     fs::write(etc.join("secret"), "text").expect("make a file");

@@ -63,7 +63,19 @@ fn each_set_of_capabilities_is_its_own() {
     unknown
         .ours("echo ran")
         .says("ran")
-        .complains("CAP_FUTURE is not known");
+        .complains("ignoring unknown or unavailable capabilities: [CAP_FUTURE]");
+    // The kernel makes none inheritable that is not in the bounding set.
+    let outside = Bundle::new(&[
+        ("process/capabilities/bounding", json!(["CAP_KILL"])),
+        (
+            "process/capabilities/inheritable",
+            json!(["CAP_KILL", "CAP_CHOWN"]),
+        ),
+    ]);
+    outside
+        .ours("grep CapInh /proc/self/status")
+        .says("CapInh:\t0000000000000020")
+        .complains("can't raise inheritable capability CAP_CHOWN");
 }
 
 fn limits_and_scores_are_set() {

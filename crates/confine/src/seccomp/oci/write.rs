@@ -87,7 +87,7 @@ impl Seccomp {
             default_action,
             default_errno_ret,
             architectures: architectures.collect(),
-            flags: Vec::new(),
+            flags: Some(Vec::new()),
             listener_path: String::new(),
             listener_metadata: String::new(),
             syscalls: Vec::new(),

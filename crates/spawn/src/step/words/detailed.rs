@@ -17,7 +17,10 @@ impl Step {
                     _ => Ok(()),
                 }
             }
-            Self::RootDetailed { source, changes } => {
+            Self::MakeMap(_) => f.write_str("make a map of other owners"),
+            Self::RootDetailed {
+                source, changes, ..
+            } => {
                 write!(f, "make {source} the root{changes}")
             }
             Self::MountTree {
