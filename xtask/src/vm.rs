@@ -44,7 +44,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
 /// The suites for which cgroup v2, systemd or AppArmor make a difference, and what only the
 /// newer kernel has. An emulated machine takes a second for what takes 20 ms elsewhere, and
 /// its util-linux is not the one that the others are compared with.
-const SUITES: [&str; 31] = [
+const SUITES: [&str; 33] = [
     "run::inside::",
     "run::roots::",
     "run::exit_codes::",
@@ -69,6 +69,8 @@ const SUITES: [&str; 31] = [
     "limits::delegated::",
     "limits::systemd::",
     "limits::unified::",
+    "oci::checkpoint::",
+    "oci::podman::podman_has_systemd",
     "the_targets_cgroup_is_joined",
     "gates::",
     "doctor::",

@@ -80,10 +80,10 @@ struct Context {
     log: Log,
     /// Whether systemd makes control groups.
     systemd: bool,
-    /// What is dropped when the program runs: see [`runtime::shield`].
-    shield: Cell<Option<OwnedFd>>,
     /// criu, if somebody said where it is.
     criu: Option<PathBuf>,
+    /// What is dropped when the program runs: see [`runtime::shield`].
+    shield: Cell<Option<OwnedFd>>,
 }
 
 /// A command, its first argument being its own name.
@@ -229,11 +229,11 @@ fn context(options: &Options, called: &str) -> Result<Context, Stop> {
         log,
         systemd: options.is("systemd-cgroup")
             || options.text("cgroup-manager")? == Some("systemd"),
-        shield: Cell::default(),
         criu: options
             .value("criu")
             .filter(|file| !file.is_empty())
             .map(Into::into),
+        shield: Cell::default(),
     })
 }
 

@@ -56,13 +56,14 @@ fn make(guest: &Guest, kept: &Path) -> Result<()> {
 
 fn debootstrap(guest: &Guest, tree: &Path, log: &Path) -> Result<()> {
     let written = File::create(log)?;
+    let packages: Vec<&str> = guest.packages().collect();
     // In a mount namespace: what it mounts would be taken for a leftover of a test.
     let mut debootstrap = Command::new("unshare");
     debootstrap
         .args(["--mount", "debootstrap"])
         .args([
             "--variant=minbase",
-            &format!("--include={}", guest::PACKAGES.join(",")),
+            &format!("--include={}", packages.join(",")),
         ])
         .args([guest.suite.as_ref(), tree.as_os_str()])
         .arg(mirror()?)

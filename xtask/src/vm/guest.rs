@@ -6,6 +6,8 @@ pub struct Guest {
     pub suite: &'static str,
     /// What it runs once it is up.
     script: &'static str,
+    /// Packages that it has beyond those of every guest.
+    more: &'static [&'static str],
     /// How many closing lines it gives.
     pub tiers: usize,
 }
@@ -15,6 +17,14 @@ pub struct Guest {
 pub const USUAL: Guest = Guest {
     suite: "trixie",
     script: include_str!("guest.sh"),
+    // What runs in a container, what brings one back, and an engine.
+    more: &[
+        "busybox-static",
+        "conmon",
+        "criu",
+        "golang-github-containers-common",
+        "podman",
+    ],
     tiers: 4,
 };
 
@@ -22,10 +32,11 @@ pub const USUAL: Guest = Guest {
 pub const NEWER: Guest = Guest {
     suite: "sid",
     script: include_str!("newer.sh"),
+    more: &[],
     tiers: 1,
 };
 
-/// What the tests need, besides `debootstrap --variant=minbase`.
+/// What the tests need in every guest, besides `debootstrap --variant=minbase`.
 pub const PACKAGES: &[&str] = &[
     "apparmor",
     "bubblewrap",
@@ -110,6 +121,11 @@ impl Guest {
         FILES.iter().copied().chain([script])
     }
 
+    /// What is installed in it.
+    pub fn packages(&self) -> impl Iterator<Item = &'static str> {
+        PACKAGES.iter().chain(self.more).copied()
+    }
+
     /// A name for the image that changes with everything it is made of.
     pub fn key(&self) -> String {
         let files = self
@@ -119,7 +135,7 @@ impl Guest {
             .iter()
             .chain(LINKS)
             .map(|(path, text)| format!("{path}{text}"));
-        let packages = PACKAGES.iter().map(|name| format!("{name} "));
+        let packages = self.packages().map(|name| format!("{name} "));
         let all: String = files.chain(pairs).chain(packages).collect();
         format!("{}-{:016x}", self.suite, fnv(all.as_bytes()))
     }

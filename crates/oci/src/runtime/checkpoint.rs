@@ -49,7 +49,7 @@ pub struct CriuOptions {
 }
 
 impl CriuOptions {
-    pub(super) fn put(&self, options: &mut Options) {
+    pub(super) fn put(&self, config: &Config, options: &mut Options) {
         options
             .ext_unix_sk(self.ext_unix_sk)
             .tcp_established(self.tcp_established)
@@ -61,13 +61,18 @@ impl CriuOptions {
             .auto_dedup(self.auto_dedup)
             .cgroups(self.cgroups)
             .orphan_terminals()
-            .settings(SETTINGS)
             .notices();
+        match config.annotations.get(ANNOTATION).map(String::as_str) {
+            Some("") => {}
+            named => drop(options.settings(named.unwrap_or(SETTINGS))),
+        }
     }
 }
 
 /// Where runc has criu look for more options: an administrator's file serves both.
 const SETTINGS: &str = "/etc/criu/runc.conf";
+/// By which a container names another file; none at all if it is empty.
+const ANNOTATION: &str = "org.criu.config";
 
 /// What is wanted of a checkpoint.
 #[derive(Clone, Debug, Default)]
@@ -145,7 +150,7 @@ impl Container {
             .pid(init.pid)
             .root(&self.record.rootfs)
             .leave_running(wanted.leave_running);
-        wanted.criu.put(&mut options);
+        wanted.criu.put(config, &mut options);
         let mounts = self.mounts(init)?;
         self.put_outside(config, init, &mounts, &mut options)?;
         let streams = self.streams(init, &mounts)?;

@@ -159,7 +159,8 @@ impl Criu {
         // What it has started for the work ends with it.
         let _ = self.process.wait();
         match refused {
-            Some(error) => Err(error),
+            // Its process may have gone meanwhile, of which criu knows why.
+            Some(error) => Err(with_reason(error, reason(log))),
             None if answer.success => Ok(answer.pid),
             None => Err(failed(&answer, log)),
         }
@@ -270,13 +271,18 @@ fn failed(answer: &Answer, log: &Path) -> Error {
     ));
     // What it answers is the first error of all, which may have been no obstacle.
     let said = Some(answer.message.trim().to_owned());
-    let error = match reason(log).or(said.filter(|said| !said.is_empty())) {
-        Some(line) => error.hint(format!("criu: {line}")),
-        None => error,
-    };
+    let said = said.filter(|said| !said.is_empty());
+    let error = with_reason(error, reason(log).or(said));
     match answer.errno {
         0 => error,
         errno => error.hint(words(Errno::from_raw_os_error(errno))),
+    }
+}
+
+fn with_reason(error: Error, reason: Option<String>) -> Error {
+    match reason {
+        Some(line) => error.hint(format!("criu: {line}")),
+        None => error,
     }
 }
 

@@ -175,7 +175,7 @@ impl Work<'_> {
         let read_only = self.config.root.as_ref().is_some_and(|root| root.readonly);
         let mut options = Options::default();
         options.root(text(&root)?).log(LOG).callers_child();
-        wanted.criu.put(&mut options);
+        wanted.criu.put(self.config, &mut options);
         self.put_streams(streams, &null, &mut options)?;
         self.put_outside(&joined, &mut options)?;
         let (criu, images) = with_root(&root, read_only, || {
@@ -209,20 +209,29 @@ impl Work<'_> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = rustix::fs::open(&path, flags, Mode::empty());
         let opened = opened.map_err(|errno| Error::errno(doing(), errno))?;
-        let mut mounted: Vec<String> = Vec::new();
+        // Where each is, and the folder that is seen there: `None` of what comes back with all
+        // that is in it.
+        let mut mounted: Vec<(String, Option<PathBuf>)> = Vec::new();
         for mount in &self.config.mounts {
             let place = outside::destination(mount);
-            // What lies in a filesystem of its own comes back with that.
-            let is_within = mounted.iter().any(|one| Path::new(&place).starts_with(one));
-            if !is_within {
-                let source = self.container.bundle().join(&mount.source);
-                let node = match outside::is_bind(mount) && !source.is_dir() {
-                    true => Node::File,
-                    false => Node::Folder,
-                };
-                make_place(opened.as_fd(), &place, node)?;
+            let source = self.container.bundle().join(&mount.source);
+            let source = outside::is_bind(mount).then_some(source);
+            let node = match &source {
+                Some(source) if !source.is_dir() => Node::File,
+                _ => Node::Folder,
+            };
+            let mut around = mounted.iter().rev().filter_map(|(one, source)| {
+                let rest = Path::new(&place).strip_prefix(one).ok()?;
+                Some((rest, source))
+            });
+            match around.next() {
+                None => make_place(opened.as_fd(), &place, node)?,
+                Some((rest, Some(source))) if source.is_dir() => {
+                    make_place_in(source, rest, node)?;
+                }
+                Some(_) => {}
             }
-            mounted.push(place);
+            mounted.push((place, source));
         }
         Ok(path)
     }
@@ -388,6 +397,14 @@ impl Work<'_> {
         self.child = Some(child);
         Ok(())
     }
+}
+
+fn make_place_in(folder: &Path, rest: &Path, node: Node) -> Result<(), Error> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(folder, flags, Mode::empty());
+    let opened = opened
+        .map_err(|errno| Error::errno(format!("open {}", folder.display()), errno))?;
+    make_place(opened.as_fd(), text(rest)?, node)
 }
 
 /// Whether one of the caller's standard streams is a file.
