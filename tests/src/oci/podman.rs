@@ -22,9 +22,9 @@ pub const TESTS: &[Test] = tests! {
 /// What the defaults ask for takes CAP_SYS_RESOURCE, which not every root has.
 const LIMITS: [&str; 6] = [
     "--ulimit",
-    "nofile=20000:20000",
+    "nofile=1024:1024",
     "--ulimit",
-    "nproc=32768:32768",
+    "nproc=1024:1024",
     "--network",
     "none",
 ];
