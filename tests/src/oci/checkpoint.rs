@@ -5,7 +5,7 @@
 //! brings back is looked at in the virtual machine alone, which has a newer one.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -294,6 +294,9 @@ fn a_container_goes_on_where_it_was() {
             .succeeds();
         let before = count(&bundle);
         assert!(runtime.is_empty(), "{runtime:?}: it has ended");
+        if runtime == Runtime::Warren {
+            are_for_nobody_else(Path::new(&images));
+        }
         let restore = [
             "restore",
             "-d",
@@ -305,6 +308,15 @@ fn a_container_goes_on_where_it_was() {
         runtime.run(&[&restore[..], &["web"]].concat()).succeeds();
         counts_on(&bundle, before);
         runtime.run(&["delete", "-f", "web"]).succeeds();
+    }
+}
+
+/// They have all of its memory.
+fn are_for_nobody_else(images: &Path) {
+    for entry in fs::read_dir(images).expect("images") {
+        let entry = entry.expect("a file");
+        let mode = entry.metadata().expect("it is there").mode();
+        assert_eq!(mode & 0o77, 0, "{}", entry.path().display());
     }
 }
 

@@ -173,7 +173,11 @@ impl Container {
             true => Request::pre_dump(options.track_memory()),
             false => Request::dump(&options),
         };
-        let criu = Criu::start(&criu::program(wanted.criu.program.as_ref()), &[])?;
+        // What it writes has all of the container's memory, and modes of 0644.
+        let others = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+        let criu = Criu::start(&criu::program(wanted.criu.program.as_ref()), &[]);
+        rustix::process::umask(others);
+        let criu = criu?;
         let needed = Features {
             memory_tracking: wanted.pre_dump,
             lazy_pages: wanted.criu.lazy_pages,
