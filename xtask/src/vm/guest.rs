@@ -23,6 +23,8 @@ pub const USUAL: Guest = Guest {
         "conmon",
         "criu",
         "golang-github-containers-common",
+        // With which criu holds connections back.
+        "iptables",
         "podman",
     ],
     tiers: 4,
