@@ -581,6 +581,8 @@ fn a_network_that_was_there_is_joined_again() {
         .has("w0:");
     warren.run(&["delete", "-f", "web"]).succeeds();
     ip(&["netns", "del", &name]);
+    // Which ip mounts for the first one, and leaves.
+    run(program("umount").arg("/run/netns")).succeeds();
 }
 
 fn a_restore_that_fails_leaves_nothing() {
