@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use warren_testkit::{Output, Test, eventually, program, run, scratch, tests, warren};
 
 use super::{BOTH, Bundle, Runtime};
+use crate::enter::NetnsFolder;
 
 pub const TESTS: &[Test] = tests! {
     User:
@@ -52,6 +53,14 @@ fn with_stand_in(words: &[&str]) -> Output {
     let mut all = vec!["--criu", criu.to_str().expect("it is text")];
     all.extend(words);
     Runtime::Warren.run(&all)
+}
+
+/// The words that bring `web` back.
+fn restore<'a>(bundle: &'a Bundle, images: &'a str, options: &[&'a str]) -> Vec<&'a str> {
+    let mut words = vec!["restore", "-b", bundle.path(), "--image-path", images];
+    words.extend(options);
+    words.push("web");
+    words
 }
 
 fn folder(name: &str) -> String {
@@ -153,17 +162,10 @@ fn what_criu_cannot_is_said_with_its_log() {
         .exits(1)
         .complains("CRIU is missing features");
     Runtime::Warren.run(&["delete", "-f", "web"]).succeeds();
-    with_stand_in(&[
-        "restore",
-        "-b",
-        bundle.path(),
-        "--image-path",
-        &images,
-        "web",
-    ])
-    .exits(1)
-    .complains("criu failed: type RESTORE errno 22")
-    .complains("the reason");
+    with_stand_in(&restore(&bundle, &images, &[]))
+        .exits(1)
+        .complains("criu failed: type RESTORE errno 22")
+        .complains("the reason");
     assert!(Runtime::Warren.is_empty());
 }
 
@@ -222,16 +224,9 @@ fn images_that_lead_elsewhere_are_refused() {
     let images = PathBuf::from(folder("images"));
     let words = images.display().to_string();
     let refused = |said: &str| {
-        with_stand_in(&[
-            "restore",
-            "-b",
-            bundle.path(),
-            "--image-path",
-            &words,
-            "web",
-        ])
-        .exits(1)
-        .complains(said);
+        with_stand_in(&restore(&bundle, &words, &[]))
+            .exits(1)
+            .complains(said);
         assert!(!images.join("asked.json").exists(), "criu was not asked");
     };
     refused("open");
@@ -297,15 +292,7 @@ fn a_container_goes_on_where_it_was() {
         if runtime == Runtime::Warren {
             are_for_nobody_else(Path::new(&images));
         }
-        let restore = [
-            "restore",
-            "-d",
-            "-b",
-            bundle.path(),
-            "--image-path",
-            &images,
-        ];
-        runtime.run(&[&restore[..], &["web"]].concat()).succeeds();
+        runtime.run(&restore(&bundle, &images, &["-d"])).succeeds();
         counts_on(&bundle, before);
         runtime.run(&["delete", "-f", "web"]).succeeds();
     }
@@ -355,24 +342,16 @@ fn it_is_as_it_was_when_it_is_back() {
     warren.run(&["delete", "-f", "web"]).succeeds();
     fs::remove_file(bundle.folder.join("hooks")).expect("they were run");
 
-    let restore = [
-        "restore",
-        "-d",
-        "-b",
-        bundle.path(),
-        "--image-path",
-        &images,
-    ];
     let pid_file = folder("pid");
     warren
-        .run(&[&restore[..], &["--pid-file", &pid_file, "web"]].concat())
+        .run(&restore(&bundle, &images, &["-d", "--pid-file", &pid_file]))
         .succeeds();
     assert_eq!(looks(), before);
     assert_eq!(warren.status("web"), "running");
     let pid = fs::read_to_string(&pid_file).expect("it was written");
     assert_eq!(warren.state_of("web")["pid"].to_string(), pid);
     warren
-        .run(&[&restore[..], &["web"]].concat())
+        .run(&restore(&bundle, &images, &["-d"]))
         .exits(1)
         .complains("exists already");
     let limit = ["/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"];
@@ -429,16 +408,7 @@ fn mounts_have_the_flags_that_they_had() {
         .succeeds();
     // Another root, where nothing is there yet to mount on.
     fs::remove_dir_all(bundle.root().join("mnt")).expect("it was made");
-    let restore = [
-        "restore",
-        "-d",
-        "-b",
-        bundle.path(),
-        "--image-path",
-        &images,
-        "web",
-    ];
-    warren.run(&restore).succeeds();
+    warren.run(&restore(&bundle, &images, &["-d"])).succeeds();
     assert_eq!(mounts(), before);
     warren.run(&["delete", "-f", "web"]).succeeds();
 }
@@ -463,16 +433,7 @@ fn memory_is_written_down_before() {
         .run(&[&parent[..], &["--image-path", &images, "web"]].concat())
         .succeeds();
     let count = count(&bundle);
-    let restore = [
-        "restore",
-        "-d",
-        "-b",
-        bundle.path(),
-        "--image-path",
-        &images,
-        "web",
-    ];
-    warren.run(&restore).succeeds();
+    warren.run(&restore(&bundle, &images, &["-d"])).succeeds();
     counts_on(&bundle, count);
     warren.run(&["delete", "-f", "web"]).succeeds();
 }
@@ -531,19 +492,12 @@ fn whoever_stays_has_its_exit_code() {
         .run(&["checkpoint", "--image-path", &images, "web"])
         .succeeds();
     fs::write(bundle.root().join("tmp/end"), "").expect("make a file");
-    let restore = [
-        "restore",
-        "-b",
-        bundle.path(),
-        "--image-path",
-        &images,
-        "web",
-    ];
-    warren.run(&restore).exits(7);
+    warren.run(&restore(&bundle, &images, &[])).exits(7);
     assert!(warren.is_empty());
 }
 
 fn a_network_that_was_there_is_joined_again() {
+    let _folder = NetnsFolder::before_ip();
     let mut bundle = counting();
     let name = format!("warren-oci-{}", std::process::id());
     bundle.set(|config| {
@@ -566,23 +520,12 @@ fn a_network_that_was_there_is_joined_again() {
     warren
         .run(&["checkpoint", "--image-path", &images, "web"])
         .succeeds();
-    let restore = [
-        "restore",
-        "-d",
-        "-b",
-        bundle.path(),
-        "--image-path",
-        &images,
-        "web",
-    ];
-    warren.run(&restore).succeeds();
+    warren.run(&restore(&bundle, &images, &["-d"])).succeeds();
     warren
         .run(&["exec", "web", "cat", "/proc/net/dev"])
         .has("w0:");
     warren.run(&["delete", "-f", "web"]).succeeds();
     ip(&["netns", "del", &name]);
-    // Which ip mounts for the first one, and leaves.
-    run(program("umount").arg("/run/netns")).succeeds();
 }
 
 fn a_restore_that_fails_leaves_nothing() {
@@ -594,14 +537,12 @@ fn a_restore_that_fails_leaves_nothing() {
     warren
         .run(&["checkpoint", "--image-path", &images, "web"])
         .succeeds();
-    let path = bundle.path().to_owned();
-    let restore = ["restore", "-d", "-b", &path, "--image-path", &images, "web"];
     bundle.set(|config| {
         let hook = json!([{"path": "/bin/false"}]);
         config["hooks"] = json!({"createRuntime": hook});
     });
     warren
-        .run(&restore)
+        .run(&restore(&bundle, &images, &["-d"]))
         .exits(1)
         .complains("error running createRuntime hook #0");
     assert!(warren.is_empty());
@@ -609,7 +550,7 @@ fn a_restore_that_fails_leaves_nothing() {
     // Of a process that criu needs nothing is there.
     fs::remove_file(Path::new(&images).join("core-1.img")).expect("it was written");
     warren
-        .run(&restore)
+        .run(&restore(&bundle, &images, &["-d"]))
         .exits(1)
         .complains("criu failed: type RESTORE")
         .complains("restore.log");

@@ -28,6 +28,11 @@ fn with_file(name: &str, text: &str) -> String {
     folder.to_str().expect("it is text").to_owned()
 }
 
+/// What an earlier mount brings.
+fn brought() -> String {
+    with_file("brought", "burrow\n")
+}
+
 fn bind(config: &mut Value, source: &str, target: &str) {
     let mounts = config["mounts"].as_array_mut().expect("a list");
     mounts.push(
@@ -39,7 +44,7 @@ fn bind(config: &mut Value, source: &str, target: &str) {
 fn what_an_earlier_mount_brings_can_be_bound() {
     for runtime in BOTH {
         let mut bundle = Bundle::new(&["cat", "/final/file", "/one"]);
-        let folder = with_file("brought", "burrow\n");
+        let folder = brought();
         let root = bundle.root().display().to_string();
         bundle.set(|config| {
             bind(config, &folder, "/tmp/brought");
@@ -56,11 +61,7 @@ fn what_an_earlier_mount_brings_can_be_bound() {
     let mut bundle = Bundle::new(&["stat", "-c", "%u:%g", "/final/file"]);
     let root = bundle.root().display().to_string();
     bundle.set(|config| {
-        bind(
-            config,
-            &scratch().join("brought").display().to_string(),
-            "/tmp/brought",
-        );
+        bind(config, &brought(), "/tmp/brought");
         bind(config, &format!("{root}/tmp/brought/below"), "/final");
         let map = json!([{"containerID": 0, "hostID": 4321, "size": 1000}]);
         let mounts = config["mounts"].as_array_mut().expect("a list");
@@ -74,11 +75,7 @@ fn what_an_earlier_mount_brings_can_be_bound() {
     fs::write(bundle.root().join("etc/inside"), "").expect("write a file");
     let root = bundle.root().display().to_string();
     bundle.set(|config| {
-        bind(
-            config,
-            &scratch().join("brought").display().to_string(),
-            "/tmp/brought",
-        );
+        bind(config, &brought(), "/tmp/brought");
         bind(config, &format!("{root}/tmp/brought/link"), "/final");
     });
     Runtime::Warren.run_bundle(&bundle, "web").says("inside");

@@ -173,7 +173,8 @@ impl Container {
             true => Request::pre_dump(options.track_memory()),
             false => Request::dump(&options),
         };
-        // What it writes has all of the container's memory, and modes of 0644.
+        // What it writes has all of the container's memory, and modes of 0644. The mask is
+        // the whole process's: a runtime has one thread.
         let others = rustix::process::umask(Mode::RWXG | Mode::RWXO);
         let criu = Criu::start(&criu::program(wanted.criu.program.as_ref()), &[]);
         rustix::process::umask(others);
