@@ -39,7 +39,7 @@ pub const TESTS: &[&[Test]] = &[
 ];
 
 /// Whether everything is in the one tree of v2.
-fn is_v2() -> bool {
+pub fn is_v2() -> bool {
     fs::exists("/sys/fs/cgroup/cgroup.controllers").is_ok_and(|there| there)
 }
 
@@ -66,7 +66,7 @@ fn limited(way: &[&str], options: &[&str]) -> Command {
 }
 
 /// The process that Warren has made, the init.
-fn init_of(warren: rustix::process::Pid) -> String {
+pub fn init_of(warren: rustix::process::Pid) -> String {
     let pid = warren.as_raw_nonzero();
     let path = format!("/proc/{pid}/task/{pid}/children");
     let text = fs::read_to_string(path).expect("it lives");

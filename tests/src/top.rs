@@ -1,11 +1,12 @@
 //! `warren top`: what containers and kept namespaces use, live.
 
-use std::fs;
 use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::Value;
 use warren_testkit::{Running, Test, Tmux, program, run, tests, warren};
+
+use crate::limits::init_of;
 
 pub const TESTS: &[Test] = tests! {
     Both:
@@ -126,9 +127,7 @@ fn a_group_of_its_own_is_counted_by_the_kernel() {
     ];
     let mut running = Running::start(&mut warren(words));
     assert_eq!(running.line(), "started");
-    let children = format!("/proc/{0}/task/{0}/children", running.pid());
-    let init = fs::read_to_string(children).expect("its children");
-    let init: u64 = init.trim().parse().expect("the init alone");
+    let init = init_of(running.pid()).parse().expect("a pid");
     let rows = rows("3s");
     let row = row_of(&rows, init);
     let share = row["cpu_percent"].as_f64().expect("a number");

@@ -7,6 +7,7 @@ use serde_json::json;
 use warren_testkit::{Test, eventually, program, run, scratch, tests};
 
 use super::{BOTH, Bundle, Runtime, remove_groups};
+use crate::limits::is_v2;
 
 pub const TESTS: &[Test] = tests! {
     Root:
@@ -22,7 +23,7 @@ pub const TESTS: &[Test] = tests! {
 /// The file of a group of this controller, wherever it is mounted.
 fn file(group: &str, controller: &str, v1: &str, v2: &str) -> PathBuf {
     let root = Path::new("/sys/fs/cgroup");
-    match root.join("cgroup.controllers").exists() {
+    match is_v2() {
         true => root.join(group).join(v2),
         false => root.join(controller).join(group).join(v1),
     }

@@ -8,6 +8,7 @@ use std::process::Command;
 use warren_testkit::{Output, Test, eventually, program, run, scratch, staged, tests};
 
 use super::{make_root, remove_groups};
+use crate::limits::is_v2;
 
 pub const TESTS: &[Test] = tests! {
     Root:
@@ -198,10 +199,6 @@ impl Podman {
         self.does(&["rm", "one"]).succeeds();
         self.does(&["rmi", "-f", "box"]).succeeds();
     }
-}
-
-fn is_v2() -> bool {
-    Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
 }
 
 fn podman_runs_and_looks_after_containers() {

@@ -186,7 +186,7 @@ fn group_in(bundle: &Bundle, controller: &str) -> std::path::PathBuf {
         .as_str()
         .expect("a path");
     let root = Path::new("/sys/fs/cgroup");
-    let root = match root.join("cgroup.controllers").exists() {
+    let root = match crate::limits::is_v2() {
         true => root.to_owned(),
         false => root.join(controller),
     };
