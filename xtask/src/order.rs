@@ -3,10 +3,8 @@
 //! A run executes some 400 of the binary's 6,000 functions. Where the linker puts them they
 //! are all over 4 MB, and the kernel maps 64 KiB of a file at a fault: 38 faults in the
 //! first process alone. So the runs of the bench are stepped through, and what they execute
-//! is written to a linker script that crates/cli/build.rs gives to release builds: together
-//! what the same of them execute, so that a container's start does not map the parser of the
-//! arguments of `run`, and in that order. A name that has changed since then is only placed
-//! elsewhere.
+//! is written, in that order, to a linker script that crates/cli/build.rs gives to release
+//! builds. A name that has changed since then is only placed elsewhere.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
@@ -76,11 +74,11 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     };
     let binary = stage.copy(&warren, "warren")?;
     let functions = Functions::of(&binary)?;
-    let mut runs = Vec::new();
+    let mut executed = Vec::new();
     for line in RUNS {
         let line = line.split_whitespace();
         let places = steps(&stage, &tracer, &binary, line, Some(USER))?;
-        runs.push(functions.named(&places));
+        executed.extend(functions.named(&places));
     }
     oci::job(&stage)?;
     let state = stage.path().join("state").display().to_string();
@@ -95,28 +93,12 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         "warren-order",
     ];
     let places = steps(&stage, &tracer, &binary, container.into_iter(), None)?;
-    runs.push(functions.named(&places));
-    let executed = together(&runs);
+    executed.extend(functions.named(&places));
     let script = script(&executed, &functions, &members_of_libc()?);
     let file = repository().join("crates/cli/start.ld");
     fs::write(&file, script)?;
     println!("{}: {} functions", file.display(), executed.len());
     Ok(true)
-}
-
-/// What the runs execute: first what all do, last what the last alone does.
-fn together<'a>(runs: &[Vec<&'a str>]) -> Vec<&'a str> {
-    let sets: Vec<HashSet<&str>> = runs
-        .iter()
-        .map(|run| run.iter().copied().collect())
-        .collect();
-    let mut seen = HashSet::new();
-    let mut all: Vec<&str> = runs.iter().flatten().copied().collect();
-    all.retain(|name| seen.insert(*name));
-    all.sort_by_cached_key(|name| -> Vec<bool> {
-        sets.iter().map(|set| !set.contains(name)).collect()
-    });
-    all
 }
 
 /// Where in the image the instructions of a run lie, in the order of their first time.
@@ -264,12 +246,6 @@ fn script(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_the_same_runs_execute_lies_together() {
-        let runs = [vec!["a", "b", "c"], vec!["c", "d"], vec!["e", "d", "c"]];
-        assert_eq!(together(&runs), ["c", "a", "b", "d", "e"]);
-    }
 
     #[test]
     fn a_name_loses_its_hashes() {
