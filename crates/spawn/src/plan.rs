@@ -749,10 +749,10 @@ impl Planner<'_> {
             }
             _ => None,
         };
-        let keep_capabilities = self
-            .spec
-            .all_capabilities()
-            .is_some_and(|sets| !sets.permitted.is_empty());
+        // What is to be inheritable must have been permitted before.
+        let keep_capabilities = self.spec.all_capabilities().is_some_and(|sets| {
+            !(sets.permitted.is_empty() && sets.inheritable.is_empty())
+        });
         self.push(Step::SetUser {
             user,
             groups,
