@@ -257,6 +257,22 @@ fn a_wrong_property_is_refused_with_its_path() {
             "process.scheduler.policy: unknown policy",
         ),
         (
+            "process/scheduler",
+            json!({"policy": "SCHED_DEADLINE", "deadline": 20_000_000}),
+            "process.scheduler.runtime: SCHED_DEADLINE needs 1024 ns at least",
+        ),
+        (
+            "process/scheduler",
+            json!({"policy": "SCHED_DEADLINE", "runtime": 2_000, "deadline": 1_000}),
+            "process.scheduler.deadline: is shorter than the runtime",
+        ),
+        (
+            "process/scheduler",
+            json!({"policy": "SCHED_DEADLINE", "runtime": 2_000, "deadline": 2_000,
+                "period": 1_999}),
+            "process.scheduler.period: is shorter than the deadline",
+        ),
+        (
             "process/rlimits",
             json!([{"type": "RLIMIT_X", "soft": 1, "hard": 1}]),
             "process.rlimits[0].type: unknown resource",
