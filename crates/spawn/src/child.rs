@@ -229,6 +229,9 @@ impl<'a> Child<'a> {
                     self.with.namespaces.get(*namespace).ok_or(Errno::BADF)?;
                 warren_sys::setns(namespace.as_fd(), kind.clone_flag())
             }
+            Step::JoinProcess { process, kinds } => {
+                warren_sys::setns(borrowed(&process.fd), kinds.clone_flags())
+            }
             Step::TakeIds { user, groups } => take_ids(user, groups.as_deref()),
             Step::LeaveCaller => {
                 rustix::process::setpgid(None, None)?;

@@ -211,6 +211,13 @@ pub enum Step {
         /// Whether it is a user namespace that is left again.
         through: bool,
     },
+    /// Enters several namespaces of one process at once.
+    JoinProcess {
+        /// A pidfd of it.
+        process: Open,
+        /// Their kinds.
+        kinds: NamespaceSet,
+    },
     /// Makes an open folder the root.
     ChangeRootTo(Open),
     /// Makes a folder of the root the root.

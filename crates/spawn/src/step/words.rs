@@ -129,6 +129,9 @@ impl fmt::Display for Step {
             Self::JoinNamespace { kind, .. } => {
                 write!(f, "pass through the {kind} namespace that owns the next")
             }
+            Self::JoinProcess { process, kinds } => {
+                write!(f, "enter namespaces of {}: {kinds}", process.name)
+            }
             Self::ChangeRootTo(folder) => write!(f, "make {} the root", folder.name),
             Self::ChangeRoot(path) => write!(f, "make {} the root", text(path)),
             Self::RootVisit => f.write_str(
@@ -555,6 +558,7 @@ impl fmt::Display for Join {
             Self::Path(path) => path.display().fmt(f),
             Self::Fd(fd) => write!(f, "of descriptor {fd}"),
             Self::Open(open) => f.write_str(&open.name),
+            Self::Pidfd(process) => write!(f, "of {}", process.name),
             Self::Process(pid) => write!(f, "of process {pid}"),
         }
     }
