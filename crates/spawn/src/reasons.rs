@@ -540,13 +540,11 @@ fn obstacle(number: usize, plan: &Plan) -> Option<Obstacle> {
 }
 
 fn joins(plan: &Plan, wanted: Kind) -> bool {
-    plan.steps()
-        .iter()
-        .any(|step| match step {
-            Step::JoinNamespace { kind, .. } => *kind == wanted,
-            Step::JoinProcess { kinds, .. } => kinds.contains(wanted),
-            _ => false,
-        })
+    plan.steps().iter().any(|step| match step {
+        Step::JoinNamespace { kind, .. } => *kind == wanted,
+        Step::JoinProcess { kinds, .. } => kinds.contains(wanted),
+        _ => false,
+    })
 }
 
 /// Nothing can be started without the init.

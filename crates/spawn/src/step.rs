@@ -211,6 +211,8 @@ pub enum Step {
         /// Whether it is a user namespace that is left again.
         through: bool,
     },
+    /// Takes other groups, and stays the same user.
+    SetGroups(Vec<Gid>),
     /// Enters several namespaces of one process at once.
     JoinProcess {
         /// A pidfd of it.

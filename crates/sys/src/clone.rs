@@ -218,6 +218,46 @@ pub fn setns(fd: BorrowedFd<'_>, namespaces: u64) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_setns, fd.as_raw_fd(), namespaces) }).map(drop)
 }
 
+/// The user or group ids of a process: credentials(7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ids {
+    /// Who it is.
+    pub real: u32,
+    /// As whom it is judged.
+    pub effective: u32,
+    /// Whom it may become again.
+    pub saved: u32,
+}
+
+impl Ids {
+    /// Whether all are the same.
+    #[must_use]
+    pub fn are_one(&self) -> bool {
+        self.real == self.effective && self.effective == self.saved
+    }
+}
+
+/// The caller's user ids and group ids: getresuid(2), getresgid(2).
+#[must_use]
+pub fn own_ids() -> (Ids, Ids) {
+    let (mut uids, mut gids) = (Ids::default(), Ids::default());
+    let Ids {
+        real,
+        effective,
+        saved,
+    } = &mut uids;
+    // SAFETY: it writes a number to each, and has no other failure than a bad address.
+    unsafe { libc::getresuid(real, effective, saved) };
+    let Ids {
+        real,
+        effective,
+        saved,
+    } = &mut gids;
+    // SAFETY: as above.
+    unsafe { libc::getresgid(real, effective, saved) };
+    (uids, gids)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

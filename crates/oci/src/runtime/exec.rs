@@ -1,6 +1,6 @@
 //! Another program in a container that runs.
 
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags};
@@ -128,20 +128,15 @@ impl Container {
         let hierarchies = self.hierarchies()?;
         let entrance = Entrance::of_process(hierarchies, &self.proc, init.pid);
         let entrance = entrance.map_err(failed)?;
-        let named = |path: &str, file: BorrowedFd<'_>| {
-            let file = file.try_clone_to_owned();
-            let file = file.map_err(|error| Error::io(format!("open {path}"), &error))?;
-            Ok::<_, Error>((path.to_owned(), file))
-        };
-        let files = entrance.open_files();
-        let files = files.map(|(path, file)| named(path, file));
-        let mut open = files.collect::<Result<Vec<_>, _>>()?;
-        let cradle = entrance.cradle().filter(|_| wanted.cgroups.is_empty());
-        let cradle = cradle.map(|folder| named("the control group", folder));
+        let (mut open, cradle) = entrance.into_open();
+        let cradle = cradle.filter(|_| wanted.cgroups.is_empty());
         for below in &wanted.cgroups {
             self.go_below(below, hierarchies, &mut open)?;
         }
-        Ok((open, cradle.transpose()?))
+        Ok((
+            open,
+            cradle.map(|folder| ("the control group".to_owned(), folder)),
+        ))
     }
 
     /// `PATH`, or `CONTROLLER[,CONTROLLER]...:PATH`, below the group of the container.

@@ -336,6 +336,10 @@ impl fmt::Display for Step {
                 write!(f, "limit the bounding set to the capabilities {keep}")
             }
             Self::SetUser { user, .. } => write!(f, "become {user}"),
+            Self::SetGroups(groups) => {
+                let groups: Vec<u32> = groups.iter().map(|gid| gid.as_raw()).collect();
+                write!(f, "take the groups {groups:?}")
+            }
             Self::SetCapabilities(sets) => match sets.one() {
                 Some(set) => write!(f, "set the capabilities {set}"),
                 None => write!(
