@@ -33,6 +33,9 @@ pub struct Report {
     connected: Word,
     /// The futex of a holder that is to outlive its maker.
     stays: AtomicU32,
+    /// The futex of an init that has seen the program's end: [`COUNTABLE`] when nobody but
+    /// it is left in its control group, [`COUNTED`] when the parent knows what that used.
+    counted: AtomicU32,
     /// 1 when `status` is valid.
     ended: AtomicU32,
     /// The wait status of the program.
@@ -49,6 +52,11 @@ pub struct Report {
     /// Nanoseconds of the monotonic clock at which each step began.
     began: [AtomicU64; TIMED],
 }
+
+/// On the futex of the init's end: the use of its control group can be read.
+pub const COUNTABLE: u32 = 1;
+/// It was.
+pub const COUNTED: u32 = 2;
 
 /// A futex on which one process waits until another gives the word, once.
 #[derive(Debug)]
@@ -176,6 +184,11 @@ impl Report {
     /// Of the child's wait for its control group.
     pub fn in_group(&self) -> &Word {
         &self.in_group
+    }
+
+    /// The futex of an init that stays until its control group was counted.
+    pub fn counted(&self) -> &AtomicU32 {
+        &self.counted
     }
 
     /// Tells the parent of the listener `fd`, and returns when that has it. Without a
