@@ -59,7 +59,7 @@ impl Host {
     /// Asks the kernel who the caller is.
     #[must_use]
     pub fn probe() -> Self {
-        let (uids, gids) = warren_sys::own_ids();
+        let (uids, gids) = (warren_sys::own_user_ids(), warren_sys::own_group_ids());
         let [uid, gid] = [uids.effective, gids.effective];
         let mut host = Self {
             uid,

@@ -219,7 +219,7 @@ pub fn setns(fd: BorrowedFd<'_>, namespaces: u64) -> Result<()> {
 }
 
 /// The user or group ids of a process: credentials(7).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ids {
     /// Who it is.
     pub real: u32,
@@ -230,6 +230,13 @@ pub struct Ids {
 }
 
 impl Ids {
+    /// The number that is nobody's: (uid_t) -1.
+    const NOBODYS: Self = Self {
+        real: u32::MAX,
+        effective: u32::MAX,
+        saved: u32::MAX,
+    };
+
     /// Whether all are the same.
     #[must_use]
     pub fn are_one(&self) -> bool {
@@ -237,25 +244,22 @@ impl Ids {
     }
 }
 
-/// The caller's user ids and group ids: getresuid(2), getresgid(2).
+/// The caller's user ids: getresuid(2).
 #[must_use]
-pub fn own_ids() -> (Ids, Ids) {
-    let (mut uids, mut gids) = (Ids::default(), Ids::default());
-    let Ids {
-        real,
-        effective,
-        saved,
-    } = &mut uids;
-    // SAFETY: it writes a number to each, and has no other failure than a bad address.
-    unsafe { libc::getresuid(real, effective, saved) };
-    let Ids {
-        real,
-        effective,
-        saved,
-    } = &mut gids;
+pub fn own_user_ids() -> Ids {
+    let mut ids = Ids::NOBODYS;
+    // SAFETY: it writes a number to each of the three, unless a filter forbids it.
+    unsafe { libc::getresuid(&mut ids.real, &mut ids.effective, &mut ids.saved) };
+    ids
+}
+
+/// The caller's group ids: getresgid(2).
+#[must_use]
+pub fn own_group_ids() -> Ids {
+    let mut ids = Ids::NOBODYS;
     // SAFETY: as above.
-    unsafe { libc::getresgid(real, effective, saved) };
-    (uids, gids)
+    unsafe { libc::getresgid(&mut ids.real, &mut ids.effective, &mut ids.saved) };
+    ids
 }
 
 #[cfg(test)]
