@@ -357,7 +357,10 @@ impl Folder {
                 .chain(self.complete_path())
                 .find(|path| self.is_at(path)),
         };
-        path.map_or(Ok(()), |path| rustix::fs::rmdir(&path).map_err(failed))
+        match path.map_or(Ok(()), |path| rustix::fs::rmdir(&path)) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(failed(errno)),
+        }
     }
 }
 
