@@ -24,6 +24,15 @@ pub fn read(folder: impl AsFd, name: &str) -> Result<String, Errno> {
     }
 }
 
+/// Reads a file of an open group that is no list, which the kernel gives in one call.
+pub fn read_value(folder: impl AsFd, name: &str) -> Result<String, Errno> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let fd = open_inside(folder, Path::new(name), flags)?;
+    let mut buffer = [0; 1024];
+    let length = rustix::io::retry_on_intr(|| rustix::io::read(&fd, &mut buffer))?;
+    Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
+
 /// Writes a file of an open group, in one call: the kernel takes each as a command.
 pub fn write(folder: impl AsFd, name: &str, value: &str) -> Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;

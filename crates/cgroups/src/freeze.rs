@@ -62,7 +62,7 @@ impl Cgroup {
     /// Whether they are stopped; they are not where nothing can stop them.
     #[must_use]
     pub fn frozen(&self) -> Frozen {
-        let tier = self.with("freezer").or_else(|| self.v2());
+        let tier = self.v1_freezer().or_else(|| self.v2());
         tier.map_or(Frozen::No, Tier::frozen)
     }
 
@@ -80,12 +80,18 @@ impl Cgroup {
         Ok(below.is_some_and(|own| own.starts_with(&tier.below)))
     }
 
+    /// Of v2 it is no controller, and need not be asked for.
+    fn v1_freezer(&self) -> Option<&Tier> {
+        let mut v1 = self.tiers.iter().filter(|tier| !tier.hierarchy.is_v2());
+        v1.find(|tier| tier.has("freezer"))
+    }
+
     fn freezer(&self) -> Result<&Tier, Error> {
         // The root of v2 has no such file.
         let v2 = self
             .v2()
             .filter(|tier| tier.read("cgroup.freeze").is_some());
-        self.with("freezer").or(v2).ok_or_else(|| {
+        self.v1_freezer().or(v2).ok_or_else(|| {
             Error::told(
                 "freeze: the group is in no hierarchy that can",
                 Errno::OPNOTSUPP,
@@ -105,7 +111,7 @@ impl Tier {
 
     fn frozen(&self) -> Frozen {
         if !self.hierarchy.is_v2() {
-            let state = self.read("freezer.state").unwrap_or_default();
+            let state = self.value("freezer.state").unwrap_or_default();
             return match state.trim() {
                 "FROZEN" => Frozen::Yes,
                 "FREEZING" => Frozen::Partly,
@@ -117,7 +123,7 @@ impl Tier {
             return Frozen::No;
         };
         let wanted = wanted == 1;
-        let events = self.read("cgroup.events").unwrap_or_default();
+        let events = self.value("cgroup.events").unwrap_or_default();
         match (wanted, crate::usage::field(&events, "frozen") == Some(1)) {
             (_, true) => Frozen::Yes,
             (true, false) => Frozen::Partly,

@@ -108,8 +108,13 @@ impl Tier {
         file::read(&self.folder, name).ok()
     }
 
+    /// What a file that is no list says.
+    pub fn value(&self, name: &str) -> Option<String> {
+        file::read_value(&self.folder, name).ok()
+    }
+
     pub fn number(&self, name: &str) -> Option<u64> {
-        file::number(&self.read(name)?)
+        file::number(&self.value(name)?)
     }
 
     pub fn write(&self, name: &str, value: &str) -> Result<(), Error> {

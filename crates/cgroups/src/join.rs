@@ -77,6 +77,17 @@ impl Entrance {
         }
     }
 
+    /// All of this, for who keeps it: [`Self::open_files`] and [`Self::cradle`].
+    #[must_use]
+    pub fn into_open(mut self) -> (Vec<(String, OwnedFd)>, Option<OwnedFd>) {
+        let cradle = match self.procs.as_mut_slice() {
+            [only] => only.cradle.take(),
+            _ => None,
+        };
+        let procs = self.procs.into_iter();
+        (procs.map(|procs| (procs.path, procs.fd)).collect(), cradle)
+    }
+
     /// Moves the process `pid`, as the caller's pid namespace counts, with all its
     /// threads.
     ///

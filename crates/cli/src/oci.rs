@@ -15,7 +15,7 @@ mod spec;
 mod update;
 
 use std::cell::Cell;
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -114,6 +114,11 @@ const SHIELDED: [&str; 3] = ["create", "run", "exec"];
 /// Those after which no container may be left.
 const ENDING: &[&str] = &["create", "delete", "run", "checkpoint", "restore"];
 
+/// Some other word may be called so, a container's name: then it is done for nothing.
+fn is_shielded(word: &OsStr) -> bool {
+    SHIELDED.iter().any(|name| word == *name)
+}
+
 fn shield() -> Option<OwnedFd> {
     use std::os::unix::ffi::OsStrExt;
     let string = |bytes: &[u8]| CString::new(bytes).unwrap_or_default();
@@ -178,6 +183,11 @@ impl From<Failure> for Stop {
 
 /// Takes the whole argument list, the name of the command or personality first.
 pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
+    // Before all else: each page of the file that was looked at is to be looked up again.
+    let shield = match arguments.iter().any(|word| is_shielded(word)) {
+        true => shield(),
+        false => None,
+    };
     let called = arguments.first().and_then(|name| name.to_str());
     let called = called.map_or("warren", |name| name.rsplit('/').next().unwrap_or(name));
     let options = match parse(OPTIONS, Order::OptionsFirst, arguments) {
@@ -202,10 +212,6 @@ pub fn run(arguments: &[OsString]) -> Result<u8, Failure> {
     if asks {
         return print(&format!("NAME:\n   {called} {name}\n\n{HELP}"));
     }
-    let shield = match SHIELDED.contains(&name) {
-        true => shield(),
-        false => None,
-    };
     let context =
         context(&options, called).map_err(|stop| Failure::new(stop.message).code(1))?;
     context.shield.set(shield);

@@ -456,6 +456,7 @@ mod tests {
         let host = Host {
             uid: 1000,
             gid: 1000,
+            has_no_other_ids: true,
             capabilities: CapabilitySet::EMPTY,
             has_all_ids: false,
             sets_groups: true,

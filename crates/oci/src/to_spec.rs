@@ -14,6 +14,7 @@ mod process;
 mod resources;
 
 use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 pub use linux::listener_message;
@@ -46,7 +47,9 @@ pub fn to_spec(
         bundle,
         spec: Spec::default(),
         losses: Losses::default(),
+        opened_root: None,
     };
+    reader.open_root();
     reader.namespaces()?;
     reader.process()?;
     reader.home();
@@ -70,9 +73,20 @@ struct Reader<'a> {
     bundle: &'a Path,
     spec: Spec,
     losses: Losses,
+    /// The folder that is the root, open, if it is one.
+    opened_root: Option<OwnedFd>,
 }
 
 impl Reader<'_> {
+    fn open_root(&mut self) {
+        let Some(root) = &self.config.root else {
+            return;
+        };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(self.of_bundle(&root.path), flags, Mode::empty());
+        self.opened_root = opened.ok();
+    }
+
     fn root(&mut self) -> Result<(), Error> {
         let root = self.config.root.as_ref();
         let Some(root) = root.filter(|root| !root.path.is_empty()) else {
@@ -82,7 +96,7 @@ impl Reader<'_> {
         self.root_propagation()?;
         // Nothing of an empty one is seen but what is mounted: that needs no folder of the
         // host to mount on, and leaves none in it.
-        if root.readonly && is_empty_folder(&path) {
+        if root.readonly && self.opened_root.as_ref().is_some_and(is_empty) {
             self.spec.root = Root::Empty;
         } else {
             self.root_tree(path);
@@ -101,11 +115,7 @@ fn plain(path: &Path) -> PathBuf {
     path.components().collect()
 }
 
-fn is_empty_folder(path: &Path) -> bool {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(folder) = rustix::fs::open(path, flags, Mode::empty()) else {
-        return false;
-    };
+fn is_empty(folder: &OwnedFd) -> bool {
     let mut buffer = [MaybeUninit::uninit(); 1024];
     let mut entries = RawDir::new(folder, &mut buffer);
     while let Some(entry) = entries.next() {

@@ -28,12 +28,11 @@ mod visit;
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal};
-use rustix::thread::{Gid, Uid, futex};
+use rustix::thread::{Gid, Uid};
 use warren_confine::caps;
 use warren_confine::landlock::Ruleset;
 use warren_mounts::{Attributes, Node, Target, attach};
@@ -42,7 +41,7 @@ use warren_sys::{Errno, Result, exit_now};
 
 use crate::init;
 use crate::plan::MOST_KEPT;
-use crate::report::{Detail, Report};
+use crate::report::{Detail, Report, Word};
 use crate::spec::User;
 use crate::step::{Side, Step};
 
@@ -103,6 +102,7 @@ pub fn run(inheritance: &Inheritance<'_>) -> ! {
         with: inheritance,
         fds: Fds::default(),
         fresh: None,
+        is_in_fresh: false,
         masked: None,
         numbered: 0,
         folder: 0,
@@ -155,8 +155,6 @@ struct Fds {
     output: Option<OwnedFd>,
     /// An empty folder that lies over one that is masked.
     empty: Option<OwnedFd>,
-    /// The filesystem in memory that was just mounted.
-    fresh: Option<OwnedFd>,
     /// The file of the offsets of clocks.
     time_offsets: Option<OwnedFd>,
     /// Files that are locked.
@@ -169,6 +167,8 @@ struct Child<'a> {
     /// Where the step before has mounted an empty filesystem in memory, or made something in
     /// the one that was.
     fresh: Option<&'a Target>,
+    /// Whether the working directory is there.
+    is_in_fresh: bool,
     /// The first folder that was masked.
     masked: Option<&'a Target>,
     /// How many folders for layers and files there are, to name them.
@@ -230,6 +230,9 @@ impl<'a> Child<'a> {
                 let namespace =
                     self.with.namespaces.get(*namespace).ok_or(Errno::BADF)?;
                 warren_sys::setns(namespace.as_fd(), kind.clone_flag())
+            }
+            Step::JoinProcess { process, kinds } => {
+                warren_sys::setns(borrowed(&process.fd), kinds.clone_flags())
             }
             Step::TakeIds { user, groups } => take_ids(user, groups.as_deref()),
             Step::LeaveCaller => {
@@ -374,6 +377,7 @@ impl<'a> Child<'a> {
                 rustix::thread::set_keep_capabilities(*keep_capabilities)?;
                 take_ids(user, groups.as_deref())
             }
+            Step::SetGroups(groups) => rustix::thread::set_thread_groups(groups),
             Step::SetCapabilities(sets) => {
                 caps::set(sets.permitted, sets.effective, sets.inheritable)?;
                 caps::raise_ambient(sets.ambient)
@@ -534,19 +538,14 @@ impl<'a> Child<'a> {
         Ok(())
     }
 
-    fn await_parent(&self, released: &AtomicU32) -> Result<()> {
+    fn await_parent(&self, word: &Word) -> Result<()> {
         // A parent that has died wakes nobody, and its death kills only who asked for it.
         let pause = rustix::event::Timespec {
             tv_sec: 1,
             tv_nsec: 0,
         };
-        while released.load(Ordering::Acquire) == 0 {
-            // The page is shared between processes: not a private futex.
-            match futex::wait(released, futex::Flags::empty(), 0, Some(&pause)) {
-                Ok(()) | Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(Errno::TIMEDOUT) => self.end_without_parent()?,
-                Err(errno) => return Err(errno),
-            }
+        while !word.wait(&pause)? {
+            self.end_without_parent()?;
         }
         Ok(())
     }

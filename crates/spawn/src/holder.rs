@@ -15,7 +15,7 @@ use warren_sys::{Errno, Result, exit_now};
 
 use crate::report::{Detail, Report};
 
-/// On the futex of the child's wait: it may outlive its parent.
+/// On the futex of a holder: it may outlive its parent.
 pub const MAY_STAY: u32 = 2;
 /// It does.
 pub const STAYS: u32 = 3;
@@ -48,19 +48,19 @@ pub fn run(report: &Report) -> ! {
 /// Waits until the parent has written down where the holder is: one of whom nothing is
 /// known could never be ended.
 fn await_leave(report: &Report) -> Result<()> {
-    let released = report.released();
-    let mut now = released.load(Ordering::Acquire);
+    let stays = report.stays();
+    let mut now = stays.load(Ordering::Acquire);
     while now != MAY_STAY {
-        match futex::wait(released, futex::Flags::empty(), now, None) {
+        match futex::wait(stays, futex::Flags::empty(), now, None) {
             Ok(()) | Err(Errno::AGAIN | Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
-        now = released.load(Ordering::Acquire);
+        now = stays.load(Ordering::Acquire);
     }
     rustix::process::set_parent_process_death_signal(None)?;
-    released.store(STAYS, Ordering::Release);
+    stays.store(STAYS, Ordering::Release);
     // A parent that is not woken looks from time to time.
-    let _ = futex::wake(released, futex::Flags::empty(), 1);
+    let _ = futex::wake(stays, futex::Flags::empty(), 1);
     Ok(())
 }
 
@@ -80,14 +80,14 @@ pub fn let_stay(report: &Report, pidfd: BorrowedFd<'_>) -> Result<()> {
         tv_sec: 0,
         tv_nsec: 100_000_000,
     };
-    let released = report.released();
-    released.store(MAY_STAY, Ordering::Release);
-    futex::wake(released, futex::Flags::empty(), 1)?;
+    let stays = report.stays();
+    stays.store(MAY_STAY, Ordering::Release);
+    futex::wake(stays, futex::Flags::empty(), 1)?;
     for _ in 0..MOST {
-        if released.load(Ordering::Acquire) == STAYS {
+        if stays.load(Ordering::Acquire) == STAYS {
             return Ok(());
         }
-        match futex::wait(released, futex::Flags::empty(), MAY_STAY, Some(&pause)) {
+        match futex::wait(stays, futex::Flags::empty(), MAY_STAY, Some(&pause)) {
             Ok(()) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT) => {}
             Err(errno) => return Err(errno),
         }

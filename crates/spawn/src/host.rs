@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{getegid, geteuid};
 use warren_cgroups::{Ground, Place};
 use warren_confine::landlock::{Abi, Missing};
 use warren_confine::{Capability, CapabilitySet};
-use warren_namespaces::IdMap;
 use warren_namespaces::accounts::{Accounts, Range};
+use warren_namespaces::{IdMap, Kind};
 
 use crate::ids::BLOCK;
 
@@ -21,6 +20,8 @@ pub struct Host {
     pub uid: u32,
     /// The caller's effective group id.
     pub gid: u32,
+    /// Whether its real and saved ids are these too.
+    pub has_no_other_ids: bool,
     /// The caller's effective capabilities.
     pub capabilities: CapabilitySet,
     /// Whether the caller's user namespace has every id, as the initial one does: else
@@ -58,10 +59,12 @@ impl Host {
     /// Asks the kernel who the caller is.
     #[must_use]
     pub fn probe() -> Self {
-        let uid = geteuid().as_raw();
+        let (uids, gids) = (warren_sys::own_user_ids(), warren_sys::own_group_ids());
+        let [uid, gid] = [uids.effective, gids.effective];
         let mut host = Self {
             uid,
-            gid: getegid().as_raw(),
+            gid,
+            has_no_other_ids: uids.are_one() && gids.are_one(),
             capabilities: own_capabilities(uid),
             has_all_ids: false,
             sets_groups: true,
@@ -168,6 +171,11 @@ fn own_capabilities(uid: u32) -> CapabilitySet {
 /// that is not there cannot be mapped, and says so, where one's own id could.
 fn own_map_is_whole() -> bool {
     const EVERY_ID: u32 = u32::MAX;
+    // The first one has every id.
+    let own = rustix::fs::stat(c"/proc/self/ns/user");
+    if own.is_ok_and(|own| Some(own.st_ino) == Kind::User.first_inode()) {
+        return true;
+    }
     // A map that is whole has one line, and one read gives that.
     let mut text = [0; 128];
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;

@@ -15,11 +15,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
-use std::sync::atomic::Ordering;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags};
-use rustix::thread::futex;
 use warren_mounts::Attributes;
 use warren_namespaces::accounts::Accounts;
 use warren_namespaces::{IdMap, Kind, ProcRoot};
@@ -345,9 +343,9 @@ impl Launch<'_> {
         };
         let made = self.opened.group.as_ref().and_then(MadeGroup::cradle);
         let joined = self.plan.born_in.filter(|_| made.is_none());
-        let joined = joined.map(warren_sys::duplicate).transpose();
-        let joined = joined.map_err(|errno| self.plan.failed(step, errno))?;
-        let cradle = joined.as_ref().map(OwnedFd::as_fd).or(made);
+        // SAFETY: clone3(2) alone uses it, which refuses a number that is not open.
+        let joined = joined.map(|fd| unsafe { BorrowedFd::borrow_raw(fd) });
+        let cradle = joined.or(made);
         let args = CloneArgs {
             namespaces: namespaces.clone_flags(),
             cgroup: cradle,
@@ -450,7 +448,8 @@ impl Launch<'_> {
                 Step::EnterGroup { delegate } => {
                     self.enter_group(started, *delegate)
                         .map_err(|error| plan.at(step, error))?;
-                    group::tell(self.report).map_err(failed)?;
+                    // It is where its limits are.
+                    self.report.in_group().give().map_err(failed)?;
                 }
                 Step::WriteMaps { maps } => {
                     let block = self.opened.reservation.as_ref();
@@ -479,7 +478,7 @@ impl Launch<'_> {
                     listener::send(listener, channel, child, started.pid, self.report)
                         .map_err(failed)?;
                 }
-                Step::Release => release(self.report).map_err(failed)?,
+                Step::Release => self.report.released().give().map_err(failed)?,
                 Step::Connect(connection) => {
                     network::connect(connection, started, self.proc, self.report)
                         .map_err(|error| plan.at(step, error))?;
@@ -741,10 +740,4 @@ fn clone_as_told(
         warren_mounts::shift_ids(tree.as_fd(), user.as_fd(), changes.shifts_below)?;
     }
     Ok(tree)
-}
-
-/// Wakes the child from its wait.
-fn release(report: &Report) -> Result<(), Errno> {
-    report.released().store(1, Ordering::Release);
-    futex::wake(report.released(), futex::Flags::empty(), 1).map(drop)
 }

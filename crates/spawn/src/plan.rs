@@ -749,6 +749,13 @@ impl Planner<'_> {
             }
             _ => None,
         };
+        // Who is that user already needs nothing to be kept over the change.
+        if self.is_callers(&user) {
+            if let Some(groups) = groups {
+                self.push(Step::SetGroups(groups));
+            }
+            return Ok(());
+        }
         // What is to be inheritable must have been permitted before.
         let keep_capabilities = self.spec.all_capabilities().is_some_and(|sets| {
             !(sets.permitted.is_empty() && sets.inheritable.is_empty())
@@ -760,6 +767,14 @@ impl Planner<'_> {
         });
         self.die_with_parent();
         Ok(())
+    }
+
+    /// Whether the program's user is the caller, whose ids nothing changes.
+    fn is_callers(&self, user: &User) -> bool {
+        let host = self.host;
+        let is_own = (user.uid, user.gid) == (host.uid, host.gid);
+        let has_host_users = *self.spec.namespaces.get(Kind::User) == Namespace::Inherit;
+        is_own && host.has_no_other_ids && has_host_users
     }
 
     fn payload(&mut self) -> Result<(), Error> {

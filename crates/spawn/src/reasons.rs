@@ -145,6 +145,9 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         (Step::OpenNamespace { .. } | Step::JoinNamespace { .. }, errno) => {
             cannot_join(step, errno, plan)
         }
+        (Step::JoinProcess { .. }, Errno::PERM) => vec![
+            "it takes CAP_SYS_ADMIN in the user namespaces that own them".to_owned(),
+        ],
         (Step::ForkInit { .. }, Errno::NOMEM) if joins(plan, Kind::Pid) => dead_pid_namespace(),
         (Step::ProcOfJoined { .. }, Errno::NOMEM) => dead_pid_namespace(),
         (Step::ProcOfJoined { .. }, Errno::PERM) => proc_covered(WITHOUT_PROC),
@@ -537,9 +540,11 @@ fn obstacle(number: usize, plan: &Plan) -> Option<Obstacle> {
 }
 
 fn joins(plan: &Plan, wanted: Kind) -> bool {
-    plan.steps()
-        .iter()
-        .any(|step| matches!(step, Step::JoinNamespace { kind, .. } if *kind == wanted))
+    plan.steps().iter().any(|step| match step {
+        Step::JoinNamespace { kind, .. } => *kind == wanted,
+        Step::JoinProcess { kinds, .. } => kinds.contains(wanted),
+        _ => false,
+    })
 }
 
 /// Nothing can be started without the init.

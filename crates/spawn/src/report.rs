@@ -8,6 +8,8 @@
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use rustix::event::Timespec;
+use rustix::thread::futex;
 use rustix::time::{ClockId, clock_gettime};
 use warren_sys::{Errno, Zeroed};
 
@@ -23,12 +25,14 @@ pub struct Report {
     errno: AtomicI32,
     /// What else is known of the failure: a [`Detail`].
     detail: AtomicU32,
-    /// The futex on which the child waits: 1 when the parent's part is done.
-    released: AtomicU32,
-    /// The futex of a second wait: 1 when it is in its control group.
-    in_group: AtomicU32,
-    /// The futex of the program's wait: 1 when its network is there.
-    connected: AtomicU32,
+    /// On which the child waits until the parent's part is done.
+    released: Word,
+    /// Of a second wait, until it is in its control group.
+    in_group: Word,
+    /// Of the program's wait until its network is there.
+    connected: Word,
+    /// The futex of a holder that is to outlive its maker.
+    stays: AtomicU32,
     /// The futex of an init that has seen the program's end: [`COUNTABLE`] when nobody but
     /// it is left in its control group, [`COUNTED`] when the parent knows what that used.
     counted: AtomicU32,
@@ -53,6 +57,45 @@ pub struct Report {
 pub const COUNTABLE: u32 = 1;
 /// It was.
 pub const COUNTED: u32 = 2;
+
+/// A futex on which one process waits until another gives the word, once.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct Word(AtomicU32);
+
+impl Word {
+    const GIVEN: u32 = 1;
+    const AWAITED: u32 = 2;
+
+    /// Gives the word. Nobody is woken who does not wait: mostly it comes first.
+    ///
+    /// # Errors
+    /// Those of futex(2).
+    pub fn give(&self) -> Result<(), Errno> {
+        match self.0.swap(Self::GIVEN, Ordering::AcqRel) {
+            // The page is shared between processes: not a private futex.
+            Self::AWAITED => futex::wake(&self.0, futex::Flags::empty(), 1).map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for it, no longer than `patience`; whether it was given.
+    ///
+    /// # Errors
+    /// Those of futex(2).
+    pub fn wait(&self, patience: &Timespec) -> Result<bool, Errno> {
+        let (before, order) = (Self::AWAITED, Ordering::Acquire);
+        let _ = self.0.compare_exchange(0, before, order, order);
+        while self.0.load(Ordering::Acquire) != Self::GIVEN {
+            match futex::wait(&self.0, futex::Flags::empty(), before, Some(patience)) {
+                Ok(()) | Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(Errno::TIMEDOUT) => return Ok(false),
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(true)
+    }
+}
 
 // SAFETY: the type is made of atomics alone, of which zero is a value, and none of
 // which needs dropping.
@@ -123,18 +166,23 @@ impl Report {
         (errno != 0).then(|| (Errno::from_raw_os_error(errno), detail))
     }
 
-    /// The futex of the child's wait.
-    pub fn released(&self) -> &AtomicU32 {
+    /// Of the child's wait for the parent.
+    pub fn released(&self) -> &Word {
         &self.released
     }
 
-    /// The futex of the program's wait for its network.
-    pub fn connected(&self) -> &AtomicU32 {
+    /// Whether a holder outlives its maker.
+    pub fn stays(&self) -> &AtomicU32 {
+        &self.stays
+    }
+
+    /// Of the program's wait for its network.
+    pub fn connected(&self) -> &Word {
         &self.connected
     }
 
-    /// The futex of the child's wait for its control group.
-    pub fn in_group(&self) -> &AtomicU32 {
+    /// Of the child's wait for its control group.
+    pub fn in_group(&self) -> &Word {
         &self.in_group
     }
 

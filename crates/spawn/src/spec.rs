@@ -390,6 +390,9 @@ pub enum Join {
     Open(Open),
     /// That of the process with this id.
     Process(u32),
+    /// That of the process of which this is an open pidfd. If all that is joined is of one,
+    /// it is entered in one call.
+    Pidfd(Open),
 }
 
 /// An open descriptor of the calling process, and what it is, for who reads the plan.

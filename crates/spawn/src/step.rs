@@ -211,6 +211,15 @@ pub enum Step {
         /// Whether it is a user namespace that is left again.
         through: bool,
     },
+    /// Takes other groups, and stays the same user.
+    SetGroups(Vec<Gid>),
+    /// Enters several namespaces of one process at once.
+    JoinProcess {
+        /// A pidfd of it.
+        process: Open,
+        /// Their kinds.
+        kinds: NamespaceSet,
+    },
     /// Makes an open folder the root.
     ChangeRootTo(Open),
     /// Makes a folder of the root the root.

@@ -47,6 +47,7 @@ fn host(ground: Ground) -> Host {
     Host {
         uid: 0,
         gid: 0,
+        has_no_other_ids: true,
         capabilities: CapabilitySet::ALL,
         has_all_ids: true,
         sets_groups: true,

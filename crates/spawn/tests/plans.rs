@@ -18,6 +18,7 @@ fn ordinary() -> Host {
     Host {
         uid: 1000,
         gid: 1000,
+        has_no_other_ids: true,
         capabilities: CapabilitySet::EMPTY,
         has_all_ids: false,
         sets_groups: true,
@@ -53,6 +54,7 @@ fn root() -> Host {
     Host {
         uid: 0,
         gid: 0,
+        has_no_other_ids: true,
         capabilities: CapabilitySet::ALL,
         has_all_ids: true,
         sets_groups: true,

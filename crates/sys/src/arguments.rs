@@ -2,6 +2,7 @@
 //! /proc/PID/environ shows to some.
 
 use std::ffi::{CStr, c_char};
+use std::ops::Range;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// Where the argument strings of this process begin, if they are known.
@@ -79,6 +80,17 @@ pub fn executed() -> Option<&'static [u8]> {
     // SAFETY: the kernel has put a C string there, at the top of the first stack, where it
     // stays as long as the process.
     Some(unsafe { CStr::from_ptr(path) }.to_bytes())
+}
+
+/// Where both lie, if they were [remembered](remember).
+pub(crate) fn places() -> Option<(Range<u64>, Range<u64>)> {
+    let start = START.load(Ordering::Relaxed) as u64;
+    let end = start + LENGTH.load(Ordering::Relaxed) as u64;
+    let environment = match ENVIRONMENT.load(Ordering::Relaxed) as u64 {
+        0 => end..end,
+        own => own..own + ENVIRONMENT_LENGTH.load(Ordering::Relaxed) as u64,
+    };
+    (start != 0).then_some((start..end, environment))
 }
 
 /// Looks in /proc/self/stat for where the argument strings lie, for a program that did

@@ -218,6 +218,50 @@ pub fn setns(fd: BorrowedFd<'_>, namespaces: u64) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_setns, fd.as_raw_fd(), namespaces) }).map(drop)
 }
 
+/// The user or group ids of a process: credentials(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ids {
+    /// Who it is.
+    pub real: u32,
+    /// As whom it is judged.
+    pub effective: u32,
+    /// Whom it may become again.
+    pub saved: u32,
+}
+
+impl Ids {
+    /// The number that is nobody's: (uid_t) -1.
+    const NOBODYS: Self = Self {
+        real: u32::MAX,
+        effective: u32::MAX,
+        saved: u32::MAX,
+    };
+
+    /// Whether all are the same.
+    #[must_use]
+    pub fn are_one(&self) -> bool {
+        self.real == self.effective && self.effective == self.saved
+    }
+}
+
+/// The caller's user ids: getresuid(2).
+#[must_use]
+pub fn own_user_ids() -> Ids {
+    let mut ids = Ids::NOBODYS;
+    // SAFETY: it writes a number to each of the three, unless a filter forbids it.
+    unsafe { libc::getresuid(&mut ids.real, &mut ids.effective, &mut ids.saved) };
+    ids
+}
+
+/// The caller's group ids: getresgid(2).
+#[must_use]
+pub fn own_group_ids() -> Ids {
+    let mut ids = Ids::NOBODYS;
+    // SAFETY: as above.
+    unsafe { libc::getresgid(&mut ids.real, &mut ids.effective, &mut ids.saved) };
+    ids
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,9 +6,8 @@ use std::ptr::null_mut;
 use std::sync::atomic::{Ordering, compiler_fence};
 
 use libc::Elf64_Phdr as Header;
-use rustix::fs::{Mode, OFlags};
 
-use crate::{Errno, Result, check, has_one_thread};
+use crate::{Errno, Result, arguments, check, has_one_thread};
 
 /// Makes `file`, the program that this process executes, opened for reading by way of
 /// another mount, the one that /proc/PID/exe leads to, and has no memory of the other left:
@@ -38,20 +37,13 @@ pub fn exchange_image(file: BorrowedFd<'_>) -> Result<()> {
     for part in image.parts(libc::PT_GNU_RELRO) {
         image.close(part)?;
     }
-    lead_to(file)
+    lead_to(file, &image)
 }
 
-/// Has /proc/PID/exe lead to `file`, and changes nothing else: `PR_SET_MM_MAP`, which takes
-/// less of a privilege than `PR_SET_MM_EXE_FILE`, and all that the kernel notes of the
-/// places of a program.
-fn lead_to(file: BorrowedFd<'_>) -> Result<()> {
-    let mut text = [0; 1024];
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let stat = rustix::fs::open(c"/proc/self/stat", flags, Mode::empty())?;
-    let length = rustix::io::read(&stat, &mut text)?;
-    let mut places = Places::read(&text[..length]).ok_or(Errno::INVAL)?;
-    // SAFETY: asked for no place, the kernel says where the heap ends.
-    places.brk = unsafe { libc::syscall(libc::SYS_brk, 0) } as u64;
+/// Has /proc/PID/exe lead to `file`: `PR_SET_MM_MAP`, which takes less of a privilege than
+/// `PR_SET_MM_EXE_FILE`, and with it all that the kernel notes of the places of a program.
+fn lead_to(file: BorrowedFd<'_>, image: &Image) -> Result<()> {
+    let mut places = Places::of(image).ok_or(Errno::INVAL)?;
     places.exe_fd = file.as_raw_fd() as u32;
     // SAFETY: the kernel reads as much as `Places` has, and notes it.
     let noted = unsafe {
@@ -89,29 +81,34 @@ struct Places {
 }
 
 impl Places {
-    /// What proc_pid_stat(5) has of them, by the numbers that it gives to its fields.
-    fn read(text: &[u8]) -> Option<Self> {
-        // The name before may have blanks, and brackets too.
-        let name = text.iter().rposition(|byte| *byte == b')')?;
-        let fields = text.get(name + 2..)?.split(|byte| *byte == b' ');
-        let mut places = Self::default();
-        for (number, field) in (3..).zip(fields) {
-            let place = match number {
-                26 => &mut places.start_code,
-                27 => &mut places.end_code,
-                28 => &mut places.start_stack,
-                45 => &mut places.start_data,
-                46 => &mut places.end_data,
-                47 => &mut places.start_brk,
-                48 => &mut places.arg_start,
-                49 => &mut places.arg_end,
-                50 => &mut places.env_start,
-                51 => &mut places.env_end,
-                _ => continue,
-            };
-            *place = str::from_utf8(field).ok()?.parse().ok()?;
-        }
-        (places.env_end != 0).then_some(places)
+    /// What this process knows of them without asking. What the heap has by now counts as
+    /// if it had been there at the start: only what brk(2) takes back would come below.
+    fn of(image: &Image) -> Option<Self> {
+        // SAFETY: by 0 nothing is moved.
+        let brk = unsafe { libc::sbrk(0) } as u64;
+        let (arguments, environment) = arguments::places()?;
+        let span = |flag| {
+            let mut parts = image.parts(libc::PT_LOAD);
+            let part = parts.find(|part| part.p_flags & flag != 0)?;
+            let start = image.base as u64 + part.p_vaddr;
+            Some((start, start + part.p_filesz))
+        };
+        let (start_code, end_code) = span(libc::PF_X)?;
+        let (start_data, end_data) = span(libc::PF_W)?;
+        Some(Self {
+            start_code,
+            end_code,
+            start_data,
+            end_data,
+            start_brk: brk,
+            brk,
+            start_stack: arguments.start,
+            arg_start: arguments.start,
+            arg_end: arguments.end,
+            env_start: environment.start,
+            env_end: environment.end,
+            ..Self::default()
+        })
     }
 }
 
@@ -286,18 +283,6 @@ mod tests {
         assert_eq!(check_is_own(file.as_fd()), Err(Errno::INVAL));
         let file = std::fs::File::open("/proc/self/exe").expect("it is there");
         assert_eq!(check_is_own(file.as_fd()), Ok(()));
-    }
-
-    #[test]
-    fn the_places_of_a_program_are_numbered_fields() {
-        let fields = (3..=52).map(|number| (number * 100).to_string());
-        let text = format!("7 (a) (b c) {}", fields.collect::<Vec<_>>().join(" "));
-        let places = Places::read(text.as_bytes()).expect("all are there");
-        assert_eq!((places.start_code, places.end_code), (2600, 2700));
-        assert_eq!((places.start_stack, places.start_brk), (2800, 4700));
-        assert_eq!((places.start_data, places.env_end), (4500, 5100));
-        assert_eq!(Places::read(b"7 (a) S 1 2"), None);
-        assert_eq!(size_of::<Places>(), 104);
     }
 
     #[test]

@@ -42,7 +42,8 @@ pub use attempt::{
     Attempt, Push, attempt, clone_user_namespace, clone3_user_namespace, in_child, push,
 };
 pub use clone::{
-    CloneArgs, Forked, clone3, fork, fork_sibling, has_one_thread, setns, unshare,
+    CloneArgs, Forked, Ids, clone3, fork, fork_sibling, has_one_thread, own_group_ids,
+    own_user_ids, setns, unshare,
 };
 pub use core_sched::{has_core_scheduling, share_cores_with_none};
 pub use exec::{CStringArray, execve, execveat, exit_now};

@@ -4,11 +4,11 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::Mode;
 use rustix::io::Errno;
 
 use crate::blueprint::{Blueprint, Name};
-use crate::delegation::{open_below, open_folder, open_inside};
+use crate::delegation::{open_below, open_folder};
 use crate::ground::Parent;
 use crate::group::{Cgroup, Tier, hold};
 use crate::left_over::is_own_name;
@@ -174,6 +174,8 @@ fn make_tier(
         at.push(name);
         make_folder(hierarchy, folder.as_fd(), name, &at)?;
         made_above += 1;
+        let own = open_below(hierarchy, &at)?;
+        inherit_cpuset(hierarchy, folder.as_fd(), own.as_fd(), &at)?;
     }
     let folder = open_below(hierarchy, &at)?;
     hand_controllers_down(hierarchy, folder.as_fd(), &at, hand_down)?;
@@ -186,13 +188,18 @@ fn make_tier(
         }
         Err(error) => return Err(error),
     };
-    let folder = open_held(hierarchy, below, made)?;
+    let own = open_held(hierarchy, below, made)?;
+    let inherited = match made {
+        true => inherit_cpuset(hierarchy, folder.as_fd(), own.as_fd(), below),
+        false => Ok(()),
+    };
+    // First, so that it is taken back where that failed.
     group.tiers.push(Tier {
         made_above,
         made,
-        ..Tier::found(hierarchy.clone(), below.to_owned(), folder)
+        ..Tier::found(hierarchy.clone(), below.to_owned(), own)
     });
-    Ok(())
+    inherited
 }
 
 /// Opens a group that is there now, and holds it if it was made here. Who looks for what is
@@ -222,11 +229,7 @@ fn make_folder(
 ) -> Result<(), Error> {
     let mode = Mode::from_raw_mode(0o755);
     rustix::fs::mkdirat(parent, name, mode)
-        .map_err(|errno| wrap("make", hierarchy, path, errno))?;
-    if hierarchy.controllers.iter().any(|it| it == "cpuset") {
-        inherit_cpuset(hierarchy, parent, name, path)?;
-    }
-    Ok(())
+        .map_err(|errno| wrap("make", hierarchy, path, errno))
 }
 
 fn hand_controllers_down(
@@ -246,30 +249,32 @@ fn hand_controllers_down(
 
 const CPUSET: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
 
+fn has_cpuset(hierarchy: &Hierarchy) -> bool {
+    hierarchy.controllers.iter().any(|name| name == "cpuset")
+}
+
 /// A new group of v1 has no CPU and no memory, and takes no process, until it was given
 /// some.
 fn inherit_cpuset(
     hierarchy: &Hierarchy,
     parent: BorrowedFd<'_>,
-    name: &OsStr,
+    own: BorrowedFd<'_>,
     path: &Path,
 ) -> Result<(), Error> {
+    if !has_cpuset(hierarchy) {
+        return Ok(());
+    }
     for file in CPUSET {
-        let copy = || {
-            let value = file::read(parent, file)?;
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let folder = open_inside(parent, Path::new(name), flags)?;
-            file::write(&folder, file, value.trim())
-        };
-        copy().map_err(|errno| wrap("write", hierarchy, &path.join(file), errno))?;
+        let value = file::read(parent, file);
+        let copied = value.and_then(|value| file::write(own, file, value.trim()));
+        copied.map_err(|errno| wrap("write", hierarchy, &path.join(file), errno))?;
     }
     Ok(())
 }
 
 /// The same for a group that somebody has made and never filled; what it has it keeps.
 fn fill_cpuset(hierarchy: &Hierarchy, at: &Path, name: &OsStr) -> Result<(), Error> {
-    let has_cpuset = hierarchy.controllers.iter().any(|it| it == "cpuset");
-    if hierarchy.is_v2() || !has_cpuset {
+    if !has_cpuset(hierarchy) {
         return Ok(());
     }
     let path = at.join(name);

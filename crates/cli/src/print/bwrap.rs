@@ -123,6 +123,9 @@ impl Line<'_> {
             Join::Fd(fd) => fd.to_string(),
             Join::Open(open) => open.fd.to_string(),
             Join::Path(path) => self.opened(path),
+            Join::Pidfd(process) => {
+                self.opened(&PathBuf::from(format!("/proc/self/fd/{}", process.fd)))
+            }
             Join::Process(pid) => {
                 self.opened(&PathBuf::from(format!("/proc/{pid}/ns/{kind}")))
             }

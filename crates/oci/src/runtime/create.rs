@@ -115,8 +115,10 @@ impl Store {
             hierarchies,
         };
         // A lock lasts as long as somebody has the descriptor: the process that waits for its
-        // start would hold it when its maker was killed.
-        spec.callers_fds = vec![container.folder.fd.as_raw_fd()];
+        // start would hold it when its maker was killed. Any other dies with that.
+        if container.record.gated {
+            spec.callers_fds = vec![container.folder.fd.as_raw_fd()];
+        }
         let told = follow::told(&spec, wanted.followed, follow::MADE);
         let made =
             make(&container, spec, &host, wanted, &config).and_then(|mut child| {

@@ -1,7 +1,9 @@
 //! Another program in a container that runs.
 
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
+
+use rustix::process::{Pid, PidfdFlags};
 
 use super::container::Container;
 use super::create::{live_as_a_container, tell_listener};
@@ -17,7 +19,7 @@ use super::surface;
 use crate::config::{Config, Process};
 use crate::kinds;
 use warren_cgroups::{Entrance, Hierarchies, Hierarchy, Limits};
-use warren_namespaces::{Kind, open_namespaces};
+use warren_namespaces::{Kind, NamespaceSet};
 use warren_spawn::{
     Child, Folder, Host, IdMapping, Join, Namespace, Namespaces, Open, Plan, Root, Spec,
     TimeOffsets,
@@ -58,7 +60,8 @@ impl Container {
         let keep = wanted.handover.descriptors(0)?;
         let mut config = self.config()?;
         config.process = Some(wanted.process.clone());
-        let namespaces = self.namespaces(&config, init)?;
+        let process = (format!("process {}", init.pid), pidfd_of(init)?);
+        let namespaces = namespaces(&config);
         let root = surface::root(&self.record, &self.proc, init)?;
         if root.is_some() {
             surface::prepare(&mut config, self.bundle())?;
@@ -67,7 +70,7 @@ impl Container {
         wanted.handover.settle_terminal(&mut spec.terminal)?;
         let host = Host::probe();
         grant::leave_out(&mut spec, &host);
-        enter(&mut spec, &namespaces);
+        enter(&mut spec, namespaces, &process);
         let root = root.map(|root| ("the root of the container".to_owned(), root));
         spec.chroot = root.iter().map(open).map(Folder::Open).collect();
         if let Some(wanted) = &wanted.process.exec_cpu_affinity {
@@ -111,26 +114,9 @@ impl Container {
         }
     }
 
-    /// The namespaces that the container has and the caller may not, open. They are its
-    /// own only if its process still lives after they were opened by its number.
-    fn namespaces(
-        &self,
-        config: &Config,
-        init: Init,
-    ) -> Result<Vec<(Kind, OwnedFd)>, Error> {
-        let linux = config.linux.as_ref();
-        let listed = linux
-            .map(|linux| linux.namespaces.as_slice())
-            .unwrap_or_default();
-        let kinds = listed.iter().filter_map(|one| kinds::kind(&one.r#type));
-        let open = open_namespaces(&self.proc, init.pid, kinds)?;
-        let open = open.into_iter();
-        Ok(open.map(|one| (one.kind(), one.into_fd())).collect())
-    }
-
     /// The control groups in which its first process is, or others below the container's:
     /// an open `cgroup.procs` each, and the folder of the only one if a process can be born
-    /// there. As [`Self::namespaces`], they are found by its number.
+    /// there. As the pidfd, they are found by its number.
     fn groups(
         &self,
         wanted: &Exec,
@@ -142,20 +128,15 @@ impl Container {
         let hierarchies = self.hierarchies()?;
         let entrance = Entrance::of_process(hierarchies, &self.proc, init.pid);
         let entrance = entrance.map_err(failed)?;
-        let named = |path: &str, file: BorrowedFd<'_>| {
-            let file = file.try_clone_to_owned();
-            let file = file.map_err(|error| Error::io(format!("open {path}"), &error))?;
-            Ok::<_, Error>((path.to_owned(), file))
-        };
-        let files = entrance.open_files();
-        let files = files.map(|(path, file)| named(path, file));
-        let mut open = files.collect::<Result<Vec<_>, _>>()?;
-        let cradle = entrance.cradle().filter(|_| wanted.cgroups.is_empty());
-        let cradle = cradle.map(|folder| named("the control group", folder));
+        let (mut open, cradle) = entrance.into_open();
+        let cradle = cradle.filter(|_| wanted.cgroups.is_empty());
         for below in &wanted.cgroups {
             self.go_below(below, hierarchies, &mut open)?;
         }
-        Ok((open, cradle.transpose()?))
+        Ok((
+            open,
+            cradle.map(|folder| ("the control group".to_owned(), folder)),
+        ))
     }
 
     /// `PATH`, or `CONTROLLER[,CONTROLLER]...:PATH`, below the group of the container.
@@ -210,6 +191,24 @@ impl Container {
     }
 }
 
+/// The namespaces that the container has and the caller may not.
+fn namespaces(config: &Config) -> NamespaceSet {
+    let linux = config.linux.as_ref();
+    let listed = linux
+        .map(|linux| linux.namespaces.as_slice())
+        .unwrap_or_default();
+    let kinds = listed.iter().filter_map(|one| kinds::kind(&one.r#type));
+    kinds.collect()
+}
+
+/// A pidfd of whoever has the number of the container's process: it is its own only if that
+/// still lives afterwards.
+fn pidfd_of(init: Init) -> Result<OwnedFd, Error> {
+    let pid = Pid::from_raw(init.pid as i32).ok_or_else(Error::not_running)?;
+    rustix::process::pidfd_open(pid, PidfdFlags::empty())
+        .map_err(|errno| Error::errno(format!("open process {}", init.pid), errno))
+}
+
 /// What is open, and its name for messages.
 type Named = (String, OwnedFd);
 
@@ -221,14 +220,10 @@ fn open((name, file): &Named) -> Open {
 }
 
 /// What a container is made with and a further program finds there.
-fn enter(spec: &mut Spec, namespaces: &[(Kind, OwnedFd)]) {
+fn enter(spec: &mut Spec, namespaces: NamespaceSet, process: &Named) {
     let mut joined = Namespaces::default();
-    for (kind, file) in namespaces {
-        let open = Open {
-            fd: file.as_raw_fd(),
-            name: "of the container".to_owned(),
-        };
-        joined.set(*kind, Namespace::Join(Join::Open(open)));
+    for kind in namespaces.iter() {
+        joined.set(kind, Namespace::Join(Join::Pidfd(open(process))));
     }
     spec.callers_child = matches!(joined.get(Kind::Pid), Namespace::Join(_));
     spec.namespaces = joined;

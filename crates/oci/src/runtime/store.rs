@@ -349,11 +349,18 @@ impl Folder {
                 Err(errno) => return Err(failed(errno)),
             }
         }
-        // It may have got its name since it was opened.
-        let paths = std::iter::once(self.path.clone()).chain(self.complete_path());
-        // Another of the same name may have been made meanwhile.
-        let path = paths.into_iter().find(|path| self.is_at(path));
-        path.map_or(Ok(()), |path| rustix::fs::rmdir(&path).map_err(failed))
+        // Who holds the lock finds it where it was; but a new one may have got its name since
+        // it was opened, and another of the same name may have been made meanwhile.
+        let path = match self.is_new {
+            false => Some(self.path.clone()),
+            true => std::iter::once(self.path.clone())
+                .chain(self.complete_path())
+                .find(|path| self.is_at(path)),
+        };
+        match path.map_or(Ok(()), |path| rustix::fs::rmdir(&path)) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(failed(errno)),
+        }
     }
 }
 

@@ -48,7 +48,7 @@ impl Writer<'_> {
             Namespace::Join(Join::Process(pid)) => {
                 format!("/proc/{pid}/ns/{}", kind.name())
             }
-            Namespace::Join(Join::Fd(_) | Join::Open(_)) => {
+            Namespace::Join(Join::Fd(_) | Join::Open(_) | Join::Pidfd(_)) => {
                 return self.losses.weaker(
                     "linux.namespaces",
                     format!("the {kind} namespace is a descriptor; it is left out"),

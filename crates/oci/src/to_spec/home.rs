@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
@@ -39,13 +39,10 @@ impl Reader<'_> {
             Path::new(PASSWD).starts_with(target)
         });
         match covering.next() {
-            None => {
-                let root = self.config.root.as_ref()?;
-                read(&self.of_bundle(&root.path), Path::new("etc/passwd"))
-            }
+            None => read(self.opened_root.as_ref()?, Path::new("etc/passwd")),
             Some(mount) => {
                 let (source, rest) = self.bound(mount)?;
-                read(&source, &rest)
+                read_bound(&source, &rest)
             }
         }
     }
@@ -64,21 +61,30 @@ impl Reader<'_> {
     }
 }
 
+const FLAGS: OFlags = OFlags::RDONLY
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY)
+    .union(OFlags::CLOEXEC);
+
+/// Reads what is bound, a file or one below it.
+fn read_bound(source: &Path, path: &Path) -> Option<String> {
+    let open = |flags| rustix::fs::open(source, flags, Mode::empty()).ok();
+    if path.as_os_str().is_empty() {
+        return text(open(FLAGS)?);
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    read(open(flags)?, path)
+}
+
 /// Reads a file below `root` as a process with that root would find it: a link of the image
 /// leads to none of the host's.
-fn read(root: &Path, path: &Path) -> Option<String> {
-    let open = |flags| {
-        let flags = flags | OFlags::CLOEXEC;
-        rustix::fs::open(root, flags, Mode::empty()).ok()
-    };
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = if path.as_os_str().is_empty() {
-        open(flags)?
-    } else {
-        let root: OwnedFd = open(OFlags::PATH | OFlags::DIRECTORY)?;
-        let limits = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        rustix::fs::openat2(root, path, flags, Mode::empty(), limits).ok()?
-    };
+fn read(root: impl AsFd, path: &Path) -> Option<String> {
+    let limits = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let file = rustix::fs::openat2(root, path, FLAGS, Mode::empty(), limits);
+    text(file.ok()?)
+}
+
+fn text(file: OwnedFd) -> Option<String> {
     let file = File::from(file);
     if !file.metadata().ok()?.is_file() {
         return None;
@@ -118,9 +124,10 @@ mod tests {
         std::fs::create_dir_all(root.join("etc")).expect("a root");
         std::os::unix::fs::symlink("/etc/hostname", root.join("etc/passwd"))
             .expect("a link");
-        assert_eq!(read(&root, Path::new("etc/passwd")), None);
+        assert_eq!(read_bound(&root, Path::new("etc/passwd")), None);
         std::fs::write(root.join("etc/hostname"), "own").expect("a file");
-        assert_eq!(read(&root, Path::new("etc/passwd")).as_deref(), Some("own"));
+        let found = read_bound(&root, Path::new("etc/passwd"));
+        assert_eq!(found.as_deref(), Some("own"));
         std::fs::remove_dir_all(&root).expect("remove it");
     }
 }

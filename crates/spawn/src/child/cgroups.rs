@@ -20,7 +20,9 @@ impl Child<'_> {
     pub(super) fn cgroups(&self, tree: &CgroupTree, target: &Target) -> Result<()> {
         let place = ensure(self.root()?, target, Node::Folder)?;
         if tree.folders.is_empty() {
-            return self.cgroup2(tree, place.as_fd());
+            self.cgroup2(tree, place.as_fd())?;
+            leave_open(place);
+            return Ok(());
         }
         rustix::process::fchdir(&place)?;
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;

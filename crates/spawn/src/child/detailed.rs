@@ -34,61 +34,31 @@ fn through_links(
 
 const PROC_SUPER_MAGIC: rustix::fs::FsWord = 0x9fa0;
 
-/// Where a filesystem is mounted.
-struct Place {
-    folder: OwnedFd,
-    was_there: bool,
-    /// Whether this process has made it, on a filesystem of its own.
-    is_own: bool,
-}
-
 impl<'a> Child<'a> {
-    /// Opens the folder on which a filesystem is mounted, and says whether it was there and
-    /// whether it is known to lie in no procfs.
-    fn folder_to_mount_on(&mut self, target: &'a Target) -> Result<Place> {
-        if let Some(folder) = self.make_in_fresh(target)? {
-            return Ok(Place {
-                folder,
-                was_there: false,
-                is_own: true,
-            });
-        }
-        self.fresh = None;
-        let (folder, was_there) = through_links(self.root()?, target, Node::Folder)?;
-        Ok(Place {
-            folder,
-            was_there,
-            is_own: false,
-        })
-    }
-
     /// Makes a folder in the filesystem in memory that was mounted just before, as /dev/pts
-    /// in /dev; `None` for any other, and for one that is there.
+    /// in /dev, and has the working directory around it. False for any other, and for one
+    /// that is there.
     ///
     /// That was empty, and so there is no link of the image on the way, and what was made
-    /// there by one call is opened by the next: four calls with the mount in place of 12.
-    pub(super) fn make_in_fresh(
-        &mut self,
-        target: &'a Target,
-    ) -> Result<Option<OwnedFd>> {
+    /// there can be mounted on by its name: two calls in place of 12.
+    pub(super) fn make_in_fresh(&mut self, target: &'a Target) -> Result<bool> {
         let Some(fresh) = self.fresh.filter(|it| target.parent() == Some(it.path()))
         else {
-            return Ok(None);
+            return Ok(false);
         };
-        let flags = OFlags::PATH | OFlags::DIRECTORY;
-        let above = match self.fds.fresh.take() {
-            Some(above) => above,
-            None => open_in_root(self.root()?, fresh.path(), flags)?,
-        };
-        let above = self.fds.fresh.insert(above);
-        let mode = Mode::from_raw_mode(0o755);
-        match rustix::fs::mkdirat(&*above, target.name(), mode) {
-            Ok(()) => {}
-            Err(Errno::EXIST) => return Ok(None),
-            Err(errno) => return Err(errno),
+        if !self.is_in_fresh {
+            let flags = OFlags::PATH | OFlags::DIRECTORY;
+            let above = open_in_root(self.root()?, fresh.path(), flags)?;
+            rustix::process::fchdir(&above)?;
+            leave_open(above);
+            self.is_in_fresh = true;
         }
-        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::openat(&*above, target.name(), flags, Mode::empty()).map(Some)
+        let mode = Mode::from_raw_mode(0o755);
+        match rustix::fs::mkdirat(CWD, target.name(), mode) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(errno) => Err(errno),
+        }
     }
 
     /// Mounts a tree of the host as it is told.
@@ -184,25 +154,20 @@ impl<'a> Child<'a> {
         new: &NewFilesystem,
         target: &'a Target,
     ) -> Result<()> {
+        let is_simple = new.options.is_empty() && !new.is_of_kernel;
+        if is_simple && self.make_in_fresh(target)? {
+            // What is mounted below one leaves that as it is.
+            return mount_on(target.name(), new, None);
+        }
+        self.fresh = None;
         // A link of the image at /proc or /sys would have what is written there go, and
         // what is masked there be, elsewhere (CVE-2023-27561).
-        let place = if new.is_of_kernel {
-            self.fresh = None;
-            Place {
-                folder: ensure_exactly(self.root()?, target)?,
-                was_there: true,
-                is_own: false,
-            }
+        let (place, was_there) = if new.is_of_kernel {
+            (ensure_exactly(self.root()?, target)?, true)
         } else {
-            self.folder_to_mount_on(target)?
+            through_links(self.root()?, target, Node::Folder)?
         };
-        let Place {
-            folder: place,
-            was_there,
-            is_own,
-        } = place;
-        let may_be = new.is_of_kernel || is_own;
-        if !may_be && !may_be_covered(place.as_fd(), target)? {
+        if !new.is_of_kernel && !may_be_covered(place.as_fd(), target)? {
             return Err(Errno::NOTSUP);
         }
         let mode = match new.takes_mode && was_there {
@@ -210,7 +175,10 @@ impl<'a> Child<'a> {
             false => None,
         };
         if new.options.is_empty() {
-            mount_at(new, place.as_fd(), mode)?;
+            // Three calls less than by descriptors, and no name that could have been
+            // replaced.
+            rustix::process::fchdir(&place)?;
+            mount_on(c".", new, mode)?;
         } else {
             let mount = detached(new, mode)?;
             if new.copy_up {
@@ -223,10 +191,9 @@ impl<'a> Child<'a> {
             leave_open(mount);
         }
         leave_open(place);
-        // What is mounted below one leaves that as it is.
-        if new.is_empty_memory() && !is_own {
+        if new.is_empty_memory() {
             self.fresh = Some(target);
-            self.fds.fresh = None;
+            self.is_in_fresh = false;
         }
         Ok(())
     }
@@ -488,14 +455,12 @@ fn unlike(node: Node, place: BorrowedFd<'_>) -> Errno {
     }
 }
 
-/// mount(2) on the working directory: three calls less than by descriptors, and no name
-/// that could have been replaced.
-fn mount_at(new: &NewFilesystem, place: BorrowedFd<'_>, mode: Option<u32>) -> Result<()> {
-    rustix::process::fchdir(place)?;
+/// mount(2) on the working directory, or on a folder in it.
+fn mount_on(place: &CStr, new: &NewFilesystem, mode: Option<u32>) -> Result<()> {
     let flags = MountFlags::from_bits_retain(new.flags as u32);
     let mount = |data: &CStr| {
         let (source, kind) = (new.source.as_c_str(), new.kind.as_c_str());
-        rustix::mount::mount(source, c".", kind, flags, data)
+        rustix::mount::mount(source, place, kind, flags, data)
     };
     match mode {
         None => mount(&new.data),

@@ -92,12 +92,13 @@ impl<'a> Child<'a> {
     }
 
     pub(super) fn mqueue(&mut self, target: &'a Target) -> Result<()> {
-        let place = match self.make_in_fresh(target)? {
-            Some(place) => place,
-            None => ensure(self.root()?, target, Node::Folder)?,
-        };
-        rustix::process::fchdir(&place)?;
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        if self.make_in_fresh(target)? {
+            return mount_here(c"mqueue", target.name(), flags, None);
+        }
+        self.fresh = None;
+        let place = ensure(self.root()?, target, Node::Folder)?;
+        rustix::process::fchdir(&place)?;
         mount_here(c"mqueue", c".", flags, None)?;
         leave_open(place);
         Ok(())

@@ -414,11 +414,8 @@ impl<'a> Child<'a> {
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         let folder = match &self.fds.root {
             Some(root) => open_in_root(root.as_fd(), path, flags)?,
-            None => {
-                let slash =
-                    rustix::fs::open(c"/", flags | OFlags::CLOEXEC, Mode::empty())?;
-                open_in_root(slash.as_fd(), path, flags)?
-            }
+            None if path == c"/" => return rustix::process::chdir(path),
+            None => open_in_root(own_root()?.as_fd(), path, flags)?,
         };
         rustix::process::fchdir(folder)
     }

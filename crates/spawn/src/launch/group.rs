@@ -1,15 +1,11 @@
 //! The control group of a process that is being launched.
 
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::Ordering;
 
-use rustix::thread::futex;
 use warren_cgroups::{Blueprint, Cgroup};
-use warren_sys::Errno;
 
 use crate::error::{Error, ErrorKind};
 use crate::reasons;
-use crate::report::Report;
 
 /// A group that was made, and is removed again with whoever is in it unless the launch
 /// succeeds.
@@ -92,10 +88,4 @@ impl Drop for MadeGroup {
 
 fn failed(error: &warren_cgroups::Error) -> Error {
     Error::new(ErrorKind::Step, error.to_string()).hints_of(reasons::of_group(error))
-}
-
-/// Tells the child that it is where its limits are.
-pub fn tell(report: &Report) -> Result<(), Errno> {
-    report.in_group().store(1, Ordering::Release);
-    futex::wake(report.in_group(), futex::Flags::empty(), 1).map(drop)
 }

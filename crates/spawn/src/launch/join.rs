@@ -23,6 +23,8 @@ pub fn open(
         Join::Fd(number) | Join::Open(Open { fd: number, .. }) => {
             NsFd::from_fd(warren_sys::duplicate(*number)?)?
         }
+        // setns(2) takes it as it is, and says whether it is one.
+        Join::Pidfd(process) => return warren_sys::duplicate(process.fd),
         Join::Process(pid) => {
             let pidfd = pidfd_of(*pid, processes)?;
             let namespace = NsFd::open(Path::new(&format!("/proc/{pid}/ns/{kind}")))?;

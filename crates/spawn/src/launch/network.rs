@@ -1,9 +1,7 @@
 //! The network of a process that is being launched.
 
 use std::os::fd::AsFd;
-use std::sync::atomic::Ordering;
 
-use rustix::thread::futex;
 use warren_namespaces::ProcRoot;
 use warren_network::Connection;
 
@@ -21,10 +19,8 @@ pub fn connect(
     let pid = started.pid as u32;
     warren_network::connect(connection, pid, started.pidfd.as_fd(), proc)
         .map_err(failed)?;
-    report.connected().store(1, Ordering::Release);
-    futex::wake(report.connected(), futex::Flags::empty(), 1)
-        .map(drop)
-        .map_err(|errno| Error::step("tell the child of its network", errno))
+    let told = report.connected().give();
+    told.map_err(|errno| Error::step("tell the child of its network", errno))
 }
 
 fn failed(error: warren_network::Error) -> Error {

@@ -6,7 +6,7 @@ use super::Planner;
 use super::program::c_string;
 use crate::error::Error;
 use crate::spec::{
-    Folder, Hop, Join, Mount, Namespace, Namespaces, Root, Terminal, Tree, User,
+    Folder, Hop, Join, Mount, Namespace, Namespaces, Open, Root, Terminal, Tree, User,
 };
 use crate::step::Step;
 
@@ -26,6 +26,9 @@ pub fn is_complete(route: &[Hop], namespaces: &Namespaces) -> bool {
 impl Planner<'_> {
     /// The parent opens all before any is entered: paths mean something else then.
     pub(super) fn open_namespaces(&mut self) {
+        if self.joined_process().is_some() {
+            return;
+        }
         for hop in self.route() {
             let (kind, from) = match hop {
                 Hop::Through(open) => (Kind::User, Join::Open(open)),
@@ -54,6 +57,23 @@ impl Planner<'_> {
             _ => 1,
         });
         kinds.into_iter().map(Hop::Join).collect()
+    }
+
+    /// The process of which all is that is joined, where nothing is to be found on the way.
+    fn joined_process(&self) -> Option<Open> {
+        let spec = self.spec;
+        let mut joined = spec.namespaces.joined().iter();
+        let of = |kind| match spec.namespaces.get(kind) {
+            Namespace::Join(Join::Pidfd(process)) => Some(process),
+            _ => None,
+        };
+        let first = of(joined.next()?)?;
+        let stays = spec.route.is_empty()
+            && spec.root == Root::Inherit
+            && spec.mounts.is_empty()
+            && spec.interfaces.is_empty();
+        let is_all = stays && joined.all(|kind| of(kind) == Some(first));
+        is_all.then(|| first.clone())
     }
 
     /// Whether the caller is root of the machine, from where every namespace can be entered.
@@ -102,6 +122,33 @@ impl Planner<'_> {
         if self.spec.terminal != Terminal::Inherit && self.changes_files() {
             self.push(Step::HoldTerminal);
         }
+        match self.joined_process() {
+            Some(process) => self.join_at_once(process),
+            None => self.join_by_route()?,
+        }
+        self.make_inside();
+        self.change_root()?;
+        if self.spec.callers_child {
+            // The parent moves the process that it knows, and that is the one that ends here.
+            self.await_group();
+            self.push(Step::ForkSibling);
+            // Not inherited by what is forked.
+            self.die_with_parent();
+        }
+        Ok(())
+    }
+
+    /// The kernel takes the rights from the namespace in which the caller is, and looks at
+    /// all before it enters one: setns(2).
+    fn join_at_once(&mut self, process: Open) {
+        let kinds = self.spec.namespaces.joined();
+        self.push(Step::JoinProcess { process, kinds });
+        if kinds.contains(Kind::User) {
+            self.take_ids();
+        }
+    }
+
+    fn join_by_route(&mut self) -> Result<(), Error> {
         let route = self.route();
         // Without privilege here, the right to clone a tree comes with the user namespace,
         // over mounts that it owns.
@@ -128,15 +175,6 @@ impl Planner<'_> {
             if kind == Kind::User && !through {
                 self.take_ids();
             }
-        }
-        self.make_inside();
-        self.change_root()?;
-        if self.spec.callers_child {
-            // The parent moves the process that it knows, and that is the one that ends here.
-            self.await_group();
-            self.push(Step::ForkSibling);
-            // Not inherited by what is forked.
-            self.die_with_parent();
         }
         Ok(())
     }

@@ -129,6 +129,9 @@ impl fmt::Display for Step {
             Self::JoinNamespace { kind, .. } => {
                 write!(f, "pass through the {kind} namespace that owns the next")
             }
+            Self::JoinProcess { process, kinds } => {
+                write!(f, "enter namespaces of {}: {kinds}", process.name)
+            }
             Self::ChangeRootTo(folder) => write!(f, "make {} the root", folder.name),
             Self::ChangeRoot(path) => write!(f, "make {} the root", text(path)),
             Self::RootVisit => f.write_str(
@@ -333,6 +336,10 @@ impl fmt::Display for Step {
                 write!(f, "limit the bounding set to the capabilities {keep}")
             }
             Self::SetUser { user, .. } => write!(f, "become {user}"),
+            Self::SetGroups(groups) => {
+                let groups: Vec<u32> = groups.iter().map(|gid| gid.as_raw()).collect();
+                write!(f, "take the groups {groups:?}")
+            }
             Self::SetCapabilities(sets) => match sets.one() {
                 Some(set) => write!(f, "set the capabilities {set}"),
                 None => write!(
@@ -555,6 +562,7 @@ impl fmt::Display for Join {
             Self::Path(path) => path.display().fmt(f),
             Self::Fd(fd) => write!(f, "of descriptor {fd}"),
             Self::Open(open) => f.write_str(&open.name),
+            Self::Pidfd(process) => write!(f, "of {}", process.name),
             Self::Process(pid) => write!(f, "of process {pid}"),
         }
     }
