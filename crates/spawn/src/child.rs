@@ -74,6 +74,8 @@ pub struct Inheritance<'a> {
     pub observer: Option<BorrowedFd<'a>>,
     /// Where the layers of overlays are sent to.
     pub layers: Option<BorrowedFd<'a>>,
+    /// Where trees of the root go to the parent, to get other owners.
+    pub shifts: Option<BorrowedFd<'a>>,
     /// Whose end tells that the program has ended, while the init lingers.
     pub ended: Option<BorrowedFd<'a>>,
     /// Where the caller is told that it has its turn before the root is entered.
@@ -486,6 +488,7 @@ impl<'a> Child<'a> {
             | Step::WriteMaps { .. }
             | Step::ShiftIds { .. }
             | Step::ShiftIdsTo { .. }
+            | Step::ShiftWithin { .. }
             | Step::MakeGroup(_)
             | Step::SetLimit { .. }
             | Step::EnterGroup { .. }

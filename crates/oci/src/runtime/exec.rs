@@ -3,6 +3,8 @@
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use rustix::fs::AtFlags;
+
 use super::container::Container;
 use super::create::{live_as_a_container, tell_listener};
 use super::error::Error;
@@ -113,6 +115,9 @@ impl Container {
 
     /// The namespaces that the container has and the caller may not, open. They are its
     /// own only if its process still lives after they were opened by its number.
+    ///
+    /// Those that are not listed are its maker's, and another caller's are others; and who is
+    /// brought back by criu has a time namespace, whatever is listed.
     fn namespaces(
         &self,
         config: &Config,
@@ -122,10 +127,26 @@ impl Container {
         let listed = linux
             .map(|linux| linux.namespaces.as_slice())
             .unwrap_or_default();
-        let kinds = listed.iter().filter_map(|one| kinds::kind(&one.r#type));
+        let is_listed = |kind: Kind| {
+            let mut all = listed.iter();
+            all.any(|one| kinds::kind(&one.r#type) == Some(kind))
+        };
+        let kinds = Kind::ALL.into_iter();
+        let kinds =
+            kinds.filter(|kind| is_listed(*kind) || self.is_elsewhere(init, *kind));
         let open = open_namespaces(&self.proc, init.pid, kinds)?;
         let open = open.into_iter();
         Ok(open.map(|one| (one.kind(), one.into_fd())).collect())
+    }
+
+    /// Whether its first process is in another namespace of this kind than the caller.
+    fn is_elsewhere(&self, init: Init, kind: Kind) -> bool {
+        let number = |process: &str| {
+            let path = format!("{process}/ns/{kind}");
+            let stat = rustix::fs::statat(&self.proc, path, AtFlags::empty());
+            stat.ok().map(|stat| stat.st_ino)
+        };
+        number(&init.pid.to_string()) != number("self")
     }
 
     /// The control groups in which its first process is, or others below the container's:
