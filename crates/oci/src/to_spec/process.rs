@@ -34,7 +34,8 @@ impl Reader<'_> {
         self.spec.user = Some(User {
             uid: process.user.uid,
             gid: process.user.gid,
-            groups: Some(process.user.additional_gids.clone()),
+            groups: Some(process.user.additional_gids.clone())
+                .filter(|_| !self.keeps_groups()),
         });
         self.spec.rlimits = rlimits(&process.rlimits)?;
         self.spec.no_new_privs = process.no_new_privileges;
@@ -49,6 +50,13 @@ impl Reader<'_> {
         }
         self.capabilities(process.capabilities.as_ref());
         self.rest_of_process(process)
+    }
+
+    /// Whether the process stays in the groups of who starts it, as crun(1) has it: files of
+    /// the host may be such a group's.
+    fn keeps_groups(&self) -> bool {
+        let word = self.config.annotations.get("run.oci.keep_original_groups");
+        word.is_some_and(|word| word == "1")
     }
 
     fn rest_of_process(&mut self, process: &Process) -> Result<(), Error> {
