@@ -644,6 +644,7 @@ fn owners_of_what_the_root_brings_change_by_whom_they_can() {
     spec.mounts = vec![bind("/usr", "/usr", Access::ReadOnly), within(&own)];
     is_as_kept("owners_within_users", &spec, &root());
     spec.namespaces.set(Kind::User, Namespace::Inherit);
+    spec.no_nested_user_namespaces = false;
     is_as_kept("owners_within", &spec, &root());
     spec.mounts.push(within(&[]));
     let error = Plan::new(&spec, &root()).expect_err("there is no map");
