@@ -667,6 +667,11 @@ fn a_contradiction_is_refused_with_its_path() {
         ),
         (
             "/linux/resources",
+            json!({"hugepageLimits": [{"pagesize": "2MB", "limit": 4096}]}),
+            "linux.resources.hugepageLimits[0].pageSize: is missing",
+        ),
+        (
+            "/linux/resources",
             json!({"pids": {"limit": -7}}),
             "linux.resources.pids.limit: -7 is neither a limit nor -1",
         ),

@@ -73,6 +73,8 @@ pub struct Inheritance<'a> {
     pub observer: Option<BorrowedFd<'a>>,
     /// Where the layers of overlays are sent to.
     pub layers: Option<BorrowedFd<'a>>,
+    /// Where trees of the root go to the parent, to get other owners.
+    pub shifts: Option<BorrowedFd<'a>>,
     /// Whose end tells that the program has ended, while the init is still there.
     pub ended: Option<BorrowedFd<'a>>,
     /// Whether the init stays as long as there are other processes.
@@ -492,6 +494,7 @@ impl<'a> Child<'a> {
             | Step::WriteMaps { .. }
             | Step::ShiftIds { .. }
             | Step::ShiftIdsTo { .. }
+            | Step::ShiftWithin { .. }
             | Step::MakeGroup(_)
             | Step::SetLimit { .. }
             | Step::EnterGroup { .. }

@@ -31,7 +31,7 @@ use crate::process::Child;
 use crate::reasons;
 use crate::report::{Detail, Report};
 use crate::spec::Tree;
-use crate::step::{Changes, MapLines, Step};
+use crate::step::{Changes, MapLines, ShiftWithin, Step};
 use crate::{Plan, Side};
 pub use channel::Held;
 pub(crate) use channel::Sent;
@@ -178,6 +178,7 @@ impl Plan {
             terminal: self.has_terminal,
             observer: observer.is_some(),
             layers: self.hands_layers(),
+            shifts: self.shifts_within(),
             ended: self.lingers || self.counts_before_end(),
             turn: self.gives_turn(),
         })?;
@@ -374,6 +375,7 @@ impl Launch<'_> {
                     terminal: channels.terminal.as_ref().map(|(_, child)| child.as_fd()),
                     observer: observer.as_ref().map(AsFd::as_fd),
                     layers: channels.layers.as_ref().map(|(_, child)| child.as_fd()),
+                    shifts: channels.shifts.as_ref().map(|(_, child)| child.as_fd()),
                     ended: channels.ended.as_ref().map(|(_, child)| child.as_fd()),
                     lingers: self.plan.lingers,
                     turn: channels.turn.as_ref().map(|(_, child)| child.as_fd()),
@@ -460,8 +462,13 @@ impl Launch<'_> {
                     tree, recursive, ..
                 } => {
                     let tree = &self.opened.trees[*tree];
-                    maps::shift_ids(tree, self.proc, started.pid, *recursive)
+                    maps::shift_ids(tree.as_fd(), self.proc, started.pid, *recursive)
                         .map_err(failed)?;
+                }
+                Step::ShiftWithin { ids, .. } => {
+                    let part =
+                        |tree: BorrowedFd<'_>| self.shift_within(tree, ids, started);
+                    started.shift(part).map_err(failed)?;
                 }
                 Step::MoveInterface { outside, inside } => {
                     self.move_interface(outside, inside, started)
@@ -487,6 +494,25 @@ impl Launch<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The child's part is done by then that makes its user namespace, or joins it.
+    fn shift_within(
+        &self,
+        tree: BorrowedFd<'_>,
+        ids: &ShiftWithin,
+        started: &Started,
+    ) -> Result<(), Errno> {
+        match ids.map {
+            Some(number) => {
+                let map = self.opened.trees.get(number).ok_or(Errno::BADF)?;
+                warren_mounts::shift_ids(tree, map.as_fd(), ids.recursive)
+            }
+            None => {
+                let pid = self.report.replacement().unwrap_or(started.pid);
+                maps::shift_ids(tree, self.proc, pid, ids.recursive)
+            }
+        }
     }
 
     fn enter_group(&self, started: &Started, delegate: bool) -> Result<(), Error> {

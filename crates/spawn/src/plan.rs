@@ -175,6 +175,11 @@ impl Plan {
         steps.any(|step| matches!(step, Step::AwaitCaller))
     }
 
+    pub(crate) fn shifts_within(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| matches!(step, Step::ShiftWithin { .. }))
+    }
+
     pub(crate) fn hands_layers(&self) -> bool {
         self.steps
             .iter()
@@ -841,6 +846,8 @@ impl Planner<'_> {
         self.steps.extend(child.extract_if(.., trees));
         let shifts = |step: &mut Step| matches!(step, Step::ShiftIds { .. });
         let shifts: Vec<Step> = child.extract_if(.., shifts).collect();
+        let within = |step: &mut Step| matches!(step, Step::ShiftWithin { .. });
+        let within: Vec<Step> = child.extract_if(.., within).collect();
         if maps
             .as_ref()
             .is_some_and(|maps| maps.lines == MapLines::FreeBlock)
@@ -880,6 +887,8 @@ impl Planner<'_> {
         }
         // Before the wait for a child that waits for its group.
         self.fill_group();
+        // While the child makes its mounts, in their order.
+        self.steps.extend(within);
         if let Some(connection) = &self.spec.connection {
             self.push(Step::Connect(Box::new(connection.clone())));
         }

@@ -88,7 +88,7 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
         (Step::WriteOwnMaps { .. } | Step::WriteMaps { .. }, errno) => map_refused(step, errno),
         (Step::Proc { .. }, Errno::PERM) => proc_covered("share the pid namespace (--share pid)"),
         (Step::RootOverlay { .. } | Step::Overlay { .. }, errno) => overlay_refused(errno),
-        (Step::ShiftIds { .. }, Errno::INVAL) => vec![
+        (Step::ShiftIds { .. } | Step::ShiftWithin { .. }, Errno::INVAL) => vec![
             "its filesystem has no idmapped mounts, or the kernel is older than Linux 5.12"
                 .to_owned(),
         ],
@@ -199,9 +199,10 @@ pub fn of(step: &Step, errno: Errno, detail: Option<Detail>, plan: &Plan) -> Vec
 /// The first kernel that has what a step calls, where there is no other way.
 fn missing_call(step: &Step) -> String {
     let (call, version) = match step {
-        Step::PrivateMounts | Step::ShiftIds { .. } | Step::SealRoot => {
-            ("mount_setattr", "5.12")
-        }
+        Step::PrivateMounts
+        | Step::ShiftIds { .. }
+        | Step::ShiftWithin { .. }
+        | Step::SealRoot => ("mount_setattr", "5.12"),
         Step::RootEmpty { .. }
         | Step::RootShared { .. }
         | Step::Tmpfs { .. }

@@ -127,6 +127,13 @@ pub enum Step {
         /// Whether also in all that is mounted in it.
         recursive: bool,
     },
+    /// Shows what the child has cloned of its root, and hands over, under other ids.
+    ShiftWithin {
+        /// Where in the root it is.
+        place: Target,
+        /// How.
+        ids: ShiftWithin,
+    },
     /// Moves a network interface into the child's network namespace.
     MoveInterface {
         /// Its name in the caller's.
@@ -929,10 +936,12 @@ pub enum Source {
 /// How the owners of a tree of the root to be change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShiftWithin {
-    /// The number of the map among the parent's trees.
-    pub map: usize,
+    /// The number of the map among the parent's trees; without one, it is the container's.
+    pub map: Option<usize>,
     /// Whether also in all that is mounted in it.
     pub recursive: bool,
+    /// Whether the parent does it, for a child that is in a user namespace may not.
+    pub by_parent: bool,
 }
 
 /// What a rule of Landlock is about.
@@ -1000,6 +1009,7 @@ impl Step {
             | Self::WriteMaps { .. }
             | Self::ShiftIds { .. }
             | Self::ShiftIdsTo { .. }
+            | Self::ShiftWithin { .. }
             | Self::Connect(_)
             | Self::Release => Side::Parent,
             Self::DieWithInit

@@ -8,9 +8,10 @@ use warren_confine::landlock::{Abi, Landlock, Missing, Ports};
 use warren_confine::{Capability, CapabilitySet};
 use warren_namespaces::{IdMap, Kind, NamespaceSet};
 use warren_spawn::{
-    Access, CapabilitySets, Change, Content, Error, Folder, Forbidden, Graft, Hop, Host,
-    IdMapping, Join, Layer, Mount, Namespace, Namespaces, Open, Plan, ProcMasks, Ranges,
-    RawFilter, Role, Root, Seccomp, Spec, Terminal, Tree, Upper, User, system,
+    Access, CapabilitySets, Change, Content, DetailedMount, Error, FlagChange, Folder,
+    Forbidden, Graft, Hop, Host, IdMapping, Join, Layer, Mount, MountIds, Mounted,
+    Namespace, Namespaces, Open, Plan, ProcMasks, Ranges, RawFilter, Role, Root, Seccomp,
+    Spec, Terminal, Tree, Upper, User, system,
 };
 
 /// Somebody without privilege, and without id ranges.
@@ -614,6 +615,46 @@ fn what_container_runtimes_are_asked_for() {
     };
     is_as_kept("of_runtimes", &spec, &ordinary());
     is_as_kept("of_runtimes_root", &spec, &root());
+}
+
+/// Who is in a user namespace can give no file another owner: the parent does it.
+#[test]
+fn owners_of_what_the_root_brings_change_by_whom_they_can() {
+    let own = [IdMap {
+        inside: 0,
+        outside: 7,
+        count: 1,
+    }];
+    let within = |uids: &[IdMap]| {
+        Mount::Detailed(Box::new(DetailedMount {
+            what: Mounted::Within {
+                path: "/usr/share".into(),
+                recursive: true,
+                ids: Some(MountIds {
+                    uids: uids.to_vec(),
+                    gids: uids.to_vec(),
+                    recursive: false,
+                }),
+            },
+            target: "/mnt".into(),
+            flags: FlagChange::default(),
+            flags_below: FlagChange::default(),
+            propagation: Vec::new(),
+        }))
+    };
+    let mut spec = sandbox();
+    spec.mounts = vec![bind("/usr", "/usr", Access::ReadOnly), within(&own)];
+    is_as_kept("owners_within_users", &spec, &root());
+    spec.namespaces.set(Kind::User, Namespace::Inherit);
+    spec.no_nested_user_namespaces = false;
+    is_as_kept("owners_within", &spec, &root());
+    spec.mounts.push(within(&[]));
+    let error = Plan::new(&spec, &root()).expect_err("there is no map");
+    let said = error.to_string();
+    assert!(
+        said.contains("a map of its own or a user namespace"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -103,6 +104,7 @@ fn criu_is_asked_for_what_the_container_is() {
         mounts.push(json!({
             "destination": "/link/mnt", "source": source, "type": "bind", "options": ["bind"],
         }));
+        mounts.push(json!({"destination": "/conf", "source": ".", "options": ["bind"]}));
         config["hooks"] = json!({"poststop": [{
             "path": "/bin/sh", "args": ["sh", "-c", "cat >stopped"],
         }]});
@@ -137,6 +139,20 @@ fn criu_is_asked_for_what_the_container_is() {
     assert!(Runtime::Warren.is_empty());
     let stopped = json_of(&bundle.folder.join("stopped"));
     assert_eq!(stopped["status"], "stopped");
+
+    with_stand_in(&restore(&bundle, &images, &[]))
+        .exits(1)
+        .complains("criu brought nothing back");
+    let asked = json_of(&Path::new(&images).join("asked.json"));
+    assert_eq!(asked["kind"], 2);
+    // By the names that they have among the mounts.
+    for (name, path) in [("/link/mnt", &*source), ("/conf", bundle.path())] {
+        let mounts = asked["mounts"].as_array().expect("a list");
+        assert!(
+            mounts.contains(&json!([name, path])),
+            "{name} in {mounts:?}"
+        );
+    }
 }
 
 fn json_of(path: &Path) -> Value {
@@ -239,6 +255,11 @@ fn images_that_lead_elsewhere_are_refused() {
     symlink("/etc/passwd", images.join("pages-1.img")).expect("make a link");
     refused("images are plain files");
     fs::remove_file(images.join("pages-1.img")).expect("remove it");
+    UnixListener::bind(images.join("pages-1.img")).expect("make a socket");
+    refused("images are plain files");
+    fs::remove_file(images.join("pages-1.img")).expect("remove it");
+    // Where pages come from that are touched.
+    UnixListener::bind(images.join("lazy-pages.socket")).expect("make a socket");
     symlink("/etc", images.join("parent")).expect("make a link");
     refused("must be relative");
     fs::remove_file(images.join("parent")).expect("remove it");

@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use warren_testkit::{Running, Test, eventually, scratch, tests};
+use warren_testkit::{Running, Test, eventually, program, run, scratch, tests};
 
 use super::{BOTH, Bundle, Runtime};
 
@@ -13,6 +13,7 @@ pub const TESTS: &[Test] = tests! {
         it_is_confined_as_the_first_is,
         it_is_in_the_groups_of_the_container,
         it_is_in_the_namespaces_of_the_container,
+        it_is_where_the_container_is_though_its_caller_is_elsewhere,
         a_missing_program_is_255_and_said,
         it_runs_in_a_container_that_waits_for_its_start,
         a_process_file_says_all_of_it,
@@ -143,6 +144,28 @@ fn it_is_in_the_namespaces_of_the_container() {
     }
 }
 
+/// What is not listed is the maker's, who need not be the one that calls now; runc stays
+/// where its caller is then.
+fn it_is_where_the_container_is_though_its_caller_is_elsewhere() {
+    let own = ["net", "ipc"].map(|kind| {
+        let link = fs::read_link(format!("/proc/self/ns/{kind}"));
+        link.expect("a link").display().to_string()
+    });
+    running(Runtime::Warren, |config| {
+        let namespaces = config["linux"]["namespaces"].as_array_mut();
+        let is_ours = |one: &Value| one["type"] == "network" || one["type"] == "ipc";
+        namespaces.expect("a list").retain(|one| !is_ours(one));
+    });
+    let script = "readlink /proc/self/ns/net; readlink /proc/self/ns/ipc";
+    let command = Runtime::Warren.command(&["exec", "web", "sh", "-c", script]);
+    let mut elsewhere = program("unshare");
+    elsewhere
+        .args(["--net", "--ipc"])
+        .arg(command.get_program());
+    run(elsewhere.args(command.get_args())).says(&own.join("\n"));
+    end(Runtime::Warren);
+}
+
 fn a_missing_program_is_255_and_said() {
     for runtime in BOTH {
         running(runtime, |_| {});
@@ -217,11 +240,11 @@ print(os.waitpid(pid, 0)[1] >> 8)
             "sleep 0.3; exit 6",
         ];
         let command = runtime.command(&words);
-        let mut python = warren_testkit::program("python3");
+        let mut python = program("python3");
         python.args(["-c", script]).arg(command.get_program());
         python.args(command.get_args());
         // The subreaper gets it, as a shim does.
-        assert_eq!(warren_testkit::run(&mut python).succeeds(), "True\n6");
+        assert_eq!(run(&mut python).succeeds(), "True\n6");
         end(runtime);
     }
 }

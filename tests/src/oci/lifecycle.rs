@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = tests! {
         it_is_in_its_group_born_there_or_moved,
         a_program_that_is_missing_fails_at_create,
         what_cannot_be_done_is_said_in_words_that_engines_know,
+        what_has_just_been_killed_can_be_deleted,
         options_stand_before_or_after_the_name,
         a_bundle_can_have_another_config,
         the_last_line_of_the_log_has_the_message,
@@ -156,6 +157,21 @@ fn a_program_that_is_missing_fails_at_create() {
                 "{runtime:?} left something of {program}"
             );
         }
+    }
+}
+
+/// Its process is still there when the runtime begins to look.
+fn what_has_just_been_killed_can_be_deleted() {
+    let bundle = Bundle::new(&["sleep", "100"]);
+    let command = Runtime::Warren.command(&[]);
+    for _ in 0..10 {
+        let words = ["run", "-d", "--bundle", bundle.path(), "web"];
+        Runtime::Warren.run(&words).succeeds();
+        let mut shell = program("sh");
+        let script = "\"$@\" kill web KILL && \"$@\" delete web";
+        shell.args(["-c", script, "sh"]).arg(command.get_program());
+        run(shell.args(command.get_args())).succeeds();
+        assert!(Runtime::Warren.is_empty());
     }
 }
 

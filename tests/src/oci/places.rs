@@ -12,6 +12,7 @@ use super::{BOTH, Bundle, Runtime};
 pub const TESTS: &[Test] = tests! {
     Root:
         what_an_earlier_mount_brings_can_be_bound,
+        what_an_earlier_mount_brings_has_the_owners_that_are_asked_for,
         a_destination_may_begin_with_the_roots_own_path,
         a_hook_outside_finds_the_root_at_its_place,
         a_hook_inside_stands_in_the_root,
@@ -79,6 +80,56 @@ fn what_an_earlier_mount_brings_can_be_bound() {
         bind(config, &format!("{root}/tmp/brought/link"), "/final");
     });
     Runtime::Warren.run_bundle(&bundle, "web").says("inside");
+}
+
+/// Also where the process that makes the mounts is in a user namespace, in which it can give
+/// no file another owner.
+fn what_an_earlier_mount_brings_has_the_owners_that_are_asked_for() {
+    let owners = |options: Value, own: Value| {
+        let mut bundle =
+            Bundle::new(&["stat", "-c", "%u:%g", "/final/file", "/final/in/x"]);
+        run(program("chown")
+            .args(["-R", "100000:100000"])
+            .arg(bundle.root()))
+        .succeeds();
+        let root = bundle.root().display().to_string();
+        let inner = with_file("inner", "");
+        let folder = brought();
+        // Who is root inside can make nothing there.
+        fs::create_dir_all(Path::new(&folder).join("below/in")).expect("make a folder");
+        fs::write(Path::new(&inner).join("x"), "").expect("write a file");
+        bundle.set(|config| {
+            let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+            config["linux"]["uidMappings"] = map.clone();
+            config["linux"]["gidMappings"] = map;
+            let namespaces = config["linux"]["namespaces"].as_array_mut();
+            namespaces.expect("a list").push(json!({"type": "user"}));
+            bind(config, &folder, "/tmp/brought");
+            bind(config, &inner, "/tmp/brought/below/in");
+            bind(config, &format!("{root}/tmp/brought/below"), "/final");
+            let mounts = config["mounts"].as_array_mut().expect("a list");
+            let last = mounts.last_mut().expect("it was added");
+            last["options"] = options;
+            last["uidMappings"] = own.clone();
+            last["gidMappings"] = own;
+        });
+        let output = Runtime::Warren.run_bundle(&bundle, "web");
+        output.succeeds().to_owned()
+    };
+    // The files are root's. By the map of the container they are root's inside.
+    let none = json!([]);
+    assert_eq!(
+        owners(json!(["rbind"]), none.clone()),
+        "65534:65534\n65534:65534"
+    );
+    assert_eq!(
+        owners(json!(["rbind", "idmap"]), none.clone()),
+        "0:0\n65534:65534"
+    );
+    assert_eq!(owners(json!(["rbind", "ridmap"]), none), "0:0\n0:0");
+    // By one of the mount's own they are somebody's of the host, who is 7 inside.
+    let own = json!([{"containerID": 0, "hostID": 100_007, "size": 1000}]);
+    assert_eq!(owners(json!(["rbind", "ridmap"]), own), "7:7\n7:7");
 }
 
 fn a_destination_may_begin_with_the_roots_own_path() {

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use warren_namespaces::NsFd;
@@ -15,8 +16,11 @@ use super::status::Status;
 use super::store::Store;
 use super::surface;
 
-/// How long a process may take to die, in seconds.
-const PATIENCE: i64 = 10;
+/// How long a process may take to die.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one may take of which nobody knows that it is about to. Other runtimes take some
+/// ten times as long to get here, so that a `delete` right after a `kill` finds it stopped.
+const GRACE: Duration = Duration::from_millis(100);
 
 impl Store {
     /// Removes what there is of a container that has stopped, or with `force` of any; then
@@ -53,6 +57,7 @@ impl Container {
             Status::Stopped => {}
             Status::Created => self.end()?,
             _ if force => self.end()?,
+            Status::Running if self.ends_by_itself() => {}
             status => {
                 return Err(Error::new(format!(
                     "cannot delete container {} that is not stopped: {status}",
@@ -144,6 +149,16 @@ impl Container {
         Ok(())
     }
 
+    /// Whether its first process ends now, without being told to here.
+    fn ends_by_itself(&self) -> bool {
+        let Some(init) = self.living_init() else {
+            return true;
+        };
+        let ended = init.open(&self.proc);
+        let ended = ended.and_then(|pidfd| await_end(&pidfd, GRACE));
+        matches!(ended, Ok(()) | Err(Errno::SRCH))
+    }
+
     /// Kills its processes and waits until they have ended.
     fn end(&self) -> Result<(), Error> {
         let Some(init) = self.living_init() else {
@@ -162,15 +177,15 @@ impl Container {
         if let Some(cgroup) = self.cgroup()? {
             let _ = cgroup.thaw();
         }
-        await_end(&pidfd).map_err(failed)
+        await_end(&pidfd, PATIENCE).map_err(failed)
     }
 }
 
 /// A process whose parent does not wait for it has ended all the same.
-fn await_end(pidfd: &OwnedFd) -> Result<(), Errno> {
+fn await_end(pidfd: &OwnedFd, patience: Duration) -> Result<(), Errno> {
     let time = Timespec {
-        tv_sec: PATIENCE,
-        tv_nsec: 0,
+        tv_sec: patience.as_secs() as i64,
+        tv_nsec: patience.subsec_nanos().into(),
     };
     let mut ended = [PollFd::new(pidfd, PollFlags::IN)];
     match rustix::event::poll(&mut ended, Some(&time))? {

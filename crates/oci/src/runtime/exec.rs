@@ -3,6 +3,7 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
+use rustix::fs::AtFlags;
 use rustix::process::{Pid, PidfdFlags};
 
 use super::container::Container;
@@ -61,7 +62,7 @@ impl Container {
         let mut config = self.config()?;
         config.process = Some(wanted.process.clone());
         let process = (format!("process {}", init.pid), pidfd_of(init)?);
-        let namespaces = namespaces(&config);
+        let namespaces = self.namespaces(&config, init);
         let root = surface::root(&self.record, &self.proc, init)?;
         if root.is_some() {
             surface::prepare(&mut config, self.bundle())?;
@@ -112,6 +113,35 @@ impl Container {
             }
             (_, init) => init.ok_or_else(Error::not_running),
         }
+    }
+
+    /// The namespaces that the container has and the caller may not.
+    ///
+    /// Those that are not listed are its maker's, and another caller's are others; and who is
+    /// brought back by criu has a time namespace, whatever is listed.
+    fn namespaces(&self, config: &Config, init: Init) -> NamespaceSet {
+        let linux = config.linux.as_ref();
+        let listed = linux
+            .map(|linux| linux.namespaces.as_slice())
+            .unwrap_or_default();
+        let is_listed = |kind: Kind| {
+            let mut all = listed.iter();
+            all.any(|one| kinds::kind(&one.r#type) == Some(kind))
+        };
+        let kinds = Kind::ALL.into_iter();
+        kinds
+            .filter(|kind| is_listed(*kind) || self.is_elsewhere(init, *kind))
+            .collect()
+    }
+
+    /// Whether its first process is in another namespace of this kind than the caller.
+    fn is_elsewhere(&self, init: Init, kind: Kind) -> bool {
+        let number = |process: &str| {
+            let path = format!("{process}/ns/{kind}");
+            let stat = rustix::fs::statat(&self.proc, path, AtFlags::empty());
+            stat.ok().map(|stat| stat.st_ino)
+        };
+        number(&init.pid.to_string()) != number("self")
     }
 
     /// The control groups in which its first process is, or others below the container's:
@@ -189,16 +219,6 @@ impl Container {
             ))),
         }
     }
-}
-
-/// The namespaces that the container has and the caller may not.
-fn namespaces(config: &Config) -> NamespaceSet {
-    let linux = config.linux.as_ref();
-    let listed = linux
-        .map(|linux| linux.namespaces.as_slice())
-        .unwrap_or_default();
-    let kinds = listed.iter().filter_map(|one| kinds::kind(&one.r#type));
-    kinds.collect()
 }
 
 /// A pidfd of whoever has the number of the container's process: it is its own only if that

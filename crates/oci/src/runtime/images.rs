@@ -17,6 +17,9 @@ use super::error::Error;
 const DESCRIPTORS: &str = "descriptors.json";
 /// A link to the images that these continue: criu(8), `--prev-images-dir`.
 const PARENT: &str = "parent";
+/// Where criu brings pages from when they are touched: criu(8), `lazy-pages`. It connects to
+/// that, and to nothing else that is a socket.
+const LAZY_PAGES: &str = "lazy-pages.socket";
 /// How many images may continue each other.
 const DEPTH: usize = 64;
 /// The largest [`DESCRIPTORS`], in bytes.
@@ -160,6 +163,7 @@ fn check_files(folder: &OwnedFd, path: &Path) -> Result<Option<PathBuf>, Error> 
             }
             // Others keep folders of theirs beside the images.
             FileType::RegularFile | FileType::Directory => {}
+            FileType::Socket if own == LAZY_PAGES.as_bytes() => {}
             _ => {
                 let file = path.join(name.to_string_lossy().as_ref());
                 let message = format!("{}: images are plain files", file.display());

@@ -177,8 +177,11 @@ pub(super) fn brought_back(
         let name = destination(mount);
         let (flags, flags_below) = flags(spec, &name);
         if is_bind(mount) {
+            let path = container.bundle().join(&mount.source);
             all.push(Source {
-                path: container.bundle().join(&mount.source),
+                // criu looks for its folder among the mounts, by name. What is not there it
+                // says itself.
+                path: std::fs::canonicalize(&path).unwrap_or(path),
                 place: name.clone(),
                 name,
                 flags,

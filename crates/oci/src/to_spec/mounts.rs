@@ -164,10 +164,7 @@ impl Reader<'_> {
         let source = self.of_bundle(&mount.source);
         let recursive = recursion == Recursion::Whole;
         let ids = self.ids(index, mount, options)?;
-        // A process in a user namespace of its own can give files no other owners.
-        let is_able = *self.spec.namespaces.get(Kind::User) == Namespace::Inherit;
-        let brought = self.brought(&source);
-        Ok(match brought.filter(|_| ids.is_none() || is_able) {
+        Ok(match self.brought(&source) {
             Some(path) => Mounted::Within {
                 path,
                 recursive,

@@ -91,7 +91,11 @@ pub fn limits(resources: &config::Resources) -> Result<Limits, Error> {
     if let Some(block_io) = &resources.block_io {
         limits.io = io(block_io)?;
     }
-    for pages in &resources.hugepage_limits {
+    for (index, pages) in resources.hugepage_limits.iter().enumerate() {
+        if pages.page_size.is_empty() {
+            let key = format!("hugepageLimits[{index}].pageSize");
+            return Err(wrong(&key, "is missing"));
+        }
         limits.hugetlb.push(HugePages {
             size: pages.page_size.clone(),
             max: Most::Of(pages.limit),

@@ -11,10 +11,12 @@ use warren_mounts::{
 };
 use warren_sys::{Errno, Result};
 
+use super::exec::hear_answer;
 use super::kernel::{DEVICES, cover_file, if_there};
+use super::terminal::send_descriptor;
 use super::{Child, copy, leave_open};
 use crate::spec::{Device, DeviceKind, Propagation, PropagationKind};
-use crate::step::{Changes, NewFilesystem, Source};
+use crate::step::{Changes, NewFilesystem, ShiftWithin, Source};
 
 /// Opens the target, and says whether it was there. Where it is missing, it is made, if need
 /// be where links of the image lead that lead nowhere yet.
@@ -139,13 +141,25 @@ impl<'a> Child<'a> {
                 let tree = clone_tree(found.as_fd(), c"", changes.recursive)?;
                 changes.apply(tree.as_fd())?;
                 if let Some(ids) = ids {
-                    let map = self.with.trees.get(ids.map).ok_or(Errno::BADF)?;
-                    warren_mounts::shift_ids(tree.as_fd(), map.as_fd(), ids.recursive)?;
+                    self.shift_within(tree.as_fd(), ids)?;
                 }
                 Ok(tree)
             }
             Source::Open(_) | Source::Kept(..) => Err(Errno::INVAL),
         }
+    }
+
+    /// Gives a tree of the root other owners, or has the parent do that: it takes rights over
+    /// the user namespace that its filesystem belongs to.
+    fn shift_within(&self, tree: BorrowedFd<'_>, ids: &ShiftWithin) -> Result<()> {
+        if ids.by_parent {
+            let channel = self.with.shifts.ok_or(Errno::BADF)?;
+            send_descriptor(channel, tree)?;
+            return hear_answer(channel);
+        }
+        let map = ids.map.and_then(|number| self.with.trees.get(number));
+        let map = map.ok_or(Errno::BADF)?;
+        warren_mounts::shift_ids(tree, map.as_fd(), ids.recursive)
     }
 
     /// Mounts a filesystem as it is told.

@@ -100,8 +100,13 @@ fn close_from(first: RawFd, last: RawFd) {
 
 /// Says that this process is there, and goes on when that was answered.
 pub(super) fn await_answer(channel: BorrowedFd<'_>) -> Result<()> {
+    rustix::io::write(channel, &[0])?;
+    hear_answer(channel)
+}
+
+/// Waits for the byte with which the other side answers.
+pub(super) fn hear_answer(channel: BorrowedFd<'_>) -> Result<()> {
     let mut byte = [0];
-    rustix::io::write(channel, &byte)?;
     loop {
         match rustix::io::read(channel, &mut byte) {
             // Who was to answer has died, or has failed at what it wanted to do.

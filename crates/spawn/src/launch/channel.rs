@@ -25,6 +25,8 @@ pub struct Channels {
     pub observer: Option<(OwnedFd, OwnedFd)>,
     /// Likewise, for the layers of overlays.
     pub layers: Option<(OwnedFd, OwnedFd)>,
+    /// Likewise, for trees that the parent gives other owners.
+    pub shifts: Option<(OwnedFd, OwnedFd)>,
     /// The parent's and the child's end of a pipe that the program's end closes.
     pub ended: Option<(OwnedFd, OwnedFd)>,
     /// The parent's and the child's end, for a parent that has a turn of its own.
@@ -40,6 +42,8 @@ pub struct Sockets {
     pub observer: bool,
     /// For the layers of overlays to be sent.
     pub layers: bool,
+    /// For trees of the root to be sent, which get other owners.
+    pub shifts: bool,
     /// For the program's end to be told while the init is still there.
     pub ended: bool,
     /// For the parent to be told that it has its turn.
@@ -59,6 +63,7 @@ impl Channels {
         let terminal = sockets.terminal.then(pair).transpose().map_err(failed)?;
         let observer = sockets.observer.then(pair).transpose().map_err(failed)?;
         let layers = sockets.layers.then(pair).transpose().map_err(failed)?;
+        let shifts = sockets.shifts.then(pair).transpose().map_err(failed)?;
         let turn = sockets.turn.then(pair).transpose().map_err(failed)?;
         if let Some((parent, _)) = &observer {
             // Each message then comes with its sender's number.
@@ -72,6 +77,7 @@ impl Channels {
             terminal,
             observer,
             layers,
+            shifts,
             ended,
             turn,
         })
@@ -101,6 +107,7 @@ pub struct Started {
     terminal: Option<OwnedFd>,
     observer: Option<OwnedFd>,
     layers: Option<OwnedFd>,
+    shifts: Option<OwnedFd>,
     turn: Option<OwnedFd>,
 }
 
@@ -144,6 +151,7 @@ impl Started {
         let terminal = channels.terminal.map(|(parent, _)| parent);
         let observer = channels.observer.map(|(parent, _)| parent);
         let layers = channels.layers.map(|(parent, _)| parent);
+        let shifts = channels.shifts.map(|(parent, _)| parent);
         let ended = channels.ended.map(|(parent, _)| parent);
         let turn = channels.turn.map(|(parent, _)| parent);
         Self {
@@ -155,6 +163,7 @@ impl Started {
             terminal,
             observer,
             layers,
+            shifts,
             turn,
         }
     }
@@ -184,6 +193,22 @@ impl Started {
         let flags = SendFlags::NOSIGNAL;
         // A child that has been killed says so at the end.
         let _ = rustix::net::send(channel, &[1], flags);
+        Ok(())
+    }
+
+    /// Does its part for a tree that the child hands over, and lets it go on; nothing where
+    /// it has died before.
+    pub fn shift(
+        &self,
+        part: impl FnOnce(BorrowedFd<'_>) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        let channel = self.shifts.as_ref().ok_or(Errno::BADF)?;
+        let Some(tree) = receive_descriptor(channel.as_fd())? else {
+            return Ok(());
+        };
+        part(tree.as_fd())?;
+        // A child that has been killed says so at the end.
+        let _ = rustix::net::send(channel, &[1], SendFlags::NOSIGNAL);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The id maps of the child, as its parent writes them.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Command, Stdio};
 
 use rustix::fs::{Mode, OFlags};
@@ -88,13 +88,13 @@ fn run_helper(name: &str, pid: i32, map: &[IdMap]) -> Result<(), Error> {
 
 /// Shows the files of `tree` under the ids of the child `pid`, whose map is written.
 pub fn shift_ids(
-    tree: &OwnedFd,
+    tree: BorrowedFd<'_>,
     proc: &ProcRoot,
     pid: i32,
     recursive: bool,
 ) -> Result<(), Errno> {
     let user = user_namespace_of(proc, pid)?;
-    warren_mounts::shift_ids(tree.as_fd(), user.as_fd(), recursive)
+    warren_mounts::shift_ids(tree, user.as_fd(), recursive)
 }
 
 fn user_namespace_of(proc: &ProcRoot, pid: i32) -> Result<OwnedFd, Errno> {

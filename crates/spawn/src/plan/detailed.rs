@@ -47,7 +47,8 @@ impl Planner<'_> {
                 ids,
             } => {
                 let place = self::target(path)?;
-                let ids = ids.as_ref().map(|ids| self.ids_within(ids)).transpose()?;
+                let ids = ids.as_ref();
+                let ids = ids.map(|ids| self.ids_within(ids, &place)).transpose()?;
                 // What it is shows when it is there.
                 self.push(Step::MountTree {
                     source: Source::Within { place, ids },
@@ -121,9 +122,7 @@ impl Planner<'_> {
             })
         });
         if of_container.is_some() && !self.has_other_users() {
-            return Err(Error::spec(
-                "ids of a mount need a map of its own or a user namespace",
-            ));
+            return Err(ids_without_map());
         }
         // The container's map can be used only when it has been written.
         if let Some(ids) = of_container.filter(|_| self.is_new(Kind::User)) {
@@ -156,12 +155,33 @@ impl Planner<'_> {
         Ok((Source::Tree(number, tree.clone()), Changes::default()))
     }
 
-    /// The child changes owners itself, of what the parent cannot see.
-    fn ids_within(&mut self, ids: &MountIds) -> Result<ShiftWithin, Error> {
-        if ids.uids.is_empty() || self.has_other_users() {
-            return Err(Error::spec(
-                "other owners within the root need a map of their own and no user namespace",
-            ));
+    /// The owners of what the parent cannot see change when the child has cloned it: by the
+    /// child itself, or by the parent where the child is in a user namespace.
+    fn ids_within(
+        &mut self,
+        ids: &MountIds,
+        place: &Target,
+    ) -> Result<ShiftWithin, Error> {
+        let by_parent = self.has_other_users();
+        if ids.uids.is_empty() && !by_parent {
+            return Err(ids_without_map());
+        }
+        let ids = ShiftWithin {
+            map: self.own_map(ids),
+            recursive: ids.recursive,
+            by_parent,
+        };
+        if by_parent {
+            let place = place.clone();
+            self.push(Step::ShiftWithin { place, ids });
+        }
+        Ok(ids)
+    }
+
+    /// The number of a map of the mount's own; none where it is the container's.
+    fn own_map(&mut self, ids: &MountIds) -> Option<usize> {
+        if ids.uids.is_empty() {
+            return None;
         }
         let number = self.trees;
         self.trees += 1;
@@ -169,10 +189,7 @@ impl Planner<'_> {
             uids: ids.uids.clone(),
             gids: ids.gids.clone(),
         })));
-        Ok(ShiftWithin {
-            map: number,
-            recursive: ids.recursive,
-        })
+        Some(number)
     }
 
     fn new_filesystem(&self, mount: &DetailedMount) -> Result<NewFilesystem, Error> {
@@ -390,6 +407,10 @@ impl ProcPaths {
 }
 
 /// Whether it is one name, and none of a symlink of the kernel's.
+fn ids_without_map() -> Error {
+    Error::spec("ids of a mount need a map of its own or a user namespace")
+}
+
 fn is_plain(name: &Path) -> bool {
     const LINKS: [&str; 4] = ["self", "thread-self", "mounts", "net"];
     let mut parts = name.components();

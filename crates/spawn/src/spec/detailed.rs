@@ -49,7 +49,7 @@ pub enum Mounted {
         path: PathBuf,
         /// Whether with all that is mounted in it.
         recursive: bool,
-        /// Other owners for its files, by a map of their own.
+        /// Other owners for its files.
         ids: Option<MountIds>,
     },
     /// A filesystem.

@@ -18,6 +18,9 @@ impl Step {
                 }
             }
             Self::MakeMap(_) => f.write_str("make a map of other owners"),
+            Self::ShiftWithin { place, .. } => {
+                write!(f, "show {place} of the root with other owners")
+            }
             Self::RootDetailed {
                 source, changes, ..
             } => {
