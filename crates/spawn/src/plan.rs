@@ -304,6 +304,10 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "capabilities are given either for all sets or for each",
         ),
         (
+            spec.user.as_ref().is_some_and(has_no_id),
+            "4294967295 is no id: setresuid(2) takes it for \"unchanged\"",
+        ),
+        (
             spec.umask.is_some_and(|mask| mask > 0o777),
             "a umask is at most 0777",
         ),
@@ -404,6 +408,12 @@ fn check(spec: &Spec) -> Result<(), Error> {
         Some((_, rule)) => Err(Error::spec(rule)),
         None => Ok(()),
     }
+}
+
+fn has_no_id(user: &User) -> bool {
+    let groups = user.groups.iter().flatten().copied();
+    let mut ids = [user.uid, user.gid].into_iter().chain(groups);
+    ids.any(|id| id == u32::MAX)
 }
 
 /// Whether an overlay keeps its changes on the host.
