@@ -30,7 +30,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal};
 use rustix::thread::{Gid, Uid, futex};
@@ -663,9 +663,23 @@ fn await_byte(fd: RawFd) -> Result<()> {
     }
 }
 
+/// Writes a file below a procfs: only one of a procfs, whatever is mounted there
+/// (CVE-2025-52881).
 fn write_below(folder: BorrowedFd<'_>, path: &CStr, text: &[u8]) -> Result<()> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let file = rustix::fs::openat(folder, path, flags, Mode::empty())?;
+    let limits = ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
+    let file = match rustix::fs::openat2(folder, path, flags, Mode::empty(), limits) {
+        // Container managers mount parts of a procfs over themselves.
+        Err(Errno::XDEV | Errno::NOSYS) => {
+            let file = rustix::fs::openat(folder, path, flags, Mode::empty())?;
+            let filesystem = rustix::fs::fstatfs(&file)?;
+            if filesystem.f_type != rustix::fs::PROC_SUPER_MAGIC {
+                return Err(Errno::XDEV);
+            }
+            file
+        }
+        opened => opened?,
+    };
     rustix::io::write(&file, text)?;
     leave_open(file);
     Ok(())
