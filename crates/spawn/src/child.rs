@@ -329,6 +329,10 @@ impl<'a> Child<'a> {
             Step::OutliveCaller => rustix::process::set_parent_process_death_signal(None),
             Step::AwaitGate { gate, kept } => self.await_gate(gate.fd, kept),
             Step::AwaitCaller => self.await_caller(),
+            Step::CloseHosts { keep } => {
+                self.close_hosts(keep);
+                Ok(())
+            }
             Step::ForkSibling => self.fork_sibling(),
             Step::LockFile(path) => self.lock_file(path),
             Step::ProcOfHost { target } => self.proc_of_host(target),

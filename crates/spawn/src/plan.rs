@@ -494,7 +494,7 @@ impl Planner<'_> {
             self.push(Step::CloseCallers(self.spec.callers_fds.clone()));
         }
         self.die_with_parent();
-        if self.spec.hidden {
+        if self.spec.hidden && self.only_enters() {
             self.push(Step::Hide);
         }
         // As the caller: who has changed its ids may not open this of its own any more.
@@ -676,7 +676,9 @@ impl Planner<'_> {
     ) -> Result<(), Error> {
         let spec = self.spec;
         self.priorities();
-        self.labels()?;
+        if !self.comes_without_host() {
+            self.labels()?;
+        }
         if let Some(name) = &spec.session_keyring {
             self.push(Step::SessionKeyring(c_string(name.as_ref())?));
         }
@@ -689,6 +691,11 @@ impl Planner<'_> {
         // With privilege, which goes with the next steps.
         if !spec.no_new_privs {
             self.profile(true)?;
+        }
+        // Who is made may write to files of its own up to here, which are root's when it is
+        // hidden; and it is more able than those who could look, up to here.
+        if spec.hidden && !self.only_enters() {
+            self.push(Step::Hide);
         }
         let capabilities = spec.all_capabilities();
         let bounding = capabilities.map(|sets| sets.bounding);
