@@ -692,9 +692,9 @@ impl Planner<'_> {
         if !spec.no_new_privs {
             self.profile(true)?;
         }
-        // Who is made may write to files of its own up to here, which are root's when it is
-        // hidden; and it is more able than those who could look, up to here.
-        if spec.hidden && !self.only_enters() {
+        // Up to here it writes to files of its own, which are root's when it is hidden, and is
+        // more able than those who could look.
+        if spec.hidden && !self.only_enters() && !spec.callers_child {
             self.push(Step::Hide);
         }
         let capabilities = spec.all_capabilities();

@@ -225,7 +225,8 @@ pub struct Spec {
     /// process that waits for it in front of the namespace.
     pub callers_child: bool,
     /// Keeps whoever sees the process on its way from looking into it: at once where it only
-    /// enters what is there, else before its privileges go.
+    /// enters what is there, else before it is seen in a joined pid namespace, or before its
+    /// privileges go.
     pub hidden: bool,
     /// Waits before the root is entered until the second callback of
     /// [`launch_in_stages`](crate::Plan::launch_in_stages) has returned.

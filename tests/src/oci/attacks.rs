@@ -1,4 +1,11 @@
 //! What a hostile image or a hostile neighbour can try.
+//!
+//! `cargo xtask weaken` holds these tests against builds of which one defence is switched
+//! off (docs/testing.md).
+
+pub mod ids;
+pub mod mounts;
+pub mod processes;
 
 use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;

@@ -151,6 +151,8 @@ impl Planner<'_> {
             self.labels()?;
             let keep = self.spec.keep_fds.clone();
             self.push(Step::CloseHosts { keep });
+        } else if self.spec.hidden {
+            self.push(Step::Hide);
         }
         Ok(())
     }
