@@ -74,8 +74,10 @@ pub struct Inheritance<'a> {
     pub observer: Option<BorrowedFd<'a>>,
     /// Where the layers of overlays are sent to.
     pub layers: Option<BorrowedFd<'a>>,
-    /// Whose end tells that the program has ended, while the init lingers.
+    /// Whose end tells that the program has ended, while the init is still there.
     pub ended: Option<BorrowedFd<'a>>,
+    /// Whether the init stays as long as there are other processes.
+    pub lingers: bool,
     /// Where the caller is told that it has its turn before the root is entered.
     pub turn: Option<BorrowedFd<'a>>,
     /// What hooks before the root read.
@@ -603,8 +605,10 @@ impl<'a> Child<'a> {
         let (events, ended) = (self.with.terminal, self.with.ended);
         self.close_for_init(keep);
         match ended {
-            Some(ended) => init::linger(program, self.with.report, ended),
-            None => init::run(program, self.with.report, events),
+            Some(ended) if self.with.lingers => {
+                init::linger(program, self.with.report, ended)
+            }
+            ended => init::run(program, self.with.report, events, ended),
         }
     }
 
@@ -629,7 +633,7 @@ impl<'a> Child<'a> {
             return Ok(());
         };
         close_all_but(&[]);
-        init::run(first, self.with.report, None)
+        init::run(first, self.with.report, None, None)
     }
 
     /// Closes all but what the init needs or holds.

@@ -1,7 +1,7 @@
 //! The reaping init: pid 1 of a container, or the parent that waits in front of a
 //! joined pid namespace.
 //!
-//! It holds no descriptor but the event pipe, has no capability, cannot be traced by
+//! It holds no descriptor but those by which it tells of stops and of the end, has no capability, cannot be traced by
 //! the program, and does three things: it reaps whatever is orphaned, passes signals
 //! on to the program, and ends as the program ended, after all that is left.
 //!
@@ -9,24 +9,36 @@
 //! [`child`](crate::child): no allocation, no lock, no panic.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rustix::event::Timespec;
 use rustix::process::{Pid, WaitOptions};
+use rustix::thread::futex;
 use warren_sys::signal::{self, SignalSet, Taken};
 use warren_sys::{Errno, exit_now};
 
-use crate::report::{Detail, Report};
+use crate::report::{COUNTABLE, Detail, Report};
 
 /// The byte that says on the event pipe that the program was stopped by its terminal.
 pub const STOPPED: u8 = b's';
 
 /// Runs until `program` has ended, then ends the same way.
 ///
-/// All signals must be blocked. With `events`, a stop of the program is told there.
-pub fn run(program: Pid, report: &Report, events: Option<BorrowedFd<'_>>) -> ! {
+/// All signals must be blocked. With `events`, a stop of the program is told there; with
+/// `ended`, the parent first counts what the control group has used.
+pub fn run(
+    program: Pid,
+    report: &Report,
+    events: Option<BorrowedFd<'_>>,
+    ended: Option<BorrowedFd<'_>>,
+) -> ! {
     loop {
         if let Some(status) = attend(program, report, events) {
             reap_what_is_left();
+            if let Some(ended) = ended {
+                await_count(report, ended);
+            }
             exit_now(exit_code(status));
         }
     }
@@ -40,15 +52,41 @@ pub fn linger(program: Pid, report: &Report, ended: BorrowedFd<'_>) -> ! {
             break status;
         }
     };
-    let ended = ended.as_raw_fd() as u32;
-    // SAFETY: this process is forked and never returns to code that owns the descriptor.
-    unsafe { warren_sys::close_range(ended, ended) };
+    tell_end(ended);
     loop {
         match rustix::process::wait(WaitOptions::empty()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(_) => exit_now(exit_code(status)),
         }
     }
+}
+
+/// Stays until the parent has counted: systemd removes a scope as soon as nobody is in it.
+///
+/// A parent that has gone, or that waits for the end alone, does not count.
+fn await_count(report: &Report, ended: BorrowedFd<'_>) {
+    const PATIENCE: Timespec = Timespec {
+        tv_sec: 1,
+        tv_nsec: 0,
+    };
+    let counted = report.counted();
+    counted.store(COUNTABLE, Ordering::Release);
+    tell_end(ended);
+    while counted.load(Ordering::Acquire) == COUNTABLE {
+        // The page is shared between processes: not a private futex.
+        let flags = futex::Flags::empty();
+        match futex::wait(counted, flags, COUNTABLE, Some(&PATIENCE)) {
+            Ok(()) | Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// Closes the pipe whose end tells the parent that the program has ended.
+fn tell_end(ended: BorrowedFd<'_>) {
+    let ended = ended.as_raw_fd() as u32;
+    // SAFETY: this process is forked and never returns to code that owns the descriptor.
+    unsafe { warren_sys::close_range(ended, ended) };
 }
 
 /// Takes one signal; gives the status of the program if that has ended.

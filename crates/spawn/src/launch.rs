@@ -180,9 +180,12 @@ impl Plan {
             terminal: self.has_terminal,
             observer: observer.is_some(),
             layers: self.hands_layers(),
-            ended: self.lingers,
+            ended: self.lingers || self.counts_before_end(),
             turn: self.gives_turn(),
         })?;
+        if self.hold_signals && self.counts_before_end() {
+            channels.signal_end()?;
+        }
         let mut launch = Launch {
             plan: &self,
             proc,
@@ -374,6 +377,7 @@ impl Launch<'_> {
                     observer: observer.as_ref().map(AsFd::as_fd),
                     layers: channels.layers.as_ref().map(|(_, child)| child.as_fd()),
                     ended: channels.ended.as_ref().map(|(_, child)| child.as_fd()),
+                    lingers: self.plan.lingers,
                     turn: channels.turn.as_ref().map(|(_, child)| child.as_fd()),
                     hooks_read: self.plan.hooks_read,
                     hooks_written: self.plan.hooks_written,
@@ -519,7 +523,7 @@ impl Launch<'_> {
     }
 
     fn await_child(&self, started: &Started) -> Result<(), Error> {
-        if self.plan.launched_to_its_end {
+        if self.plan.launched_to_its_end && self.plan.lingers {
             started.await_end()
         } else {
             started.await_exec()

@@ -154,6 +154,17 @@ impl Plan {
         steps.any(|step| matches!(step, Step::OutliveCaller))
     }
 
+    /// Whether the init stays until the use of its control group was read: systemd removes
+    /// a scope with its last process.
+    pub(crate) fn counts_before_end(&self) -> bool {
+        let is_scope = |step: &Step| match step {
+            Step::MakeGroup(group) => group.is_scope(),
+            _ => false,
+        };
+        let stays = self.has_init && !self.lingers && !self.outlives_caller();
+        stays && self.steps.iter().any(is_scope)
+    }
+
     pub(crate) fn is_gated(&self) -> bool {
         let mut steps = self.steps.iter();
         steps.any(|step| matches!(step, Step::AwaitGate { .. }))
@@ -755,10 +766,10 @@ impl Planner<'_> {
             }
             _ => None,
         };
-        let keep_capabilities = self
-            .spec
-            .all_capabilities()
-            .is_some_and(|sets| !sets.permitted.is_empty());
+        // What is to be inheritable must have been permitted before.
+        let keep_capabilities = self.spec.all_capabilities().is_some_and(|sets| {
+            !(sets.permitted.is_empty() && sets.inheritable.is_empty())
+        });
         self.push(Step::SetUser {
             user,
             groups,

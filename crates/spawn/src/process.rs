@@ -4,9 +4,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitOptions};
+use rustix::thread::futex;
 use warren_cgroups::{Cgroup, Stat};
 use warren_namespaces::IdMap;
 use warren_sys::signal::SignalSet;
@@ -15,7 +17,7 @@ use warren_sys::{Errno, SharedPage, Usage};
 use crate::Plan;
 use crate::ids::Reservation;
 use crate::launch::Sent;
-use crate::report::{Report, Timing};
+use crate::report::{COUNTABLE, COUNTED, Report, Timing};
 use crate::step::{MapLines, Step};
 
 /// A running program in its namespaces.
@@ -30,7 +32,7 @@ pub struct Child {
     plan: Plan,
     terminal: Option<TerminalEnd>,
     layers: Option<OwnedFd>,
-    /// Its end tells that the program has ended, where the init goes on.
+    /// Its end tells that the program has ended, where the init is there still.
     program_ended: Option<OwnedFd>,
     status: Option<ExitStatus>,
     usage: Option<Usage>,
@@ -122,6 +124,7 @@ impl Child {
         self.group = group.map(|(cgroup, keeps)| OwnGroup {
             cgroup,
             keeps,
+            used: None,
             end: None,
         });
         self
@@ -239,13 +242,17 @@ impl Child {
         }
     }
 
-    /// Waits for the program alone, where the init outlives it; `None` where only the init's
-    /// end tells.
+    /// Waits for the program alone, where the init outlives it; `None` where the init's end
+    /// is to be waited for.
     fn await_program(&mut self) -> io::Result<Option<ExitStatus>> {
         let Some(ended) = &self.program_ended else {
             return Ok(None);
         };
         rustix::io::retry_on_intr(|| rustix::io::read(ended, &mut [0]))?;
+        if !self.plan.lingers {
+            self.count_before_end()?;
+            return Ok(None);
+        }
         self.status = self.report.ended().map(ExitStatus::from_raw);
         Ok(self.status)
     }
@@ -258,10 +265,25 @@ impl Child {
         if self.status.is_some() {
             return Ok(self.status);
         }
+        self.count_before_end()?;
         let found = warren_sys::wait4(self.pid, false)?;
         found
             .map(|(status, usage)| self.ended(status, Some(usage)))
             .transpose()
+    }
+
+    /// Reads what the control group has used, if the init waits for that, and lets it go.
+    fn count_before_end(&mut self) -> io::Result<()> {
+        let counted = self.report.counted();
+        if counted.load(Ordering::Acquire) != COUNTABLE {
+            return Ok(());
+        }
+        if let Some(group) = &mut self.group {
+            group.count();
+        }
+        counted.store(COUNTED, Ordering::Release);
+        futex::wake(counted, futex::Flags::empty(), 1)?;
+        Ok(())
     }
 
     /// Takes note that somebody else has waited for the process, as who traces it may
@@ -371,6 +393,8 @@ impl Plan {
 struct OwnGroup {
     cgroup: Cgroup,
     keeps: bool,
+    /// What it had used when the program had ended and its init was in it still.
+    used: Option<Stat>,
     end: Option<GroupEnd>,
 }
 
@@ -384,9 +408,13 @@ pub struct GroupEnd {
 }
 
 impl OwnGroup {
+    fn count(&mut self) {
+        self.used = Some(self.cgroup.stat());
+    }
+
     /// Counts first: systemd removes a scope that is empty by itself.
     fn end(&mut self) {
-        let stat = self.cgroup.stat();
+        let stat = self.used.take().unwrap_or_else(|| self.cgroup.stat());
         let removed = if self.keeps {
             Ok(())
         } else {

@@ -29,6 +29,9 @@ pub struct Report {
     in_group: AtomicU32,
     /// The futex of the program's wait: 1 when its network is there.
     connected: AtomicU32,
+    /// The futex of an init that has seen the program's end: [`COUNTABLE`] when nobody but
+    /// it is left in its control group, [`COUNTED`] when the parent knows what that used.
+    counted: AtomicU32,
     /// 1 when `status` is valid.
     ended: AtomicU32,
     /// The wait status of the program.
@@ -45,6 +48,11 @@ pub struct Report {
     /// Nanoseconds of the monotonic clock at which each step began.
     began: [AtomicU64; TIMED],
 }
+
+/// On the futex of the init's end: the use of its control group can be read.
+pub const COUNTABLE: u32 = 1;
+/// It was.
+pub const COUNTED: u32 = 2;
 
 // SAFETY: the type is made of atomics alone, of which zero is a value, and none of
 // which needs dropping.
@@ -128,6 +136,11 @@ impl Report {
     /// The futex of the child's wait for its control group.
     pub fn in_group(&self) -> &AtomicU32 {
         &self.in_group
+    }
+
+    /// The futex of an init that stays until its control group was counted.
+    pub fn counted(&self) -> &AtomicU32 {
+        &self.counted
     }
 
     /// Tells the parent of the listener `fd`, and returns when that has it. Without a

@@ -154,6 +154,27 @@ pub fn duplicate(number: RawFd) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy as RawFd) })
 }
 
+/// Has the kernel send `signal` to this process whenever something can be read from `pipe`,
+/// its end included: fcntl(2) `F_SETSIG` and `O_ASYNC`.
+///
+/// # Errors
+/// `EINVAL` for a number that is no signal.
+pub fn signal_when_readable(pipe: BorrowedFd<'_>, signal: i32) -> Result<()> {
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    let settings = [
+        (libc::F_SETOWN, own),
+        (linux_raw_sys::general::F_SETSIG as i32, signal),
+        (libc::F_SETFL, libc::O_ASYNC),
+    ];
+    for (setting, value) in settings {
+        // SAFETY: these take a number each, and change nothing but the open pipe.
+        check(unsafe {
+            libc::syscall(libc::SYS_fcntl, pipe.as_raw_fd(), setting, value)
+        })?;
+    }
+    Ok(())
+}
+
 /// Locks the whole of a file for reading, without waiting: fcntl_locking(2) `F_SETLK`,
 /// `F_RDLCK`. The lock belongs to the process and ends when it closes any descriptor of
 /// the file.

@@ -49,6 +49,7 @@ pub use exec::{CStringArray, execve, execveat, exit_now};
 pub use fd::{
     close_range, close_range_on_exec, duplicate, is_alive, is_below_root, is_open,
     leave_terminal, lock_for_reading, loopback_up, open_standard_streams,
+    signal_when_readable,
 };
 pub use image::exchange_image;
 pub use inherited::{is_inherited, take_inherited};

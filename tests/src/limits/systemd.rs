@@ -1,6 +1,10 @@
 //! Scopes of systemd, as its own tools see them.
 
-use warren_testkit::{Running, Test, program, run, tests};
+use std::fs::{self, File};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use warren_testkit::{Running, Test, eventually, program, run, scratch, tests};
 
 use super::{folders_of, init_of, limited};
 
@@ -9,6 +13,7 @@ pub const TESTS: &[Test] = tests! {
         a_scope_is_a_unit_with_the_limits_as_properties,
         a_slice_of_ones_own_is_made,
         a_changed_limit_is_told_to_systemd,
+        who_was_killed_is_known_to_a_caller_that_looks_late,
         the_messages_are_those_of_busctl;
 };
 
@@ -27,7 +32,7 @@ fn property(unit: &str, name: &str) -> String {
 }
 
 fn end(running: Running) {
-    running.signal(rustix::process::Signal::TERM);
+    running.signal(Signal::TERM);
     assert_eq!(running.ends(), 143);
 }
 
@@ -91,6 +96,31 @@ fn a_changed_limit_is_told_to_systemd() {
 }
 
 /// The unit's own record of what was asked for, read over the bus by systemd's tool.
+/// systemd removes a scope with its last process, and is quicker than a caller without a
+/// processor.
+fn who_was_killed_is_known_to_a_caller_that_looks_late() {
+    const SCRIPT: &str = "echo here; sleep 2; exec python3 -c 'bytearray(200 << 20)'";
+    let said = scratch().join("said");
+    let mut command = limited(&[], &["--memory", "64M"]);
+    command.stderr(File::create(&said).expect("a file"));
+    let mut running = Running::start(command.args(["sh", "-c", SCRIPT]));
+    running.line();
+    let init = init_of(running.pid());
+    running.signal(Signal::STOP);
+    eventually("the command's end", || {
+        let children = fs::read_to_string(format!("/proc/{init}/task/{init}/children"));
+        children.map_or(true, |pids| pids.is_empty())
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    running.signal(Signal::CONT);
+    assert_eq!(running.ends(), 137);
+    let said = fs::read_to_string(said).expect("a file");
+    assert!(
+        said.contains("killed: out of memory (memory.max 64M)"),
+        "{said:?}"
+    );
+}
+
 fn the_messages_are_those_of_busctl() {
     let options = ["--memory", "64M", "--cpuset-cpus", "0-1"];
     let mut running = Running::start(limited(&[], &options).args(WAITS));

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ pub const TESTS: &[Test] = tests! {
         a_program_that_is_missing_fails_at_create,
         what_cannot_be_done_is_said_in_words_that_engines_know,
         options_stand_before_or_after_the_name,
+        a_bundle_can_have_another_config,
         the_last_line_of_the_log_has_the_message,
         a_pid_file_has_the_number_alone,
         a_name_is_taken_once,
@@ -211,6 +213,28 @@ fn options_stand_before_or_after_the_name() {
             runtime.run(&["delete", "web", "--force"]).succeeds();
         }
     }
+}
+
+/// As with crun.
+fn a_bundle_can_have_another_config() {
+    let mut bundle = Bundle::new(&["echo", "other"]);
+    let other = scratch().join("other.json");
+    let own = Path::new(bundle.path()).join("config.json");
+    fs::copy(&own, &other).expect("copy a file");
+    bundle.set(|config| config["process"]["args"] = json!(["echo", "own"]));
+    let other = other.to_str().expect("a path");
+    let words = ["run", "--bundle", bundle.path(), "web"];
+    Runtime::Warren.run(&words).says("own");
+    for option in [&["--config", other][..], &["-f", other]] {
+        Runtime::Warren
+            .run(&[&words[..3], option, &["web"]].concat())
+            .says("other");
+    }
+    let missing = scratch().join("none.json");
+    let missing = missing.to_str().expect("a path");
+    Runtime::Warren
+        .run(&[&words[..3], &["--config", missing, "web"]].concat())
+        .complains("none.json: no such file or directory");
 }
 
 fn the_last_line_of_the_log_has_the_message() {

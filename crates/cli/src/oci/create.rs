@@ -12,6 +12,7 @@ use crate::{pty, supervise};
 
 const OPTIONS: &[Known<&str>] = &[
     value_or(b'b', "bundle"),
+    value_or(b'f', "config"),
     value("console-socket"),
     value("pidfd-socket"),
     value("pid-file"),
@@ -96,6 +97,7 @@ pub fn wanted(context: &Context, options: &Options) -> Result<Create, Stop> {
     Ok(Create {
         id: options.id()?.to_owned(),
         bundle: bundle.components().collect(),
+        config: options.path("config")?,
         gated: false,
         handover: options.handover()?,
         systemd: context.systemd,

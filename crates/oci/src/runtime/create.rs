@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use warren_namespaces::Kind;
 use warren_spawn::{
@@ -40,8 +40,10 @@ const PROCESSORS: usize = 1024;
 pub struct Create {
     /// Its name.
     pub id: String,
-    /// The folder with its config.json, absolute.
+    /// The folder from which its paths go, absolute.
     pub bundle: PathBuf,
+    /// What it is to be, if not the config.json of that folder.
+    pub config: Option<PathBuf>,
     /// Whether its program waits for [`Container::start`].
     pub gated: bool,
     /// What passes between its first process and the maker.
@@ -81,7 +83,7 @@ impl Store {
     pub fn create(&self, wanted: &Create) -> Result<Created, Error> {
         self.check_free(&wanted.id)?;
         let keep = wanted.handover.descriptors(wanted.listen_fds)?;
-        let (text, mut config) = read(&wanted.bundle)?;
+        let (text, mut config) = wanted.read_config()?;
         if wanted.notify_socket.is_some() {
             self.let_notify(&wanted.id, &mut config);
         }
@@ -151,22 +153,25 @@ impl Store {
     }
 }
 
-pub(super) fn read(bundle: &Path) -> Result<(String, Config), Error> {
-    let file = bundle.join("config.json");
-    let doing = || format!("read {}", file.display());
-    let io = |error: std::io::Error| Error::io(doing(), &error);
-    let opened = fs::File::open(&file).map_err(io)?;
-    let length = opened.metadata().map_err(io)?.len();
-    if length > MOST {
-        return Err(Error::new(format!(
-            "{}: it is larger than {MOST} bytes",
-            doing()
-        )));
+impl Create {
+    pub(super) fn read_config(&self) -> Result<(String, Config), Error> {
+        let of_bundle = || self.bundle.join("config.json");
+        let file = self.config.clone().unwrap_or_else(of_bundle);
+        let doing = || format!("read {}", file.display());
+        let io = |error: std::io::Error| Error::io(doing(), &error);
+        let opened = fs::File::open(&file).map_err(io)?;
+        let length = opened.metadata().map_err(io)?.len();
+        if length > MOST {
+            return Err(Error::new(format!(
+                "{}: it is larger than {MOST} bytes",
+                doing()
+            )));
+        }
+        let text = store::read_whole(opened, length).map_err(io)?;
+        let config = Config::parse(&text)
+            .map_err(|error| Error::new(format!("{}: {error}", doing())))?;
+        Ok((text, config))
     }
-    let text = store::read_whole(opened, length).map_err(io)?;
-    let config = Config::parse(&text)
-        .map_err(|error| Error::new(format!("{}: {error}", doing())))?;
-    Ok((text, config))
 }
 
 pub(super) fn spec(

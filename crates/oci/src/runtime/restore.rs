@@ -59,7 +59,7 @@ impl Store {
         let images = &wanted.criu;
         let images = Images::find(&images.images, images.work.as_deref())?;
         let streams = images.descriptors()?;
-        let (text, config) = create::read(&create.bundle)?;
+        let (text, config) = create.read_config()?;
         outside::check(&config)?;
         let (spec, notes) = create::spec(create, &config, Vec::new())?;
         let plan = create.handover.watched(Plan::new(&spec, &Host::probe())?);

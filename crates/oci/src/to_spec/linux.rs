@@ -73,11 +73,28 @@ impl Reader<'_> {
         let none = Linux::default();
         let linux = self.config.linux.as_ref().unwrap_or(&none);
         self.seccomp(linux)?;
+        self.check_names(linux)?;
         let settings = linux.sysctl.iter();
         let settings = settings.map(|(name, value)| (name.clone(), value.clone()));
         self.spec.sysctl = settings.collect();
         self.resources(linux)?;
         self.rest_of_linux(linux)
+    }
+
+    /// Names that have a property of their own.
+    fn check_names(&self, linux: &Linux) -> Result<(), Error> {
+        let conflict = |setting: &str, property: &str| {
+            let message = format!("is what {property} is for");
+            Err(Error::new(format!("linux.sysctl.{setting}"), message))
+        };
+        let has = |setting| linux.sysctl.contains_key(setting);
+        if has("kernel.hostname") {
+            return conflict("kernel.hostname", "hostname");
+        }
+        if has("kernel.domainname") && !self.config.domainname.is_empty() {
+            return conflict("kernel.domainname", "domainname");
+        }
+        Ok(())
     }
 
     fn seccomp(&mut self, linux: &Linux) -> Result<(), Error> {

@@ -44,6 +44,9 @@ pub fn scheduler(wanted: &config::Scheduler) -> Result<Scheduler, Error> {
         let message = "is of SCHED_DEADLINE alone".to_owned();
         return Err(wrong("runtime", message));
     }
+    if policy == Policy::Deadline {
+        deadline(wanted).map_err(|(key, message)| wrong(key, message.to_owned()))?;
+    }
     let mut flags = 0;
     for (index, word) in wanted.flags.iter().enumerate() {
         flags |= match SCHEDULER_FLAGS.iter().find(|(name, _)| name == word) {
@@ -63,6 +66,22 @@ pub fn scheduler(wanted: &config::Scheduler) -> Result<Scheduler, Error> {
         deadline: wanted.deadline,
         period: wanted.period,
     })
+}
+
+/// sched(7): runtime <= deadline <= period, which is the deadline unless given. The kernel
+/// says but "invalid argument".
+fn deadline(wanted: &config::Scheduler) -> Result<(), (&'static str, &'static str)> {
+    const LEAST_NANOSECONDS: u64 = 1024;
+    if wanted.runtime < LEAST_NANOSECONDS {
+        return Err(("runtime", "SCHED_DEADLINE needs 1024 ns at least"));
+    }
+    if wanted.deadline < wanted.runtime {
+        return Err(("deadline", "is shorter than the runtime"));
+    }
+    if wanted.period != 0 && wanted.period < wanted.deadline {
+        return Err(("period", "is shorter than the deadline"));
+    }
+    Ok(())
 }
 
 /// The words of `process.scheduler.flags`.

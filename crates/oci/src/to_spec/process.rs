@@ -31,7 +31,9 @@ impl Reader<'_> {
         self.spec.argv = process.args.iter().map(OsString::from).collect();
         self.spec.cwd = Some(process.cwd.clone().into());
         self.spec.env = environment(&process.env)?;
-        self.spec.user = Some(user(&process.user)?);
+        let mut user = user(&process.user)?;
+        user.groups = user.groups.filter(|_| !self.keeps_groups());
+        self.spec.user = Some(user);
         self.spec.rlimits = rlimits(&process.rlimits)?;
         self.spec.no_new_privs = process.no_new_privileges;
         // Whoever is started is pid 1 itself.
@@ -45,6 +47,13 @@ impl Reader<'_> {
         }
         self.capabilities(process.capabilities.as_ref());
         self.rest_of_process(process)
+    }
+
+    /// Whether the process stays in the groups of who starts it, as crun(1) has it: files of
+    /// the host may be such a group's.
+    fn keeps_groups(&self) -> bool {
+        let word = self.config.annotations.get("run.oci.keep_original_groups");
+        word.is_some_and(|word| word == "1")
     }
 
     fn rest_of_process(&mut self, process: &Process) -> Result<(), Error> {

@@ -435,7 +435,8 @@ fn place_device(
     device: BorrowedFd<'_>,
 ) -> Result<()> {
     place(folder, name)?;
-    warren_mounts::set_attributes(device, Attributes::READ_ONLY, false)?;
+    let attributes = Attributes::READ_ONLY | Attributes::NO_SUID | Attributes::NO_EXEC;
+    warren_mounts::set_attributes(device, attributes, false)?;
     attach_at(device, folder, name)
 }
 

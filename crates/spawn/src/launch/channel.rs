@@ -40,7 +40,7 @@ pub struct Sockets {
     pub observer: bool,
     /// For the layers of overlays to be sent.
     pub layers: bool,
-    /// For the program's end to be told, where the init outlives it.
+    /// For the program's end to be told while the init is still there.
     pub ended: bool,
     /// For the parent to be told that it has its turn.
     pub turn: bool,
@@ -75,6 +75,15 @@ impl Channels {
             ended,
             turn,
         })
+    }
+
+    /// Has the program's end told by `SIGCHLD` too, for which a supervisor waits.
+    pub fn signal_end(&self) -> Result<(), Error> {
+        let Some((parent, _)) = &self.ended else {
+            return Ok(());
+        };
+        warren_sys::signal_when_readable(parent.as_fd(), signal::SIGCHLD)
+            .map_err(|errno| Error::step("be told of the program's end", errno))
     }
 }
 
@@ -197,8 +206,8 @@ impl Started {
         await_end(&self.alive)
     }
 
-    /// Waits until the program has ended, or the child is gone; where only the end of the
-    /// init tells that, as [`Self::await_exec`].
+    /// Waits until the program has ended, or the child is gone; where nothing tells of that
+    /// but the end of the init, as [`Self::await_exec`].
     pub fn await_end(&self) -> Result<(), Error> {
         await_end(self.ended.as_ref().unwrap_or(&self.alive))
     }

@@ -186,7 +186,7 @@ pub fn fork_init() -> Result<(), Stop> {
     rustix::thread::set_name(c"warren-init")?;
     // SAFETY: the init returns to no code that owns descriptors, and uses none.
     unsafe { warren_sys::close_range(0, u32::MAX) };
-    init::run(program, &report, None)
+    init::run(program, &report, None, None)
 }
 
 impl Walk<'_> {

@@ -118,10 +118,16 @@ fn settings_of_a_namespace_are_set_and_no_other() {
         ("kernel.panic", "would be changed for the whole host"),
         ("vm.swappiness", "would be changed for the whole host"),
         ("net.ipv4/../../kernel/core_pattern", "names no setting"),
+        (
+            "kernel.hostname",
+            "linux.sysctl.kernel.hostname: is what hostname is for",
+        ),
     ] {
         let bundle = Bundle::new(&[("linux/sysctl", json!({name: "1"}))]);
         bundle.ours("true").is_refused(words);
     }
+    let domain = Bundle::new(&[("linux/sysctl", json!({"kernel.domainname": "a"}))]);
+    domain.as_runc("cat /proc/sys/kernel/domainname").says("a");
     let mut bundle = Bundle::with_namespaces(&["pid", "uts"]);
     bundle.set("linux/sysctl", json!({"net.ipv4.ip_forward": "1"}));
     bundle.is_refused_as_by_runc("needs a net namespace of its own");

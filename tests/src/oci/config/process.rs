@@ -1,7 +1,7 @@
 //! `process`: who the program is, and with which rights and priorities it runs.
 
 use serde_json::json;
-use warren_testkit::{Test, tests};
+use warren_testkit::{Test, program, run, tests, warren};
 
 use super::Bundle;
 
@@ -9,6 +9,7 @@ pub const TESTS: &[Test] = tests! {
     Root:
         ids_groups_and_umask_are_those_given,
         home_is_that_of_the_containers_passwd,
+        the_callers_groups_are_kept_where_an_engine_asks_for_it,
         each_set_of_capabilities_is_its_own,
         limits_and_scores_are_set,
         a_scheduling_policy_is_set,
@@ -38,6 +39,22 @@ fn home_is_that_of_the_containers_passwd() {
     bundle.as_runc("echo $HOME").says("/home/seven");
 }
 
+/// As podman asks for with `--group-add keep-groups`.
+fn the_callers_groups_are_kept_where_an_engine_asks_for_it() {
+    let mut bundle = Bundle::new(&[("process/user/additionalGids", json!([9]))]);
+    let groups = |bundle: &Bundle| {
+        bundle.write("id -G");
+        let mut setpriv = program("setpriv");
+        setpriv.args(["--groups", "7", "--"]);
+        setpriv.arg(warren(["run"]).get_program());
+        let output = run(setpriv.args(["run", "--from", "oci"]).arg(&bundle.folder));
+        output.succeeds().to_owned()
+    };
+    assert_eq!(groups(&bundle), "0 9");
+    bundle.set("annotations", json!({"run.oci.keep_original_groups": "1"}));
+    assert_eq!(groups(&bundle), "0 7");
+}
+
 fn each_set_of_capabilities_is_its_own() {
     let sets = json!({
         "bounding": ["CAP_KILL", "CAP_CHOWN", "CAP_NET_RAW"],
@@ -64,6 +81,16 @@ fn each_set_of_capabilities_is_its_own() {
         .ours("echo ran")
         .says("ran")
         .complains("ignoring unknown or unavailable capabilities: [CAP_FUTURE]");
+    let inheritable = Bundle::new(&[
+        (
+            "process/capabilities",
+            json!({"inheritable": ["CAP_KILL"], "bounding": ["CAP_KILL"]}),
+        ),
+        ("process/user/uid", json!(1000)),
+    ]);
+    inheritable
+        .as_runc(script)
+        .has("CapInh:\t0000000000000020\nCapPrm:\t0000000000000000");
     // The kernel makes none inheritable that is not in the bounding set.
     let outside = Bundle::new(&[
         ("process/capabilities/bounding", json!(["CAP_KILL"])),
@@ -228,6 +255,22 @@ fn a_wrong_property_is_refused_with_its_path() {
             "process/scheduler",
             json!({"policy": "SCHED_FLY"}),
             "process.scheduler.policy: unknown policy",
+        ),
+        (
+            "process/scheduler",
+            json!({"policy": "SCHED_DEADLINE", "deadline": 20_000_000}),
+            "process.scheduler.runtime: SCHED_DEADLINE needs 1024 ns at least",
+        ),
+        (
+            "process/scheduler",
+            json!({"policy": "SCHED_DEADLINE", "runtime": 2_000, "deadline": 1_000}),
+            "process.scheduler.deadline: is shorter than the runtime",
+        ),
+        (
+            "process/scheduler",
+            json!({"policy": "SCHED_DEADLINE", "runtime": 2_000, "deadline": 2_000,
+                "period": 1_999}),
+            "process.scheduler.period: is shorter than the deadline",
         ),
         (
             "process/rlimits",
