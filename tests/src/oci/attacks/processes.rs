@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::json;
-use warren_testkit::{Output, Running, Test, eventually, program, run, scratch, tests};
+use warren_testkit::{Output, Running, Test, program, run, scratch, tests};
 
 use super::{Bundle, WARREN};
 
@@ -32,7 +32,7 @@ fn watcher(script: &str, capabilities: &[&str]) -> (Bundle, Running) {
     });
     let words = ["run", "--bundle", bundle.path(), "watch"];
     let watch = Running::start(&mut WARREN.command(&words));
-    eventually("its run", || WARREN.status("watch") == "running");
+    super::until_it_runs("watch");
     (bundle, watch)
 }
 
