@@ -505,12 +505,13 @@ impl Planner<'_> {
             self.push(Step::CloseCallers(self.spec.callers_fds.clone()));
         }
         self.die_with_parent();
-        if self.spec.hidden && self.only_enters() {
-            self.push(Step::Hide);
-        }
         // As the caller: who has changed its ids may not open this of its own any more.
         if let Some(score) = self.spec.oom_score_adj {
             self.push(Step::OomScoreAdj(own_text(&score.to_string())));
+        }
+        // Not before: the files of a hidden process are root's.
+        if self.spec.hidden && self.only_enters() {
+            self.push(Step::Hide);
         }
         if self.spec.core_sched && self.can_share_no_cores() {
             self.push(Step::CoreSched);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Change;
 use crate::Result;
-use crate::command::{cargo, output, succeed};
+use crate::command::{cargo, output};
 
 /// What git tracks of a work tree, as it is there, in target/weakened, and a target folder
 /// beside it that stays from one chore to the next.
@@ -84,7 +84,11 @@ impl Copy {
         cargo.env("CARGO_PROFILE_DEV_OPT_LEVEL", "0");
         cargo.env("CARGO_PROFILE_DEV_DEBUG", "none");
         cargo.env("CARGO_INCREMENTAL", "1");
-        succeed(&mut cargo)?;
+        // Warnings are of what is not used any more.
+        let built = cargo.output()?;
+        if !built.status.success() {
+            return Err(String::from_utf8_lossy(&built.stderr).into());
+        }
         let built = fs::read_dir(&self.target)?.flatten();
         let built = built.map(|folder| folder.path().join("debug/warren"));
         let built = built.filter(|path| path.is_file());

@@ -233,7 +233,7 @@ pub const WEAKENINGS: &[Weakening] = &[
         noticed_by: &[Notice {
             tier: "user",
             test: "oci::attacks::ids::who_has_one_id_cannot_drop_a_group",
-            says: "operation not permitted",
+            says: "write the id maps",
         }],
     },
     Weakening {
@@ -260,15 +260,15 @@ pub const WEAKENINGS: &[Weakening] = &[
     },
     Weakening {
         name: "own-filter-not-loaded",
-        attacks: &["2022-0185", "2024-1086", "2021-41133"],
+        attacks: &["2022-0185", "2024-1086", "2021-41133", "2017-5226"],
         changes: &[Change {
             file: "crates/spawn/src/child.rs",
             old: "            Step::LoadSeccomp(filter) => filter.load(),",
             new: "            Step::LoadSeccomp(_) => Ok(()),",
         }],
         noticed_by: &[root(
-            "posture::cve_2021_41133_works_without_the_filter",
-            "newer mount calls",
+            "posture::capabilities_open_the_calls_that_they_stand_for",
+            "seccomp",
         )],
     },
     Weakening {
