@@ -293,11 +293,19 @@ pub const WEAKENINGS: &[Weakening] = &[
     Weakening {
         name: "working-folder-by-name",
         attacks: &["2024-21626"],
-        changes: &[Change {
-            file: "crates/spawn/src/child/tree.rs",
-            old: "            match self.enter_folder(path) {",
-            new: "            match rustix::process::chdir(path) {",
-        }],
+        changes: &[
+            // Where it is made, the same way leads nowhere.
+            Change {
+                file: "crates/oci/src/to_spec/mounts.rs",
+                old: "        if self.spec.root == Root::Scratch && is_plain && cwd != Path::new(\"/\") {",
+                new: "        if self.spec.root == Root::Scratch && is_plain && cwd == Path::new(\"/\") {",
+            },
+            Change {
+                file: "crates/spawn/src/child/tree.rs",
+                old: "            match self.enter_folder(path) {",
+                new: "            match rustix::process::chdir(path) {",
+            },
+        ],
         noticed_by: &[root(
             "oci::attacks::a_working_folder_does_not_lead_out",
             "left != right",

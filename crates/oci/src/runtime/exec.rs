@@ -68,6 +68,11 @@ impl Container {
         let host = Host::probe();
         grant::leave_out(&mut spec, &host);
         enter(&mut spec, &namespaces);
+        if let Some(user) = &mut spec.user
+            && self.keeps_groups(init)?
+        {
+            user.groups = user.groups.take().filter(|groups| !groups.is_empty());
+        }
         let root = root.map(|root| ("the root of the container".to_owned(), root));
         spec.chroot = root.iter().map(open).map(Folder::Open).collect();
         if let Some(wanted) = &wanted.process.exec_cpu_affinity {
@@ -126,6 +131,15 @@ impl Container {
         let open = open_namespaces(&self.proc, init.pid, kinds)?;
         let open = open.into_iter();
         Ok(open.map(|one| (one.kind(), one.into_fd())).collect())
+    }
+
+    /// Whether nobody can drop a group in its user namespace, as in one of a single id: the
+    /// caller's stay then, as those of its first process have.
+    fn keeps_groups(&self, init: Init) -> Result<bool, Error> {
+        let file = format!("{}/setgroups", init.pid);
+        let text = self.proc.read(&file);
+        let text = text.map_err(|error| Error::new(error.to_string()))?;
+        Ok(text.starts_with(b"deny"))
     }
 
     /// The control groups in which its first process is, or others below the container's:

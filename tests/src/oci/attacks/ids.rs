@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use warren_testkit::{Output, Test, program, run, scratch, tests, warren};
 
+use super::super::run_to_files;
 use super::{Bundle, WARREN};
 
 pub const TESTS: &[Test] = tests! {
@@ -205,7 +206,7 @@ fn nothing_is_left() -> bool {
 fn with(by: &mut Command, words: &[&str]) -> Output {
     let command = WARREN.command(words);
     by.arg(command.get_program()).args(command.get_args());
-    super::super::run_to_files(by)
+    run_to_files(by)
 }
 
 /// A container that runs until this is dropped.

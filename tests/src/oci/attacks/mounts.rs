@@ -10,6 +10,7 @@ use rustix::pty::OpenptFlags;
 use serde_json::{Value, json};
 use warren_testkit::{Test, program, run, scratch, tests, warren};
 
+use super::super::run_to_files;
 use super::{Bundle, WARREN};
 
 pub const TESTS: &[Test] = tests! {
@@ -135,7 +136,11 @@ fn a_terminal_by_its_name_would_be_anothers() {
     // Kept open, for what nobody has open cannot be read.
     let slave = rustix::fs::open(other, OFlags::RDWR | OFlags::NOCTTY, Mode::empty());
     let slave = slave.expect("open it");
-    let output = WARREN.run_bundle(&bundle, "web");
+    // What nobody has opened has no end that could be waited for.
+    let command = WARREN.command(&["run", "--bundle", bundle.path(), "web"]);
+    let mut timeout = program("timeout");
+    timeout.args(["-s", "KILL", "10"]).arg(command.get_program());
+    let output = run_to_files(timeout.args(command.get_args()));
     rustix::io::ioctl_fionbio(&master, true).expect("not to wait");
     let said = rustix::io::read(&master, &mut [0; 64]);
     assert_eq!(
