@@ -1,10 +1,11 @@
 //! Scopes of systemd, as its own tools see them.
 
 use std::fs::{self, File};
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use warren_testkit::{Running, Test, eventually, program, run, scratch, tests};
+use warren_testkit::{Running, Test, eventually, program, run, scratch, tests, warren};
 
 use super::{folders_of, init_of, limited};
 
@@ -14,7 +15,9 @@ pub const TESTS: &[Test] = tests! {
         a_slice_of_ones_own_is_made,
         a_changed_limit_is_told_to_systemd,
         who_was_killed_is_known_to_a_caller_that_looks_late,
-        the_messages_are_those_of_busctl;
+        the_messages_are_those_of_busctl,
+        the_group_is_shown_where_sys_is_the_hosts,
+        systemd_boots_in_what_was_handed_to_it;
 };
 
 const WAITS: [&str; 3] = ["sh", "-c", "echo here; exec sleep 1000"];
@@ -86,11 +89,11 @@ fn a_changed_limit_is_told_to_systemd() {
     let unit = unit_of(&running);
     let init = init_of(running.pid());
     let words = ["limits", &init, "--set", "memory.max=32M"];
-    run(&mut warren_testkit::warren(words)).succeeds();
+    run(&mut warren(words)).succeeds();
     // Nor does a reload put the old one back.
     run(program("systemctl").arg("daemon-reload")).succeeds();
     assert_eq!(property(&unit, "MemoryMax"), "33554432");
-    let output = run(&mut warren_testkit::warren(["limits", &init]));
+    let output = run(&mut warren(["limits", &init]));
     output.has("32.0M");
     end(running);
 }
@@ -150,4 +153,48 @@ fn the_messages_are_those_of_busctl() {
     assert!(mask[1..].iter().all(|byte| *byte == "0"), "{cpus}");
     assert_eq!(get("Delegate"), "b true");
     end(running);
+}
+
+/// There v2 is mounted already, and a filesystem is not mounted twice on one place.
+fn the_group_is_shown_where_sys_is_the_hosts() {
+    let script = "mkdir /sys/fs/cgroup/own && cat /sys/fs/cgroup/own/cgroup.procs && \
+        cat /proc/self/cgroup && wc -l < /sys/fs/cgroup/cgroup.procs";
+    run(warren([
+        "run",
+        "--delegate",
+        "--no-init",
+        "--ro-bind",
+        "/sys",
+        "/sys",
+    ])
+    .args(["--", "sh", "-c", script]))
+    .says("0::/\n2");
+}
+
+fn systemd_boots_in_what_was_handed_to_it() {
+    let options = "--root / --ephemeral --delegate --no-init --cap-add all --tmpfs /run \
+        --ro-bind /sys /sys --env container=warren";
+    let mut command = warren(["run"]);
+    command.args(options.split_whitespace());
+    command.args(["--", "/lib/systemd/systemd", "--unit=basic.target"]);
+    let running = Running::start(&mut command);
+    let pid = running.pid().as_raw_nonzero();
+    eventually("a manager inside", || {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let init = children.unwrap_or_default();
+        let socket = format!("/proc/{}/root/run/systemd/private", init.trim());
+        Path::new(&socket).exists()
+    });
+    let init = init_of(running.pid());
+    let inside = |words: &[&str]| run(warren(["enter", init.as_str(), "--"]).args(words));
+    inside(&["systemctl", "is-system-running", "--wait"]).says("running");
+    let script = "group=$(cut -d: -f3 /proc/self/cgroup) && echo $group && \
+        cat /sys/fs/cgroup$group/memory.max";
+    let service = ["systemd-run", "--quiet", "--wait", "--pipe", "--unit=mole"];
+    let limited = ["--property=MemoryMax=50M", "sh", "-c", script];
+    inside(&[&service[..], &limited].concat())
+        .says("/system.slice/mole.service\n52428800");
+    // "Power off", as systemd(1) has it; the kernel ends the init of a pid namespace so.
+    run(program("kill").args(["-s", "RTMIN+4", init.as_str()])).succeeds();
+    assert_eq!(running.ends(), 130);
 }

@@ -5,7 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::MountFlags;
-use warren_mounts::{Node, Target, attach_over, clone_tree, ensure, open_in_root};
+use warren_mounts::{
+    Attributes, Filesystem, Node, Target, attach_over, clone_tree, ensure, open_in_root,
+};
 use warren_sys::{Errno, Result};
 
 use super::{Child, leave_open};
@@ -63,8 +65,15 @@ impl Child<'_> {
         rustix::process::fchdir(place)?;
         let flags = MountFlags::from_bits_retain(tree.attributes & 0xf);
         match rustix::mount::mount(c"cgroup", c".", c"cgroup2", flags, None) {
+            // mount(2) puts no filesystem on its own root, as the host's is where all of
+            // /sys was bound; move_mount(2) does.
+            Err(Errno::BUSY) if tree.own => {
+                let own = Filesystem::open(c"cgroup2")?.mount(Attributes::empty())?;
+                change(own.as_fd(), tree.attributes)?;
+                return attach_over(own.as_fd(), place);
+            }
             // A user namespace that owns no cgroup namespace may mount none.
-            Err(Errno::PERM | Errno::BUSY) => {}
+            Err(Errno::PERM | Errno::BUSY) if !tree.own => {}
             result => return result,
         }
         let own = self.own_cgroup(c"", &tree.v2)?;
