@@ -357,8 +357,8 @@ pub const WEAKENINGS: &[Weakening] = &[
         changes: &[
             Change {
                 file: "crates/spawn/src/child/cgroups.rs",
-                old: "        change(own.as_fd(), tree.attributes)?;",
-                new: "        change(own.as_fd(), tree.attributes & !1)?;",
+                old: "        change(own.as_fd(), tree.attributes)?;\n        warren_mounts",
+                new: "        change(own.as_fd(), tree.attributes & !1)?;\n        warren_mounts",
             },
             Change {
                 file: "crates/spawn/src/child/cgroups.rs",
@@ -393,7 +393,7 @@ pub const WEAKENINGS: &[Weakening] = &[
         ],
         noticed_by: &[root(
             "oci::config::attacks::nothing_but_a_procfs_is_mounted_on_proc",
-            "a procfs",
+            "exit code 125",
         )],
     },
     Weakening {

@@ -139,7 +139,9 @@ fn a_terminal_by_its_name_would_be_anothers() {
     // What nobody has opened has no end that could be waited for.
     let command = WARREN.command(&["run", "--bundle", bundle.path(), "web"]);
     let mut timeout = program("timeout");
-    timeout.args(["-s", "KILL", "10"]).arg(command.get_program());
+    timeout
+        .args(["-s", "KILL", "10"])
+        .arg(command.get_program());
     let output = run_to_files(timeout.args(command.get_args()));
     rustix::io::ioctl_fionbio(&master, true).expect("not to wait");
     let said = rustix::io::read(&master, &mut [0; 64]);
