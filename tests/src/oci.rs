@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use warren_testkit::{Output, Test, program, run, scratch, warren, without_call};
 
 /// Those of all files.
-pub const TESTS: [&[Test]; 17] = [
+pub const TESTS: [&[Test]; 20] = [
     config::attacks::TESTS,
     config::limits::TESTS,
     config::mounts::TESTS,
@@ -38,6 +38,9 @@ pub const TESTS: [&[Test]; 17] = [
     limits::TESTS,
     places::TESTS,
     attacks::TESTS,
+    attacks::ids::TESTS,
+    attacks::mounts::TESTS,
+    attacks::processes::TESTS,
     checkpoint::TESTS,
     concurrency::TESTS,
     surroundings::TESTS,

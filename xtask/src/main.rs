@@ -8,6 +8,7 @@ mod stage;
 mod tally;
 mod test;
 mod vm;
+mod weaken;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,8 @@ enum Chore {
     Faults(faults::Arguments),
     /// Write down which functions a run executes, so that they lie together in the binary
     Order(order::Arguments),
+    /// Switch off one defence after the other, and see that a test of an attack notices
+    Weaken(weaken::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Faults(arguments) => faults::run(&arguments),
         Chore::Order(arguments) => order::run(&arguments),
+        Chore::Weaken(arguments) => weaken::run(&arguments),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -29,7 +29,7 @@ mod visit;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal};
 use rustix::thread::{Gid, Uid};
@@ -336,6 +336,10 @@ impl<'a> Child<'a> {
             Step::OutliveCaller => rustix::process::set_parent_process_death_signal(None),
             Step::AwaitGate { gate, kept } => self.await_gate(gate.fd, kept),
             Step::AwaitCaller => self.await_caller(),
+            Step::CloseHosts { keep } => {
+                self.close_hosts(keep);
+                Ok(())
+            }
             Step::ForkSibling => self.fork_sibling(),
             Step::LockFile(path) => self.lock_file(path),
             Step::ProcOfHost { target } => self.proc_of_host(target),
@@ -669,9 +673,23 @@ fn await_byte(fd: RawFd) -> Result<()> {
     }
 }
 
+/// Writes a file below a procfs: only one of a procfs, whatever is mounted there
+/// (CVE-2025-52881).
 fn write_below(folder: BorrowedFd<'_>, path: &CStr, text: &[u8]) -> Result<()> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let file = rustix::fs::openat(folder, path, flags, Mode::empty())?;
+    let limits = ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
+    let file = match rustix::fs::openat2(folder, path, flags, Mode::empty(), limits) {
+        // Container managers mount parts of a procfs over themselves.
+        Err(Errno::XDEV | Errno::NOSYS) => {
+            let file = rustix::fs::openat(folder, path, flags, Mode::empty())?;
+            let filesystem = rustix::fs::fstatfs(&file)?;
+            if filesystem.f_type != rustix::fs::PROC_SUPER_MAGIC {
+                return Err(Errno::XDEV);
+            }
+            file
+        }
+        opened => opened?,
+    };
     rustix::io::write(&file, text)?;
     leave_open(file);
     Ok(())

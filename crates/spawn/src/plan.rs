@@ -320,6 +320,10 @@ fn check(spec: &Spec) -> Result<(), Error> {
             "capabilities are given either for all sets or for each",
         ),
         (
+            spec.user.as_ref().is_some_and(has_no_id),
+            "4294967295 is no id: setresuid(2) takes it for \"unchanged\"",
+        ),
+        (
             spec.umask.is_some_and(|mask| mask > 0o777),
             "a umask is at most 0777",
         ),
@@ -422,6 +426,12 @@ fn check(spec: &Spec) -> Result<(), Error> {
     }
 }
 
+fn has_no_id(user: &User) -> bool {
+    let groups = user.groups.iter().flatten().copied();
+    let mut ids = [user.uid, user.gid].into_iter().chain(groups);
+    ids.any(|id| id == u32::MAX)
+}
+
 /// Whether an overlay keeps its changes on the host.
 fn writes_to_host(mount: &Mount) -> bool {
     matches!(
@@ -500,12 +510,13 @@ impl Planner<'_> {
             self.push(Step::CloseCallers(self.spec.callers_fds.clone()));
         }
         self.die_with_parent();
-        if self.spec.hidden {
-            self.push(Step::Hide);
-        }
         // As the caller: who has changed its ids may not open this of its own any more.
         if let Some(score) = self.spec.oom_score_adj {
             self.push(Step::OomScoreAdj(own_text(&score.to_string())));
+        }
+        // Not before: the files of a hidden process are root's.
+        if self.spec.hidden && self.only_enters() {
+            self.push(Step::Hide);
         }
         if self.spec.core_sched && self.can_share_no_cores() {
             self.push(Step::CoreSched);
@@ -682,7 +693,9 @@ impl Planner<'_> {
     ) -> Result<(), Error> {
         let spec = self.spec;
         self.priorities();
-        self.labels()?;
+        if !self.comes_without_host() {
+            self.labels()?;
+        }
         if let Some(name) = &spec.session_keyring {
             self.push(Step::SessionKeyring(c_string(name.as_ref())?));
         }
@@ -695,6 +708,11 @@ impl Planner<'_> {
         // With privilege, which goes with the next steps.
         if !spec.no_new_privs {
             self.profile(true)?;
+        }
+        // Up to here it writes to files of its own, which are root's when it is hidden, and is
+        // more able than those who could look.
+        if spec.hidden && !self.only_enters() && !spec.callers_child {
+            self.push(Step::Hide);
         }
         let capabilities = spec.all_capabilities();
         let bounding = capabilities.map(|sets| sets.bounding);

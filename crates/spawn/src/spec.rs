@@ -224,7 +224,9 @@ pub struct Spec {
     /// In a joined pid namespace, whether the program's parent is the caller, and not a
     /// process that waits for it in front of the namespace.
     pub callers_child: bool,
-    /// Keeps whoever lives in the joined namespaces from looking into the process on its way.
+    /// Keeps whoever sees the process on its way from looking into it: at once where it only
+    /// enters what is there, else before it is seen in a joined pid namespace, or before its
+    /// privileges go.
     pub hidden: bool,
     /// Waits before the root is entered until the second callback of
     /// [`launch_in_stages`](crate::Plan::launch_in_stages) has returned.

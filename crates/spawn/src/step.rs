@@ -687,6 +687,11 @@ pub enum Step {
     AwaitCaller,
     /// Runs a hook to its end.
     Hook(HookProgram),
+    /// Closes what leads to the host, before a container sees the process.
+    CloseHosts {
+        /// What the program is to have.
+        keep: Vec<RawFd>,
+    },
     /// Goes on as a child of the caller, in the joined pid namespace.
     ForkSibling,
     /// Hides the memory and descriptors of the init from the program.

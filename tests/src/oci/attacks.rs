@@ -1,4 +1,11 @@
 //! What a hostile image or a hostile neighbour can try.
+//!
+//! `cargo xtask weaken` holds these tests against builds of which one defence is switched
+//! off (docs/testing.md).
+
+pub mod ids;
+pub mod mounts;
+pub mod processes;
 
 use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
@@ -113,7 +120,7 @@ fn the_binary_cannot_be_written_by_who_meets_an_exec() {
     everything_allowed(&mut bundle);
     let words = ["run", "--bundle", bundle.path(), "web"];
     let mut watch = Running::start(&mut WARREN.command(&words));
-    eventually("its run", || WARREN.status("web") == "running");
+    until_it_runs("web");
     let before = fs::read(staged("warren")).expect("it is there").len();
     for _ in 0..20 {
         WARREN.run(&["exec", "web", "true"]).succeeds();
@@ -128,6 +135,12 @@ fn the_binary_cannot_be_written_by_who_meets_an_exec() {
         before
     );
     assert!(WARREN.is_empty());
+}
+
+/// Whoever has just been told to make it may not have begun.
+fn until_it_runs(id: &str) {
+    let is_there = || WARREN.run(&["state", id]).code() == 0;
+    eventually("its run", || is_there() && WARREN.status(id) == "running");
 }
 
 /// CVE-2024-21626.

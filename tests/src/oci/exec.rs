@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use warren_testkit::{Running, Test, eventually, program, run, scratch, tests};
+use warren_testkit::{Running, Test, eventually, program, run, scratch, tests, warren};
 
 use super::{BOTH, Bundle, Runtime};
 
@@ -22,6 +22,8 @@ pub const TESTS: &[Test] = tests! {
         a_capability_that_is_added_is_not_inheritable,
         options_change_what_the_container_says,
         a_terminal_is_one_of_the_container;
+    User:
+        who_is_not_root_enters_what_has_a_score;
 };
 
 fn running(runtime: Runtime, change: impl FnOnce(&mut Value)) -> Bundle {
@@ -326,4 +328,27 @@ fn a_terminal_is_one_of_the_container() {
     });
     end(runtime);
     assert!(scratch().exists());
+}
+
+/// It is hidden from who lives there, and then its files in /proc are root's.
+fn who_is_not_root_enters_what_has_a_score() {
+    let runtime = Runtime::Warren;
+    let bundle = Bundle::new(&["true"]);
+    let folder = scratch().join("rootless");
+    fs::create_dir(&folder).expect("make a folder");
+    let path = folder.to_str().expect("a scratch folder is text");
+    run(&mut warren(["oci", "spec", "--rootless", "--bundle", path])).succeeds();
+    let file = folder.join("config.json");
+    let text = fs::read_to_string(&file).expect("it was written");
+    let mut config: Value = serde_json::from_str(&text).expect("it is JSON");
+    config["root"]["path"] = json!(bundle.root());
+    let process = &mut config["process"];
+    process["terminal"] = json!(false);
+    process["oomScoreAdj"] = json!(100);
+    process["args"] = json!(["sleep", "100"]);
+    fs::write(&file, config.to_string()).expect("write it");
+    runtime.run(&["run", "-d", "-b", path, "web"]).succeeds();
+    let words = ["exec", "web", "cat", "/proc/self/oom_score_adj"];
+    runtime.run(&words).says("100");
+    end(runtime);
 }

@@ -215,6 +215,8 @@ pub(super) fn live_as_a_container(spec: &mut Spec) {
     spec.affinity.last = Some(Processors(vec![u64::MAX; PROCESSORS / 64]));
     spec.plain_terminal = true;
     spec.owns_streams = true;
+    // A neighbour in its pid namespace, or whoever lives there, could trace it.
+    spec.hidden = true;
 }
 
 pub(super) fn record(wanted: &Create, config: &Config) -> Record {

@@ -72,6 +72,11 @@ impl Container {
         let host = Host::probe();
         grant::leave_out(&mut spec, &host);
         enter(&mut spec, namespaces, &process);
+        if let Some(user) = &mut spec.user
+            && self.keeps_groups(init)?
+        {
+            user.groups = user.groups.take().filter(|groups| !groups.is_empty());
+        }
         let root = root.map(|root| ("the root of the container".to_owned(), root));
         spec.chroot = root.iter().map(open).map(Folder::Open).collect();
         if let Some(wanted) = &wanted.process.exec_cpu_affinity {
@@ -142,6 +147,15 @@ impl Container {
             stat.ok().map(|stat| stat.st_ino)
         };
         number(&init.pid.to_string()) != number("self")
+    }
+
+    /// Whether nobody can drop a group in its user namespace, as in one of a single id: the
+    /// caller's stay then, as those of its first process have.
+    fn keeps_groups(&self, init: Init) -> Result<bool, Error> {
+        let file = format!("{}/setgroups", init.pid);
+        let text = self.proc.read(&file);
+        let text = text.map_err(|error| Error::new(error.to_string()))?;
+        Ok(text.starts_with(b"deny"))
     }
 
     /// The control groups in which its first process is, or others below the container's:
@@ -262,6 +276,4 @@ fn enter(spec: &mut Spec, namespaces: NamespaceSet, process: &Named) {
     spec.limits = Limits::default();
     spec.cgroup = None;
     live_as_a_container(spec);
-    // Whoever is inside may be able to trace what comes in.
-    spec.hidden = true;
 }

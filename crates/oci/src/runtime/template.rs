@@ -43,8 +43,10 @@ pub fn rootless_template(uid: u32, gid: u32) -> String {
     config.text()
 }
 
+/// Read-only with all that is mounted in it: a group that was given to the user could be
+/// changed from inside (CVE-2023-25809).
 fn host_sysfs() -> Mount {
-    let options = ["rbind", "nosuid", "noexec", "nodev", "ro"];
+    let options = ["rbind", "nosuid", "noexec", "nodev", "rro"];
     Mount {
         destination: "/sys".to_owned(),
         r#type: "none".to_owned(),

@@ -14,6 +14,7 @@ use warren_spawn::{
 use super::linux::id_maps;
 use super::options::{Options, Recursion};
 use super::own_forms::{self, Own};
+use super::process::check_id;
 use super::{Reader, plain};
 use crate::config::{self, Linux};
 use crate::error::Error;
@@ -385,6 +386,9 @@ fn device(index: usize, device: &config::Device) -> Result<Device, Error> {
             _ => u32::try_from(value).map_err(|_| wrong()),
         }
     };
+    for (key, id) in [("uid", device.uid), ("gid", device.gid)] {
+        check_id(&format!("linux.devices[{index}].{key}"), id.unwrap_or(0))?;
+    }
     Ok(Device {
         target: found,
         kind,

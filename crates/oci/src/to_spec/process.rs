@@ -31,12 +31,9 @@ impl Reader<'_> {
         self.spec.argv = process.args.iter().map(OsString::from).collect();
         self.spec.cwd = Some(process.cwd.clone().into());
         self.spec.env = environment(&process.env)?;
-        self.spec.user = Some(User {
-            uid: process.user.uid,
-            gid: process.user.gid,
-            groups: Some(process.user.additional_gids.clone())
-                .filter(|_| !self.keeps_groups()),
-        });
+        let mut user = user(&process.user)?;
+        user.groups = user.groups.filter(|_| !self.keeps_groups());
+        self.spec.user = Some(user);
         self.spec.rlimits = rlimits(&process.rlimits)?;
         self.spec.no_new_privs = process.no_new_privileges;
         // Whoever is started is pid 1 itself.
@@ -127,6 +124,29 @@ impl Reader<'_> {
             self.spec.domainname = Some(self.config.domainname.clone().into());
         }
         Ok(())
+    }
+}
+
+fn user(user: &config::User) -> Result<User, Error> {
+    let groups = user.additional_gids.iter().enumerate();
+    let groups = groups.map(|(index, gid)| (format!("additionalGids[{index}]"), *gid));
+    let ids = [("uid".to_owned(), user.uid), ("gid".to_owned(), user.gid)];
+    for (key, id) in ids.into_iter().chain(groups) {
+        check_id(&format!("process.user.{key}"), id)?;
+    }
+    Ok(User {
+        uid: user.uid,
+        gid: user.gid,
+        groups: Some(user.additional_gids.clone()),
+    })
+}
+
+/// The last number is no id: to setresuid(2) and chown(2) it says "unchanged", and who asks
+/// for it would stay root.
+pub(super) fn check_id(path: &str, id: u32) -> Result<(), Error> {
+    match id {
+        u32::MAX => Err(Error::new(path, format!("{id} is no id"))),
+        _ => Ok(()),
     }
 }
 

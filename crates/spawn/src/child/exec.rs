@@ -29,12 +29,7 @@ impl Child<'_> {
         if let Some(fd) = stderr {
             rustix::stdio::dup2_stderr(fd)?;
         }
-        let mut first = 3;
-        while let Some(next) = self.next_needed(first, keep) {
-            close_from(first, next - 1);
-            first = next + 1;
-        }
-        close_from(first, RawFd::MAX);
+        close_but(|first| self.next_needed(first, keep));
         for fd in keep {
             rustix::io::fcntl_setfd(borrowed(fd), rustix::io::FdFlags::empty())?;
         }
@@ -42,6 +37,19 @@ impl Child<'_> {
         rustix::process::umask(self.umask);
         signal::set_blocked(self.with.blocked);
         Ok(())
+    }
+
+    /// Closes what leads to the host, while steps are still to come that need others than
+    /// the program does.
+    pub(super) fn close_hosts(&self, keep: &[RawFd]) {
+        let with = self.with;
+        let given = with.stdio.iter().flatten().chain(&with.terminal);
+        let terminals = self.fds.multiplexer.iter().map(AsRawFd::as_raw_fd);
+        let needed = given.map(AsRawFd::as_raw_fd).chain(terminals);
+        close_but(|first| {
+            let own = needed.clone().filter(|fd| *fd >= first);
+            own.chain(self.next_needed(first, keep)).min()
+        });
     }
 
     /// The first descriptor from `first` on that the program gets, or a step to come needs:
@@ -87,6 +95,17 @@ impl Child<'_> {
         rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
         await_answer(channel)
     }
+}
+
+/// Closes all descriptors above the standard streams but those that `next` gives, the first
+/// one from a number on.
+fn close_but(next: impl Fn(RawFd) -> Option<RawFd>) {
+    let mut first = 3;
+    while let Some(next) = next(first) {
+        close_from(first, next - 1);
+        first = next + 1;
+    }
+    close_from(first, RawFd::MAX);
 }
 
 /// Closes the descriptors from `first` to `last`, if there is a number between.

@@ -34,8 +34,13 @@ impl Child<'_> {
     }
 }
 
-/// Root of a container may trace whom it sees in its user namespace.
+/// Root of a container may trace whom it sees in its user namespace. The arguments can be
+/// read by all, the environment by who has CAP_SYS_PTRACE.
 pub(super) fn hide() -> Result<()> {
+    // SAFETY: nothing in a child that walks its plan looks at them.
+    unsafe { warren_sys::arguments::replace_arguments(c"warren-init") };
+    // SAFETY: as above; the program's own environment is a copy.
+    unsafe { warren_sys::arguments::wipe_environment() };
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
 }
 

@@ -131,6 +131,7 @@ impl Planner<'_> {
         if self.spec.callers_child {
             // The parent moves the process that it knows, and that is the one that ends here.
             self.await_group();
+            self.come_into_view()?;
             self.push(Step::ForkSibling);
             // Not inherited by what is forked.
             self.die_with_parent();
@@ -177,6 +178,31 @@ impl Planner<'_> {
             }
         }
         Ok(())
+    }
+
+    /// From the fork on who lives in the pid namespace sees the process. Where nothing is
+    /// made any more, it has let go by then of all that leads to the host (CVE-2016-9962):
+    /// who has CAP_SYS_PTRACE may look into what is hidden too.
+    fn come_into_view(&mut self) -> Result<(), Error> {
+        if self.comes_without_host() {
+            // They need the host's procfs, and are inherited.
+            self.labels()?;
+            let keep = self.spec.keep_fds.clone();
+            self.push(Step::CloseHosts { keep });
+        } else if self.spec.hidden {
+            self.push(Step::Hide);
+        }
+        Ok(())
+    }
+
+    /// Whether it closes what leads to the host, and is labelled, before it is seen.
+    pub(super) fn comes_without_host(&self) -> bool {
+        self.spec.callers_child && self.only_enters()
+    }
+
+    /// Whether the process makes nothing where it goes.
+    pub(super) fn only_enters(&self) -> bool {
+        self.spec.root == Root::Inherit && self.spec.namespaces.created().is_empty()
     }
 
     /// Takes along what is mounted later.

@@ -395,6 +395,7 @@ impl fmt::Display for Step {
                 f.write_str("wait for what the caller does before the root")
             }
             Self::Hook(hook) => write!(f, "run the {}", hook.name),
+            Self::CloseHosts { .. } => f.write_str("close what leads to the host"),
             Self::ForkSibling => f.write_str("go on as a child of the caller"),
             Self::HideInit { examinable: false } => {
                 f.write_str("hide the init from the program")
