@@ -406,11 +406,11 @@ impl ProcPaths {
     }
 }
 
-/// Whether it is one name, and none of a symlink of the kernel's.
 fn ids_without_map() -> Error {
     Error::spec("ids of a mount need a map of its own or a user namespace")
 }
 
+/// Whether it is one name, and none of a symlink of the kernel's.
 fn is_plain(name: &Path) -> bool {
     const LINKS: [&str; 4] = ["self", "thread-self", "mounts", "net"];
     let mut parts = name.components();
