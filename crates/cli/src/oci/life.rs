@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use warren_oci::runtime::{Container, Error};
+use warren_oci::runtime::{Container, Error, Kind};
 
 use super::options::{both, parse, text};
 use super::{Context, Stop};
@@ -13,14 +13,28 @@ use crate::{failure, util_linux};
 pub fn start(context: &Context, arguments: &[OsString]) -> Result<u8, Stop> {
     let options = parse(&[], Order::Any, arguments).map_err(Stop::usage)?;
     let container = context.store.open(options.id()?)?;
-    start_and_tell(&container, Container::start)?;
+    start_and_tell(&container, |container| {
+        let started = container.start();
+        started.inspect_err(|error| end_after(context, container, error))
+    })?;
     Ok(0)
+}
+
+/// By the specification one of which a hook has failed is not left to be deleted.
+fn end_after(context: &Context, container: &Container, error: &Error) {
+    if error.kind() != Kind::Hook {
+        return;
+    }
+    match container.delete(true) {
+        Ok(said) => said.iter().for_each(|it| context.log.warn(&it.to_string())),
+        Err(error) => context.log.warn(&error.to_string()),
+    }
 }
 
 /// Who waits to hear that the program is ready is told before this returns.
 pub fn start_and_tell(
     container: &Container,
-    start: fn(&Container) -> Result<(), Error>,
+    start: impl FnOnce(&Container) -> Result<(), Error>,
 ) -> Result<(), Stop> {
     let heard = container.listen()?;
     start(container)?;

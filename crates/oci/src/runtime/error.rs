@@ -15,6 +15,8 @@ pub enum Kind {
     NotRunning,
     /// Its program is there, and the kernel does not execute it.
     NotExecuted,
+    /// A hook has failed.
+    Hook,
     /// Anything else.
     Other,
 }

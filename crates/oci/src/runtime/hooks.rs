@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags};
 use warren_spawn::Hook as Inside;
 use warren_sys::signal::{SIGKILL, SIGSYS};
 
-use super::error::Error;
+use super::error::{Error, Kind};
 use crate::config::{Hook, Hooks};
 
 /// Runs hooks one after the other, each with `state` on its standard input, up to the first
@@ -73,6 +73,7 @@ pub fn failed(kind: &str, number: usize, hook: &Hook, why: &str) -> Error {
     Error::new(format!(
         "error running {kind} hook #{number}: {path}: {why}"
     ))
+    .of_kind(Kind::Hook)
 }
 
 /// How a process ended, as Go says it.

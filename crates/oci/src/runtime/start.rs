@@ -22,7 +22,8 @@ impl Container {
     ///
     /// # Errors
     /// Where it was started before, or its program cannot be executed; the container is
-    /// stopped then, also where a hook has failed.
+    /// stopped then. So it is where a hook has failed ([`Kind::Hook`]), and then to be
+    /// deleted: runtime.md, "Lifecycle", steps 7 and 9.
     pub fn start(&self) -> Result<(), Error> {
         self.locked(|| self.start_locked())
     }
