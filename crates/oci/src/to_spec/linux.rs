@@ -87,11 +87,12 @@ impl Reader<'_> {
             let message = format!("is what {property} is for");
             Err(Error::new(format!("linux.sysctl.{setting}"), message))
         };
-        let has = |setting| linux.sysctl.contains_key(setting);
-        if has("kernel.hostname") {
+        if linux.sysctl.contains_key("kernel.hostname") {
             return conflict("kernel.hostname", "hostname");
         }
-        if has("kernel.domainname") && !self.config.domainname.is_empty() {
+        let domain = linux.sysctl.get("kernel.domainname");
+        let own = &self.config.domainname;
+        if domain.is_some_and(|name| !own.is_empty() && name != own) {
             return conflict("kernel.domainname", "domainname");
         }
         Ok(())

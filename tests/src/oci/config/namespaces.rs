@@ -126,8 +126,14 @@ fn settings_of_a_namespace_are_set_and_no_other() {
         let bundle = Bundle::new(&[("linux/sysctl", json!({name: "1"}))]);
         bundle.ours("true").is_refused(words);
     }
-    let domain = Bundle::new(&[("linux/sysctl", json!({"kernel.domainname": "a"}))]);
+    let mut domain = Bundle::new(&[("linux/sysctl", json!({"kernel.domainname": "a"}))]);
     domain.as_runc("cat /proc/sys/kernel/domainname").says("a");
+    domain.set("domainname", json!("a"));
+    domain.ours("cat /proc/sys/kernel/domainname").says("a");
+    domain.set("domainname", json!("b"));
+    domain
+        .ours("true")
+        .is_refused("linux.sysctl.kernel.domainname: is what domainname is for");
     let mut bundle = Bundle::with_namespaces(&["pid", "uts"]);
     bundle.set("linux/sysctl", json!({"net.ipv4.ip_forward": "1"}));
     bundle.is_refused_as_by_runc("needs a net namespace of its own");
