@@ -1,7 +1,6 @@
 //! Who has an id, a capability, a group or a setting taken for another.
 
 use std::fs;
-use std::process::Command;
 
 use serde_json::{Value, json};
 use warren_testkit::{Output, Test, program, run, scratch, tests, warren};
@@ -87,14 +86,10 @@ fn a_user_is_not_looked_up_in_the_image() {
 /// CVE-2022-29162, CVE-2022-27650: a file with capabilities would give them to anybody.
 fn nothing_is_inheritable_that_the_caller_has() {
     let bundle = Bundle::new(&["true"]);
-    let inheriting = |words: &[&str]| {
-        let mut setpriv = program("setpriv");
-        setpriv.args(["--inh-caps", "+chown,+net_raw", "--"]);
-        with(&mut setpriv, words)
-    };
+    let inheriting =
+        |words: &[&str]| called_by(&["--inh-caps", "+chown,+net_raw"], words);
     let status = ["grep", "CapInh", "/proc/self/status"];
-    let mut first = Bundle::new(&status);
-    first.set(|_| ());
+    let first = Bundle::new(&status);
     inheriting(&["run", "--bundle", first.path(), "first"]).has("\t0000000000000000");
     let running = running(&bundle, |_| {});
     for more in [&[][..], &["--cap", "CAP_NET_RAW"]] {
@@ -123,11 +118,7 @@ fn an_exec_without_capabilities_has_none() {
 /// CVE-2023-25173: the groups of who calls give rights, and to be in one can take rights.
 fn the_callers_groups_stay_outside() {
     let bundle = Bundle::new(&["true"]);
-    let grouped = |words: &[&str]| {
-        let mut setpriv = program("setpriv");
-        setpriv.args(["--groups", "4,24", "--"]);
-        with(&mut setpriv, words)
-    };
+    let grouped = |words: &[&str]| called_by(&["--groups", "4,24"], words);
     let groups = ["grep", "Groups", "/proc/self/status"];
     for (own, said) in [(json!([]), "Groups:\t"), (json!([7]), "Groups:\t7")] {
         let mut first = Bundle::new(&groups);
@@ -202,11 +193,12 @@ fn nothing_is_left() -> bool {
     !WARREN.state().exists() || WARREN.is_empty()
 }
 
-/// Runs `warren oci` by way of a program that changes what it inherits.
-fn with(by: &mut Command, words: &[&str]) -> Output {
+/// Runs `warren oci` by way of setpriv(1), with these options of it.
+fn called_by(setpriv: &[&str], words: &[&str]) -> Output {
     let command = WARREN.command(words);
-    by.arg(command.get_program()).args(command.get_args());
-    run_to_files(by)
+    let mut caller = program("setpriv");
+    caller.args(setpriv).arg("--").arg(command.get_program());
+    run_to_files(caller.args(command.get_args()))
 }
 
 /// A container that runs until this is dropped.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use warren_testkit::{Test, program, run, scratch, tests, warren};
 
 use super::super::run_to_files;
-use super::{Bundle, WARREN};
+use super::{Bundle, WARREN, mount_nothing_on_dev};
 
 pub const TESTS: &[Test] = tests! {
     Root:
@@ -98,12 +98,7 @@ fn a_null_device_of_the_image_covers_nothing() {
     fs::write(bundle.root().join("etc/other"), "other").expect("make a file");
     symlink("../etc/other", bundle.root().join("dev/null")).expect("make a link");
     bundle.set(|config| {
-        let mounts = config["mounts"].as_array_mut().expect("a list");
-        mounts.retain(|one| {
-            !one["destination"]
-                .as_str()
-                .is_some_and(|path| path.starts_with("/dev"))
-        });
+        mount_nothing_on_dev(config);
         config["linux"]["maskedPaths"] = json!(["/etc/secret", "/proc/kcore"]);
     });
     WARREN.run_bundle(&bundle, "web").says("otherend");
@@ -125,12 +120,7 @@ fn a_terminal_by_its_name_would_be_anothers() {
         symlink(other, names.join(number.to_string())).expect("make a link");
     }
     bundle.set(|config| {
-        let mounts = config["mounts"].as_array_mut().expect("a list");
-        mounts.retain(|one| {
-            !one["destination"]
-                .as_str()
-                .is_some_and(|path| path.starts_with("/dev"))
-        });
+        mount_nothing_on_dev(config);
         config["process"]["terminal"] = json!(true);
     });
     // Kept open, for what nobody has open cannot be read.
