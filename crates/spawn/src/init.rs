@@ -1,9 +1,10 @@
 //! The reaping init: pid 1 of a container, or the parent that waits in front of a
 //! joined pid namespace.
 //!
-//! It holds no descriptor but those by which it tells of stops and of the end, has no capability, cannot be traced by
-//! the program, and does three things: it reaps whatever is orphaned, passes signals
-//! on to the program, and ends as the program ended, after all that is left.
+//! It holds no descriptor but those by which it tells of stops and of the end, has no
+//! capability, cannot be traced by the program, and does three things: it reaps whatever
+//! is orphaned, passes signals on to the program, and ends as the program ended, after all
+//! that is left.
 //!
 //! It runs in a forked child of a possibly threaded program, under the rules of
 //! [`child`](crate::child): no allocation, no lock, no panic.

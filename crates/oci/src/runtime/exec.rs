@@ -4,7 +4,6 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::AtFlags;
-use rustix::process::{Pid, PidfdFlags};
 
 use super::container::Container;
 use super::create::{live_as_a_container, tell_listener};
@@ -61,7 +60,11 @@ impl Container {
         let keep = wanted.handover.descriptors(0)?;
         let mut config = self.config()?;
         config.process = Some(wanted.process.clone());
-        let process = (format!("process {}", init.pid), pidfd_of(init)?);
+        let process = format!("process {}", init.pid);
+        let pidfd = init.pidfd();
+        let pidfd =
+            pidfd.map_err(|errno| Error::errno(format!("open {process}"), errno))?;
+        let process = (process, pidfd);
         let namespaces = self.namespaces(&config, init);
         let root = surface::root(&self.record, &self.proc, init)?;
         if root.is_some() {
@@ -73,7 +76,7 @@ impl Container {
         grant::leave_out(&mut spec, &host);
         enter(&mut spec, namespaces, &process);
         if let Some(user) = &mut spec.user
-            && self.keeps_groups(init)?
+            && self.drops_no_group(init)?
         {
             user.groups = user.groups.take().filter(|groups| !groups.is_empty());
         }
@@ -151,7 +154,7 @@ impl Container {
 
     /// Whether nobody can drop a group in its user namespace, as in one of a single id: the
     /// caller's stay then, as those of its first process have.
-    fn keeps_groups(&self, init: Init) -> Result<bool, Error> {
+    fn drops_no_group(&self, init: Init) -> Result<bool, Error> {
         let file = format!("{}/setgroups", init.pid);
         let text = self.proc.read(&file);
         let text = text.map_err(|error| Error::new(error.to_string()))?;
@@ -233,14 +236,6 @@ impl Container {
             ))),
         }
     }
-}
-
-/// A pidfd of whoever has the number of the container's process: it is its own only if that
-/// still lives afterwards.
-fn pidfd_of(init: Init) -> Result<OwnedFd, Error> {
-    let pid = Pid::from_raw(init.pid as i32).ok_or_else(Error::not_running)?;
-    rustix::process::pidfd_open(pid, PidfdFlags::empty())
-        .map_err(|errno| Error::errno(format!("open process {}", init.pid), errno))
 }
 
 /// What is open, and its name for messages.

@@ -34,14 +34,22 @@ impl Init {
     /// # Errors
     /// `ESRCH` where it has ended.
     pub fn open(&self, proc: &ProcRoot) -> Result<OwnedFd, Errno> {
-        let pid = Pid::from_raw(self.pid as i32).ok_or(Errno::SRCH)?;
-        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+        let pidfd = self.pidfd()?;
         // After it was opened: a number that is given out again now is another's.
         if self.is_alive(proc) {
             Ok(pidfd)
         } else {
             Err(Errno::SRCH)
         }
+    }
+
+    /// A pidfd of whoever has its number: it is its own only if it still lives afterwards.
+    ///
+    /// # Errors
+    /// `ESRCH` where nobody has.
+    pub fn pidfd(&self) -> Result<OwnedFd, Errno> {
+        let pid = Pid::from_raw(self.pid as i32).ok_or(Errno::SRCH)?;
+        rustix::process::pidfd_open(pid, PidfdFlags::empty())
     }
 
     /// Sends it a signal, which can reach nobody else.

@@ -34,8 +34,6 @@ fn through_links(
     }
 }
 
-const PROC_SUPER_MAGIC: rustix::fs::FsWord = 0x9fa0;
-
 impl<'a> Child<'a> {
     /// Makes a folder in the filesystem in memory that was mounted just before, as /dev/pts
     /// in /dev, and has the working directory around it. False for any other, and for one
@@ -448,7 +446,7 @@ fn may_be_covered(place: BorrowedFd<'_>, target: &Target) -> Result<bool> {
 }
 
 fn is_procfs(file: BorrowedFd<'_>) -> Result<bool> {
-    Ok(rustix::fs::fstatfs(file)?.f_type == PROC_SUPER_MAGIC)
+    Ok(rustix::fs::fstatfs(file)?.f_type == rustix::fs::PROC_SUPER_MAGIC)
 }
 
 fn node_of(file: BorrowedFd<'_>) -> Result<Node> {
