@@ -118,8 +118,7 @@ fn folder() -> Result<PathBuf> {
 }
 
 /// Boots, shows what the guest says and adds up the tiers' closing lines. A kernel that
-/// panics before it has said anything is booted again: while it changes its own code, as
-/// each does at its start, two emulated processors can see half of a change.
+/// panics before it has said anything is booted again: it has tested nothing.
 fn boot(image: &Image, tests: &Path, heard: impl Fn() -> Result<Heard>) -> Result<Tally> {
     for _ in 0..2 {
         let (heard, status) = boot_once(image, tests, heard()?)?;
